@@ -1,0 +1,79 @@
+"""Errors a user can act on: one line that says what, which rule, what to do.
+
+Anything else that reaches the command line is a bug and keeps its traceback.
+"""
+
+from collections.abc import Iterable, Mapping
+import difflib
+from typing import Any
+
+
+PATH_ONLY = object()
+
+
+class UserError(Exception):
+  """An error whose message is the whole story; ends a command, exit 1."""
+
+  exit_code = 1
+
+
+class ConfigError(UserError):
+  """A configuration or usage that breaks a rule; ends a command, exit 2.
+
+  The message names config fields as `{field}`; each is shown as `path=value`,
+  where the path grows as the error travels up from the dataclass that found
+  it. So a dataclass can complain about its own fields without knowing where in
+  the config it stands.
+
+  Args:
+    message: the rule, the arithmetic and the remedy in one line.
+    fields: value of each field that the message names, by its own name;
+      `PATH_ONLY` for a field to be shown without a value.
+  """
+
+  exit_code = 2
+
+  def __init__(self, message: str, fields: Mapping[str, Any] | None = None):
+    super().__init__(message)
+    self._message = message
+    self._fields = dict(fields or {})
+    self._path = ""
+
+  def under(self, path: str) -> "ConfigError":
+    """The same error, found below `path` of a larger config."""
+    self._path = f"{path}.{self._path}" if self._path else path
+    return self
+
+  def __str__(self) -> str:
+    text = self._message
+    prefix = f"{self._path}." if self._path else ""
+    for name, value in self._fields.items():
+      shown = "" if value is PATH_ONLY else f"={value}"
+      text = text.replace("{" + name + "}", f"{prefix}{name}{shown}")
+    return text
+
+
+class DataError(UserError):
+  """Input data that is missing, changed or cannot be read."""
+
+
+class CheckpointError(UserError):
+  """A checkpoint that is missing, damaged or belongs to something else."""
+
+
+class NonFiniteError(UserError):
+  """The loss or a gradient is no longer a finite number."""
+
+
+class Interrupted(UserError):
+  """A signal asked the run to stop; everything is saved."""
+
+  def __init__(self, message: str, signal_number: int):
+    super().__init__(message)
+    self.exit_code = 128 + signal_number
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+  """"; did you mean X?" for the closest of `known`, or nothing."""
+  close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+  return f"; did you mean {close[0]}?" if close else ""

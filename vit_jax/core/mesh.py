@@ -1,0 +1,155 @@
+"""The device mesh ("data", "fsdp", "tensor") and where arrays live on it."""
+
+from collections.abc import Sequence
+import dataclasses
+import math
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from vit_jax.core import errors, tree
+
+AXES = ("data", "fsdp", "tensor")
+# The batch is split over both axes: fsdp is data parallelism whose parameters
+# are split as well.
+BATCH = PartitionSpec(("data", "fsdp"))
+
+# (regex of the whole parameter name, spec); the first match wins.
+Rules = Sequence[tuple[str, PartitionSpec]]
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshShape:
+  """Devices along each axis, such as "data=4,fsdp=2"; -1 takes the rest."""
+
+  data: int = -1
+  fsdp: int = 1
+  tensor: int = 1
+
+  def __post_init__(self):
+    sizes = dataclasses.asdict(self)
+    for axis, size in sizes.items():
+      if size < 1 and size != -1:
+        raise errors.ConfigError(
+          f"{axis}={size} must be a number of devices, or -1 for the rest"
+        )
+    if list(sizes.values()).count(-1) > 1:
+      raise errors.ConfigError("only one axis can be -1 (the rest)")
+
+  @classmethod
+  def parse(cls, text: "str | MeshShape") -> "MeshShape":
+    if isinstance(text, MeshShape):
+      return text
+    sizes = {}
+    for item in str(text).split(","):
+      axis, _, size = item.partition("=")
+      try:
+        sizes[axis.strip()] = int(size)
+      except ValueError:
+        sizes = {}
+        break
+    if not sizes or not set(sizes) <= set(AXES):
+      raise errors.ConfigError(
+        "a mesh is axis=devices, ... with the axes"
+        f" {', '.join(AXES)} (such as 'data=4,fsdp=2')"
+      )
+    # An axis that is left out has one device, unless nobody takes the rest.
+    return cls(**{"data": 1, **sizes})
+
+  def __str__(self) -> str:
+    return f"data={self.data},fsdp={self.fsdp},tensor={self.tensor}"
+
+  def resolve(self, num_devices: int) -> tuple[int, int, int]:
+    """Devices along each axis for so many devices.
+
+    Raises:
+      ConfigError: the axes do not multiply to the number of devices.
+    """
+    sizes = [self.data, self.fsdp, self.tensor]
+    if -1 in sizes:
+      known = math.prod(s for s in sizes if s != -1)
+      sizes[sizes.index(-1)] = max(num_devices // known, 1)
+    if math.prod(sizes) != num_devices:
+      product = " x ".join(map(str, sizes))
+      raise errors.ConfigError(
+        f"runtime.mesh={self}: {product} = {math.prod(sizes)} is not the"
+        f" number of devices, {num_devices}"
+      )
+    return sizes[0], sizes[1], sizes[2]
+
+
+def make(shape: MeshShape) -> Mesh:
+  """The mesh over all devices of all processes."""
+  # Explicit axes, the default, are rejected by Linen's convolutions.
+  return jax.make_mesh(
+    shape.resolve(jax.device_count()),
+    AXES,
+    axis_types=(AxisType.Auto,) * len(AXES),
+  )
+
+
+def shardings(mesh: Mesh, params: Any, rules: Rules) -> Any:
+  """The NamedSharding of each parameter; replicated where no rule matches.
+
+  Args:
+    mesh: the device mesh.
+    params: tree of arrays or of their shapes.
+    rules: (regex of the whole name, PartitionSpec); the first match wins, and
+      every rule must match something.
+
+  Raises:
+    ConfigError: a rule matches nothing, or a dimension cannot be split evenly.
+  """
+  index = tree.first_match(params, [pattern for pattern, _ in rules])
+
+  def one(name: str, leaf: Any, i: int) -> NamedSharding:
+    spec = rules[i][1] if i >= 0 else PartitionSpec()
+    for size, axes in zip(leaf.shape, spec, strict=False):
+      parts = _size(mesh, axes)
+      if size % parts:
+        raise errors.ConfigError(
+          f"parameter {name} of shape {leaf.shape}: {size} is not divisible"
+          f" by {axes}={parts} of runtime.mesh; use a smaller axis"
+        )
+    return NamedSharding(mesh, spec)
+
+  return tree.map_named(one, params, index)
+
+
+def _size(mesh: Mesh, axes: Any) -> int:
+  if axes is None:
+    return 1
+  names = (axes,) if isinstance(axes, str) else axes
+  return math.prod(mesh.shape[name] for name in names)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+  """The first dimension split over data and fsdp, the rest whole."""
+  return NamedSharding(mesh, BATCH)
+
+
+def batch_ways(mesh: Mesh) -> int:
+  """The number of parts the batch is split into."""
+  return mesh.shape["data"] * mesh.shape["fsdp"]
+
+
+def local_rows(mesh: Mesh, batch_size: int) -> slice:
+  """The contiguous rows of a global batch that this process's devices own.
+
+  Raises:
+    ConfigError: the rows of this process are not contiguous on this mesh.
+  """
+  index = batch_sharding(mesh).addressable_devices_indices_map((batch_size,))
+  rows = sorted({s[0].indices(batch_size)[:2] for s in index.values() if s})
+  for (_, stop), (start, _) in zip(rows, rows[1:], strict=False):
+    if stop != start:
+      raise errors.ConfigError(
+        f"runtime.mesh: the rows {rows} of process {jax.process_index()} are"
+        " not contiguous; order the mesh so that a process holds neighbours"
+      )
+  return slice(rows[0][0], rows[-1][1])
