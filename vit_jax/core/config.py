@@ -20,6 +20,7 @@ import importlib.util
 import json
 import pathlib
 import pkgutil
+import sys
 import types
 import typing
 from typing import Any, TypeVar
@@ -54,16 +55,25 @@ def components(package: str) -> Any:
 def module_of(package: str, name: str) -> types.ModuleType:
   """The module `package.name`, or a ConfigError that lists what there is."""
   path = importlib.import_module(package).__path__
+  files = {m.name for m in pkgutil.iter_modules(path)}
+  if name in files:
+    module = importlib.import_module(f"{package}.{name}")
+    if hasattr(module, "Config"):
+      return module
+  modules = {f: importlib.import_module(f"{package}.{f}") for f in files}
   known = sorted(
-    m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_")
+    f for f, module in modules.items() if hasattr(module, "Config")
   )
-  if name not in known:
-    raise errors.ConfigError(
-      f"unknown {{name}}{errors.did_you_mean(name, known)}"
-      f" (there are: {', '.join(known)})",
-      {"name": name},
-    )
-  return importlib.import_module(f"{package}.{name}")
+  raise errors.ConfigError(
+    f"unknown {{name}}{errors.did_you_mean(name, known)}"
+    f" (there are: {', '.join(known)})",
+    {"name": name},
+  )
+
+
+def module_for(config: Any) -> types.ModuleType:
+  """The module that defines a component's `Config`."""
+  return sys.modules[type(config).__module__]
 
 
 def to_config_dict(obj: Any) -> ConfigDict:
@@ -150,9 +160,7 @@ def _unknown(key: str, fields: list[str]) -> errors.ConfigError:
 
 
 def _missing(key: str) -> errors.ConfigError:
-  return errors.ConfigError(
-    f"missing field {{{key}}}", {key: errors.PATH_ONLY}
-  )
+  return errors.ConfigError(f"missing field {{{key}}}", {key: errors.PATH_ONLY})
 
 
 def _run(path: str, arg: str) -> ConfigDict:

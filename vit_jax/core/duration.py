@@ -21,7 +21,7 @@ class Duration:
   unit: str
 
   @classmethod
-  def parse(cls, text: str | "Duration") -> "Duration":
+  def parse(cls, text: "str | Duration") -> "Duration":
     if isinstance(text, Duration):
       return text
     match = _PATTERN.fullmatch(text.strip()) if isinstance(text, str) else None

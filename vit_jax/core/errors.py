@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 import difflib
 from typing import Any
 
-
 PATH_ONLY = object()
 
 
@@ -61,6 +60,10 @@ class CheckpointError(UserError):
   """A checkpoint that is missing, damaged or belongs to something else."""
 
 
+class StorageError(UserError):
+  """A file that cannot be written: full disk, permissions, lost mount."""
+
+
 class NonFiniteError(UserError):
   """The loss or a gradient is no longer a finite number."""
 
@@ -74,6 +77,6 @@ class Interrupted(UserError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-  """"; did you mean X?" for the closest of `known`, or nothing."""
+  """ "; did you mean X?" for the closest of `known`, or nothing."""
   close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
   return f"; did you mean {close[0]}?" if close else ""

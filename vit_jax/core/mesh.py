@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -21,7 +22,10 @@ Rules = Sequence[tuple[str, PartitionSpec]]
 
 @dataclasses.dataclass(frozen=True)
 class MeshShape:
-  """Devices along each axis, such as "data=4,fsdp=2"; -1 takes the rest."""
+  """Devices along each axis, such as "data=4,fsdp=2".
+
+  -1 takes the rest; where no axis says so, data does unless it is given.
+  """
 
   data: int = -1
   fsdp: int = 1
@@ -54,8 +58,8 @@ class MeshShape:
         "a mesh is axis=devices, ... with the axes"
         f" {', '.join(AXES)} (such as 'data=4,fsdp=2')"
       )
-    # An axis that is left out has one device, unless nobody takes the rest.
-    return cls(**{"data": 1, **sizes})
+    rest = 1 if -1 in sizes.values() else -1
+    return cls(**{"data": rest, **sizes})
 
   def __str__(self) -> str:
     return f"data={self.data},fsdp={self.fsdp},tensor={self.tensor}"
@@ -146,10 +150,18 @@ def local_rows(mesh: Mesh, batch_size: int) -> slice:
   """
   index = batch_sharding(mesh).addressable_devices_indices_map((batch_size,))
   rows = sorted({s[0].indices(batch_size)[:2] for s in index.values() if s})
-  for (_, stop), (start, _) in zip(rows, rows[1:], strict=False):
+  for (_, stop), (start, _) in itertools.pairwise(rows):
     if stop != start:
       raise errors.ConfigError(
         f"runtime.mesh: the rows {rows} of process {jax.process_index()} are"
         " not contiguous; order the mesh so that a process holds neighbours"
       )
   return slice(rows[0][0], rows[-1][1])
+
+
+def put_batch(mesh: Mesh, rows: Any) -> Any:
+  """The global batch on the devices, from the rows that this process owns."""
+  sharding = batch_sharding(mesh)
+  return jax.tree.map(
+    lambda x: jax.make_array_from_process_local_data(sharding, x), rows
+  )

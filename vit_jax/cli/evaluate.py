@@ -1,0 +1,30 @@
+"""Score a checkpoint with the evaluators of a config.
+
+Without --config the config beside the checkpoint is used.
+"""
+
+import argparse
+
+from vit_jax.cli import flags
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  flags.add_config(parser, required=False)
+  parser.add_argument(
+    "--checkpoint",
+    required=True,
+    metavar="DIR",
+    help="a run's workdir, its checkpoints, or one step of them",
+  )
+
+
+def run(args: argparse.Namespace) -> None:
+  config = flags.load(args) if args.config else None
+  from vit_jax.train import evaluate
+
+  for name, score in evaluate.evaluate(args.checkpoint, config).items():
+    numbers = "  ".join(
+      f"{key} {value:,}" if isinstance(value, int) else f"{key} {value:.6f}"
+      for key, value in score.items()
+    )
+    print(f"{name}: {numbers}")

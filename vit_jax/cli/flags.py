@@ -1,0 +1,63 @@
+"""`--config=FILE[:ARG]` and `--config.KEY=VALUE` on the command line."""
+
+import argparse
+import re
+from typing import Any
+
+from vit_jax.core import errors
+
+
+def add_config(parser: argparse.ArgumentParser, *, required: bool) -> None:
+  """Adds `--config`; its overrides are the arguments no parser knows."""
+  parser.add_argument(
+    "--config",
+    required=required,
+    default="",
+    metavar="FILE[:ARG]",
+    help="config file and its argument; --config.KEY=VALUE overrides a field",
+  )
+
+
+def refuse_rest(args: argparse.Namespace) -> None:
+  """A command without a config takes no argument it does not know."""
+  if args.overrides:
+    raise errors.ConfigError(f"unknown argument {args.overrides[0]}")
+
+
+def load(args: argparse.Namespace) -> Any:
+  """The locked ConfigDict of `--config` with its overrides applied.
+
+  The overrides' text is turned into values by ml_collections' config flags,
+  then applied like everywhere else.
+
+  Raises:
+    ConfigError: an unknown argument, field or config file, or a value that
+      does not fit its field.
+  """
+  from absl import flags
+  from ml_collections import config_flags
+
+  from vit_jax.core import config as config_lib
+
+  for argument in args.overrides:
+    if not re.match(r"--(no)?config\.\w", argument):
+      raise errors.ConfigError(f"unknown argument {argument}")
+    if not argument.startswith("--no") and "=" not in argument:
+      raise errors.ConfigError(f"{argument} needs a value: {argument}=VALUE")
+  path, _, arg = args.config.partition(":")
+  config = config_lib.load(path, arg)
+  for argument in args.overrides:
+    key = argument.partition("=")[0].partition("config.")[2]
+    config_lib.parent_of(config, key)
+  values = flags.FlagValues()
+  argv = ["vit_jax", *args.overrides]
+  try:
+    flag = config_flags.DEFINE_config_dict(
+      "config", config, flag_values=values, sys_argv=argv
+    )
+    values(argv)
+  except (flags.Error, TypeError, ValueError) as e:
+    text = " ".join(str(e).split())
+    raise errors.ConfigError(text.removeprefix("flag ")) from e
+  overrides = config_flags.get_override_values(values[flag.name])
+  return config_lib.load(path, arg, overrides)

@@ -1,0 +1,70 @@
+"""Train and use Vision Transformers."""
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from typing import NoReturn
+
+from vit_jax import cli
+from vit_jax.core import errors
+
+
+class _Parser(argparse.ArgumentParser):
+  """Says what is wrong in one line."""
+
+  def error(self, message: str) -> NoReturn:
+    raise errors.ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def commands() -> dict[str, str]:
+  """File of each command in this folder, by the command's name."""
+  names = [m.name for m in pkgutil.iter_modules(cli.__path__)]
+  return {n: f"{cli.__name__}.{n}" for n in names if n not in _OTHER}
+
+
+_OTHER = ("main", "flags")
+
+
+def parser() -> argparse.ArgumentParser:
+  """The parser of all commands; each file in this folder adds its own."""
+  top = _Parser(
+    prog="vit_jax", description=__doc__, allow_abbrev=False
+  )
+  choices = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+  for name, path in commands().items():
+    module = importlib.import_module(path)
+    summary, _, more = module.__doc__.partition("\n\n")
+    sub = choices.add_parser(
+      name,
+      help=summary,
+      description=summary,
+      epilog=more,
+      allow_abbrev=False,
+      formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(sub)
+    sub.set_defaults(run=module.run)
+  return top
+
+
+def main(argv: list[str] | None = None) -> int:
+  """Runs a command; returns the exit code."""
+  argv = sys.argv[1:] if argv is None else argv
+  try:
+    args, rest = parser().parse_known_args(argv)
+    args.overrides = rest
+    args.run(args)
+  except errors.UserError as e:
+    print(f"{type(e).__name__}: {e}", file=sys.stderr)
+    return e.exit_code
+  except KeyboardInterrupt:
+    print("interrupted; nothing was saved since the last line", file=sys.stderr)
+    return 130
+  except BrokenPipeError:
+    return 141
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())

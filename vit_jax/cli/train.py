@@ -1,0 +1,38 @@
+"""Train a model, or resume a run that was interrupted.
+
+Run the same command again and it goes on from the last checkpoint.
+"""
+
+import argparse
+
+from vit_jax.cli import flags
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  flags.add_config(parser, required=True)
+  parser.add_argument(
+    "--workdir",
+    required=True,
+    metavar="DIR",
+    help="where checkpoints, metrics and TensorBoard files go",
+  )
+
+
+def run(args: argparse.Namespace) -> None:
+  config = flags.load(args)
+  from vit_jax.train import loop
+
+  scores = loop.train(config, args.workdir)
+  for name, score in scores.items():
+    if "top_1" in score:
+      print(
+        f"{name} accuracy: {score['top_1']:.2%} of {score['examples']:,} images"
+      )
+  print(
+    f"""
+the run is in {args.workdir}
+  resume or repeat   the same command again
+  evaluate           python -m vit_jax evaluate --checkpoint={args.workdir}
+  look at it         tensorboard --logdir={args.workdir}
+  every step         {args.workdir}/metrics.jsonl, {args.workdir}/evals.jsonl"""
+  )

@@ -1,0 +1,188 @@
+"""The validated config of a run, and what follows from it without a device."""
+
+import dataclasses
+from typing import Any, Literal
+
+from vit_jax.core import config as config_lib, errors, rng
+from vit_jax.core.duration import Duration
+from vit_jax.core.mesh import MeshShape
+from vit_jax.data import config as data_config, sources
+
+
+@dataclasses.dataclass(frozen=True)
+class Runtime:
+  """How a run is executed; may differ when it is resumed.
+
+  Attributes:
+    mesh: devices along each axis.
+    microbatches: parts that a batch is cut into, gradients accumulated.
+    remat: activations that are computed again in the backward pass.
+    unroll: blocks that are compiled without a loop; 0 is all of them.
+    data_threads: threads that read and preprocess.
+    data_workers: processes that do so instead; 0 is none.
+    log_every: steps between progress lines and TensorBoard points.
+    save_every: how often a checkpoint is written; always at the end as well.
+    keep: newest checkpoints that are kept.
+    profile: first step and number of steps of a profiler trace; (0, 0) is off.
+  """
+
+  mesh: MeshShape = MeshShape()
+  microbatches: int = 1
+  remat: Literal["none", "dots", "full"] = "none"
+  unroll: int = 1
+  data_threads: int = 4
+  data_workers: int = 0
+  log_every: int = 50
+  save_every: Duration = Duration(10, "%")
+  keep: int = 2
+  profile: tuple[int, int] = (0, 0)
+
+  def __post_init__(self):
+    least = dict(microbatches=1, unroll=0, data_threads=1, data_workers=0)
+    for name, low in {**least, "log_every": 1, "keep": 1}.items():
+      if getattr(self, name) < low:
+        raise errors.ConfigError(
+          f"{{{name}}} must be at least {low}", {name: getattr(self, name)}
+        )
+    if min(self.profile) < 0:
+      raise errors.ConfigError(
+        "{profile} is the first step and the number of steps, both at least 0",
+        {"profile": self.profile},
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """A run: what is trained, on what, for how long, and how it is scored.
+
+  Attributes:
+    seed: root of every random stream.
+    duration: length of training.
+    model, task, optim: components (module files of these packages).
+    data: what the model is trained on.
+    evals: evaluators by the name they report under.
+    runtime: how it is executed.
+  """
+
+  seed: int = 0
+  duration: Duration = Duration(10, "epochs")
+  model: Any = config_lib.component("vit_jax.models", "vit")
+  task: Any = config_lib.component("vit_jax.tasks", "supervised")
+  optim: Any = config_lib.component("vit_jax.optim", "adamw")
+  data: data_config.Config = dataclasses.field(
+    default_factory=data_config.Config
+  )
+  evals: Any = config_lib.components("vit_jax.evals")
+  runtime: Runtime = dataclasses.field(default_factory=Runtime)
+
+  def __post_init__(self):
+    if not 0 <= self.seed < 2**32:
+      raise errors.ConfigError(
+        "{seed} must be in [0, 2^32)", {"seed": self.seed}
+      )
+    if self.duration.unit == "%":
+      raise errors.ConfigError(
+        "{duration} is the whole run: give steps, epochs or examples",
+        {"duration": self.duration},
+      )
+    size, parts = self.data.batch_size, self.runtime.microbatches
+    if size % parts:
+      raise errors.ConfigError(
+        "{data.batch_size} is not divisible by {runtime.microbatches};"
+        f" nearest: {nearest(size, parts)}",
+        {"data.batch_size": size, "runtime.microbatches": parts},
+      )
+
+
+def nearest(size: int, parts: int) -> str:
+  """The multiples of `parts` around `size`, for error messages."""
+  below = size // parts * parts
+  return " or ".join(str(x) for x in (below, below + parts) if x > 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+  """The opened data of a run and the lengths that follow from it.
+
+  Attributes:
+    train: examples to train on.
+    evals: examples of each evaluator.
+    total_steps: of the whole run.
+    save_every: steps between checkpoints.
+    eval_every: steps between evaluations, by evaluator.
+  """
+
+  train: sources.Source
+  evals: dict[str, sources.Source]
+  total_steps: int
+  save_every: int
+  eval_every: dict[str, int]
+
+  @property
+  def fingerprint(self) -> dict[str, Any]:
+    """What the training data is, as far as it can be told from outside."""
+    return self.train.fingerprint
+
+
+def open_inputs(experiment: Experiment) -> Inputs:
+  """Opens every data set and checks it against the model; touches no device.
+
+  Raises:
+    ConfigError: a data set or split does not exist, or its classes or image
+      sizes do not fit the model.
+  """
+  data = experiment.data
+  train = _open(experiment, data.train, "data.train")
+  evals = {
+    name: _open(experiment, config.data, f"evals.{name}.data")
+    for name, config in experiment.evals.items()
+  }
+  lengths = dict(batch_size=data.batch_size, epoch_examples=len(train))
+  total = experiment.duration.steps(**lengths, total=0)
+  if total < 1:
+    raise errors.ConfigError(
+      f"duration={experiment.duration} is {total} steps of"
+      f" data.batch_size={data.batch_size} over {len(train)} examples;"
+      " give at least one step"
+    )
+  lengths["total"] = total
+  return Inputs(
+    train=train,
+    evals=evals,
+    total_steps=total,
+    save_every=max(experiment.runtime.save_every.steps(**lengths), 1),
+    eval_every={
+      name: max(config.every.steps(**lengths), 1)
+      for name, config in experiment.evals.items()
+    },
+  )
+
+
+def _open(
+  experiment: Experiment, split: data_config.Split, path: str
+) -> sources.Source:
+  try:
+    source = sources.open_source(
+      split.name, split.split, experiment.data.data_dir
+    )
+  except errors.ConfigError as e:
+    raise e.under(path) from None
+  _check_fit(experiment.model, split, source, path)
+  return source
+
+
+def _check_fit(
+  model: Any, split: data_config.Split, source: sources.Source, path: str
+) -> None:
+  if source.num_classes != model.num_classes:
+    raise errors.ConfigError(
+      f"model.num_classes={model.num_classes}, but {path}.name={split.name}"
+      f" has {source.num_classes} classes; set it to {source.num_classes}"
+    )
+  example = pipeline.first_example(source, split.preprocess)
+  size = tuple(example["image"].shape[:2])
+  if size != model.image_size:
+    raise errors.ConfigError(
+      f"model.image_size={model.image_size}, but {path}.preprocess="
+      f"{split.preprocess} gives images of {size}; change one of them"
+    )

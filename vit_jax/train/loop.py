@@ -1,0 +1,210 @@
+"""Trains, or goes on with, the run in a workdir."""
+
+from collections.abc import Iterator
+import pathlib
+from typing import Any
+
+from vit_jax.checkpoints import native
+from vit_jax.core import config as config_lib, errors, mesh as mesh_lib
+from vit_jax.data import pipeline
+from vit_jax.train import (
+  experiment as experiment_lib,
+  hooks,
+  metrics as metrics_lib,
+  setup,
+  signals,
+  workdir as workdir_lib,
+)
+from vit_jax.train.state import State
+
+
+def train(
+  config: config_lib.ConfigDict, folder: str
+) -> dict[str, dict[str, float]]:
+  """Trains what the config says; resumes where the workdir has a checkpoint.
+
+  Args:
+    config: see `experiment.Experiment`.
+    folder: the workdir.
+
+  Returns:
+    The last scores of each evaluator.
+
+  Raises:
+    ConfigError: the config breaks a rule, before a device is touched where
+      that does not take one; or the workdir belongs to another config.
+    DataError: the data set changed since the checkpoint was written.
+    NonFiniteError: a loss or a norm is not a finite number.
+    StorageError: the workdir cannot be written.
+    Interrupted: SIGTERM or SIGINT; the state is saved.
+  """
+  experiment = config_lib.build(experiment_lib.Experiment, config)
+  inputs = experiment_lib.open_inputs(experiment)
+  with workdir_lib.claim(folder, config) as workdir, signals.listen() as stop:
+    run = setup.build(experiment, inputs)
+    keep = experiment.runtime.keep
+    with native.Checkpointer(workdir / "checkpoints", keep=keep) as saved:
+      state, start = _start(run, saved, workdir_lib.meta(config, inputs))
+      return _Loop(run, workdir, saved, config, stop, start).run(state)
+
+
+def _start(
+  run: setup.Run, saved: native.Checkpointer, meta: dict[str, Any]
+) -> tuple[State, int]:
+  """The state of the newest good checkpoint, or a new one."""
+  step = saved.latest()
+  if step is None:
+    return run.init(), 0
+  workdir_lib.check_same(saved.read_meta(step), meta, step)
+  state, _ = saved.restore(step, run.state)
+  hooks.say(f"resuming from step {step:,}")
+  return state, step
+
+
+class _Loop:
+  """The loop over steps and what happens between them."""
+
+  def __init__(
+    self,
+    run: setup.Run,
+    workdir: pathlib.Path,
+    saved: native.Checkpointer,
+    config: config_lib.ConfigDict,
+    stop: signals.Stop,
+    start: int,
+  ):
+    runtime = run.experiment.runtime
+    self.setup = run
+    self.saved = saved
+    self.stop = stop
+    self.start = start
+    self.total = run.inputs.total_steps
+    self.meta = workdir_lib.meta(config, run.inputs)
+    self.rows = metrics_lib.Journal(workdir / "metrics.jsonl", start)
+    self.scores = metrics_lib.Journal(workdir / "evals.jsonl", start)
+    self.recorder = metrics_lib.Recorder(self._write, self._last_good)
+    self.clock = hooks.Clock()
+    self.progress = hooks.Progress(
+      self.clock,
+      start,
+      self.total,
+      runtime.log_every,
+      run.experiment.data.batch_size,
+    )
+    self.tensorboard = hooks.TensorBoard(workdir)
+    self.profiler = hooks.Profiler(workdir / "profile", runtime.profile)
+
+  def run(self, state: State) -> dict[str, dict[str, float]]:
+    """Trains to the end; returns each evaluator's last scores."""
+    batches = self._batches()
+    for step in range(self.start, self.total + 1):
+      # Here `state` is what `step` steps made of it.
+      if (number := self.stop.requested(step)) or not self._evaluate(
+        step, state
+      ):
+        self._interrupted(step, state, number or self.stop.requested(step))
+      if step > self.start and (
+        step % self.setup.inputs.save_every == 0 or step == self.total
+      ):
+        self._save(step, state)
+      if step == self.total:
+        break
+      batch, ids = next(batches)
+      self.profiler.before(step)
+      state, metrics = self.setup.step(state, batch)
+      self.recorder.push(step + 1, metrics, ids)
+    self._close()
+    return self._last_scores()
+
+  def _batches(self) -> Iterator[tuple[Any, Any]]:
+    """Batches on the devices, one ahead of the step, and their ids."""
+    experiment, mesh = self.setup.experiment, self.setup.mesh
+    size = experiment.data.batch_size
+    batches = pipeline.train_batches(
+      self.setup.inputs.train,
+      experiment.data.train.preprocess,
+      batch_size=size,
+      seed=experiment.seed,
+      num_steps=self.total,
+      rows=mesh_lib.local_rows(mesh, size),
+    )
+    iterator = pipeline.iterate(
+      batches,
+      self.start,
+      num_threads=experiment.runtime.data_threads,
+      num_workers=experiment.runtime.data_workers,
+    )
+    ahead = None
+    for batch in iterator:
+      ids = batch.pop("id")
+      current, ahead = ahead, (mesh_lib.put_batch(mesh, batch), ids)
+      if current is not None:
+        yield current
+    if ahead is not None:
+      yield ahead
+
+  def _evaluate(self, step: int, state: State) -> bool:
+    """Runs the evaluators that are due; False where a signal came first."""
+    inputs = self.setup.inputs
+    known = {(row["step"], row["name"]) for row in self.scores.rows}
+    for name, evaluator in self.setup.evaluators.items():
+      due = step > 0 and step % inputs.eval_every[name] == 0
+      if not (due or step == self.total) or (step, name) in known:
+        continue
+      self.recorder.flush()
+      with self.clock.paused():
+        scores = evaluator(setup.variables(state), stop=self.stop.pending)
+      if scores is None:
+        return False
+      row = {"step": step, "name": name, **scores}
+      self.scores.write(row)
+      self.scores.rows.append(row)
+      self.tensorboard.write(
+        step, {f"{name}/{k}": v for k, v in scores.items()}
+      )
+      text = "  ".join(f"{k} {v:.4f}" for k, v in scores.items())
+      hooks.say(f"step {step:,}  {name}: {text}")
+    return True
+
+  def _save(self, step: int, state: State) -> None:
+    self.recorder.flush()
+    with self.clock.paused():
+      # A checkpoint never knows of a step whose row could be lost.
+      self.rows.sync()
+      self.scores.sync()
+      self.saved.save(step, state, self.meta)
+
+  def _interrupted(self, step: int, state: State, number: Any) -> None:
+    self._save(step, state)
+    self._close()
+    raise errors.Interrupted(
+      f"{number.name}: saved at step {step:,}; run the same command again to"
+      " go on",
+      number,
+    )
+
+  def _write(self, row: dict[str, float]) -> None:
+    self.rows.write({**row, "time_s": round(self.clock.seconds(), 4)})
+    if self.progress(row):
+      scalars = {f"train/{k}": v for k, v in row.items() if k != "step"}
+      scalars["train/images_per_s"] = self.progress.images_per_s
+      self.tensorboard.write(row["step"], scalars)
+
+  def _last_good(self) -> str:
+    step = self.saved.latest()
+    return f"last good checkpoint: {'none' if step is None else step}"
+
+  def _close(self) -> None:
+    self.recorder.flush()
+    self.profiler.close()
+    self.saved.wait()
+    self.rows.close()
+    self.scores.close()
+    self.tensorboard.close()
+
+  def _last_scores(self) -> dict[str, dict[str, float]]:
+    rows = [row for row in self.scores.rows if row["step"] == self.total]
+    return {
+      row["name"]: {k: v for k, v in row.items() if k not in ("step", "name")}
+      for row in rows
+    }

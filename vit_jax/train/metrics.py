@@ -1,0 +1,121 @@
+"""Where numbers go: JSON lines, one row a step, and TensorBoard."""
+
+from collections.abc import Mapping
+import contextlib
+import json
+import math
+import os
+import pathlib
+from typing import Any
+
+import jax
+
+from vit_jax.core import errors
+
+
+@contextlib.contextmanager
+def storage(path: Any):
+  """Turns a failed write below `path` into one clear line."""
+  try:
+    yield
+  except OSError as e:
+    raise errors.StorageError(
+      f"cannot write {path}: {e.strerror or e}; free space or repair it, then"
+      " run the same command again: it goes on from the last good checkpoint"
+    ) from e
+
+
+class Journal:
+  """A JSON-lines file whose rows are ordered by their "step".
+
+  Opening it at a step drops the rows of later steps, and a last row that was
+  only half written, so that a resumed run writes what it would have written.
+
+  Args:
+    path: the file.
+    step: rows up to this step are kept.
+  """
+
+  def __init__(self, path: pathlib.Path, step: int):
+    self.path = path
+    self.rows: list[dict[str, Any]] = []
+    size = 0
+    if path.exists():
+      with path.open("rb") as f:
+        for line in f:
+          row = _row(line)
+          if row is None or row["step"] > step:
+            break
+          self.rows.append(row)
+          size += len(line)
+    with storage(path):
+      self._file = path.open("ab")
+      self._file.truncate(size)
+
+  def write(self, row: Mapping[str, Any]) -> None:
+    """Appends a row; it survives the death of the process."""
+    with storage(self.path):
+      self._file.write(json.dumps(row).encode() + b"\n")
+      self._file.flush()
+
+  def sync(self) -> None:
+    """Puts the rows on the disk: they survive the death of the machine."""
+    with storage(self.path):
+      os.fsync(self._file.fileno())
+
+  def close(self) -> None:
+    with storage(self.path):
+      self._file.close()
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+  if not line.endswith(b"\n"):
+    return None
+  try:
+    row = json.loads(line)
+  except ValueError:
+    return None
+  return row if isinstance(row, dict) and "step" in row else None
+
+
+class Recorder:
+  """Fetches metrics one step late, so that the device never waits for Python.
+
+  Args:
+    write: called with each row: {"step": ..., metric: float, ...}.
+    last_good: describes the checkpoint to go back to, for the error.
+  """
+
+  def __init__(self, write: Any, last_good: Any):
+    self._write = write
+    self._last_good = last_good
+    self._pending: tuple[int, Any, Any] | None = None
+
+  def push(self, step: int, metrics: Any, ids: Any) -> None:
+    """Takes the metrics of `step`, just dispatched; writes those before."""
+    pending, self._pending = self._pending, (step, metrics, ids)
+    if pending is not None:
+      self._record(*pending)
+
+  def flush(self) -> None:
+    """Waits for the last step and writes its row."""
+    pending, self._pending = self._pending, None
+    if pending is not None:
+      self._record(*pending)
+
+  def _record(self, step: int, metrics: Any, ids: Any) -> None:
+    row = fetch(metrics)
+    bad = [name for name, value in row.items() if not math.isfinite(value)]
+    if bad:
+      # What comes after is poisoned as well.
+      self._pending = None
+      raise errors.NonFiniteError(
+        f"step {step}: {', '.join(f'{n}={row[n]}' for n in bad)} is not finite;"
+        f" {self._last_good()}; examples of the batch: {list(map(int, ids))}"
+      )
+    self._write({"step": step, **row})
+
+
+def fetch(metrics: Mapping[str, jax.Array]) -> dict[str, float]:
+  """The values of metrics on the host; the only place that waits for them."""
+  return {k: float(v) for k, v in jax.device_get(metrics).items()}

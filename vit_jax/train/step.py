@@ -1,0 +1,98 @@
+"""One optimiser step: a pure function of the state and the batch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import optax
+
+from vit_jax.core import mesh as mesh_lib, rng
+from vit_jax.train.state import State
+
+Batch = dict[str, jax.Array]
+
+
+def make(
+  task: Any,
+  tx: optax.GradientTransformation,
+  schedule: Callable[[jax.Array], jax.Array],
+  average: Callable[[Any, Any, jax.Array], Any],
+  preprocess: Callable[[Batch], Batch],
+  mesh: Mesh,
+  microbatches: int,
+) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
+  """The training step.
+
+  Args:
+    task: the objective; see tasks/.
+    tx: the optimiser.
+    schedule: learning rate at a step, for the metrics.
+    average: (averaged params, params, steps done) -> averaged params.
+    preprocess: the part of preprocessing that runs on the device.
+    mesh: the devices; the batch is split over data and fsdp.
+    microbatches: parts whose gradients are accumulated; divides each
+      device's rows.
+
+  Returns:
+    (state, batch) -> (state, metrics), to be jitted. Metrics: loss, learning
+    rate, and the L2 norms of gradients (before clipping), updates and
+    parameters.
+  """
+
+  def accumulate(params: Any, task_state: Any, batch: Batch, key: jax.Array):
+    """Mean loss and gradients over microbatches."""
+    grad = jax.value_and_grad(task.loss, has_aux=True)
+    if microbatches == 1:
+      (loss, task_state), grads = grad(params, task_state, batch, key)
+      return loss, grads, task_state
+
+    def body(carry: Any, inputs: Any):
+      loss, grads, task_state = carry
+      part, key = inputs
+      (new, task_state), more = grad(params, task_state, part, key)
+      return (loss + new, jax.tree.map(jnp.add, grads, more), task_state), None
+
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    parts = jax.tree.map(split, batch)
+    keys = jax.random.split(key, microbatches)
+    carry, _ = jax.lax.scan(body, (0.0, zeros, task_state), (parts, keys))
+    loss, grads, task_state = carry
+    mean = lambda x: x / microbatches
+    return mean(loss), jax.tree.map(mean, grads), task_state
+
+  def split(x: jax.Array) -> jax.Array:
+    # Every k-th row, so that each device keeps its own rows.
+    x = x.reshape(-1, microbatches, *x.shape[1:]).swapaxes(0, 1)
+    spec = PartitionSpec(None, *mesh_lib.BATCH)
+    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
+
+  def step(state: State, batch: Batch):
+    augment_key = rng.stream(state.rng, "augment", state.step)
+    batch = task.augment(preprocess(batch), augment_key)
+    loss, grads, task_state = accumulate(
+      state.params,
+      state.task_state,
+      batch,
+      rng.stream(state.rng, "dropout", state.step),
+    )
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    metrics = {
+      "loss": loss,
+      "learning_rate": schedule(state.step),
+      "l2_grads": optax.tree.norm(grads),
+      "l2_updates": optax.tree.norm(updates),
+      "l2_params": optax.tree.norm(params),
+    }
+    state = state.replace(
+      step=state.step + 1,
+      params=params,
+      opt_state=opt_state,
+      task_state=task_state,
+      ema=average(state.ema, params, state.step + 1),
+    )
+    return state, metrics
+
+  return step

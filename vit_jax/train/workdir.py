@@ -1,0 +1,127 @@
+"""The folder of a run: who may write to it, and what it belongs to."""
+
+from collections.abc import Iterator
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from typing import Any
+
+import jax
+
+from vit_jax.core import config as config_lib, errors
+from vit_jax.train import experiment as experiment_lib, metrics
+
+_PACKAGES = (
+  *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy"),
+  *("tensorflow-datasets", "opencv-python-headless", "vit_jax"),
+)
+
+
+@contextlib.contextmanager
+def claim(
+  folder: str, config: config_lib.ConfigDict
+) -> Iterator[pathlib.Path]:
+  """Makes the workdir and holds it for one run and one config at a time.
+
+  Raises:
+    ConfigError: it belongs to another config; shows what differs.
+    StorageError: it cannot be written, or another process is writing to it.
+  """
+  workdir = pathlib.Path(folder).absolute()
+  if jax.process_index() != 0:
+    yield workdir
+    return
+  with metrics.storage(workdir):
+    workdir.mkdir(parents=True, exist_ok=True)
+    lock = (workdir / ".lock").open("w")
+  with lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as e:
+      raise errors.StorageError(
+        f"workdir={workdir} is in use by another run; wait for it or use"
+        " another workdir"
+      ) from e
+    _belong(workdir, config)
+    yield workdir
+
+
+def _belong(workdir: pathlib.Path, config: config_lib.ConfigDict) -> None:
+  path = workdir / "config.json"
+  if path.exists():
+    theirs = json.loads(path.read_text())
+    _refuse_other(config_lib.ConfigDict(theirs), config, str(workdir))
+  with metrics.storage(path):
+    # Atomic, so that an interrupted start leaves no half of it.
+    part = path.with_suffix(".part")
+    part.write_text(config_lib.to_json(config) + "\n")
+    os.replace(part, path)
+
+
+def _refuse_other(
+  theirs: config_lib.ConfigDict, ours: config_lib.ConfigDict, where: str
+) -> None:
+  changed = config_lib.difference(
+    config_lib.identity(ours), config_lib.identity(theirs)
+  )
+  if changed:
+    raise errors.ConfigError(
+      f"workdir={where} belongs to another config: {'; '.join(changed)}; use"
+      " another workdir or the old values (runtime.* alone may change)"
+    )
+
+
+def meta(
+  config: config_lib.ConfigDict, inputs: experiment_lib.Inputs
+) -> dict[str, Any]:
+  """What stands beside a saved state."""
+  return {
+    "config": json.loads(config_lib.to_json(config)),
+    "data": json.loads(json.dumps(inputs.fingerprint)),
+    "provenance": provenance(),
+  }
+
+
+def check_same(saved: dict[str, Any], ours: dict[str, Any], step: int) -> None:
+  """Refuses to resume with another config or on other data.
+
+  Raises:
+    ConfigError: the config differs in more than `runtime`.
+    DataError: the data set is not the one of the checkpoint.
+  """
+  _refuse_other(
+    config_lib.ConfigDict(saved["config"]),
+    config_lib.ConfigDict(ours["config"]),
+    f"(checkpoint {step})",
+  )
+  if saved["data"] != ours["data"]:
+    changed = config_lib.difference(ours["data"], saved["data"])
+    raise errors.DataError(
+      f"the training data changed since step {step} was saved:"
+      f" {'; '.join(changed)}; restore it, or start in another workdir"
+    )
+
+
+def provenance() -> dict[str, Any]:
+  """Git revision, versions and machine: what a result was made with."""
+  here = pathlib.Path(__file__).parent
+  git = subprocess.run(
+    ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  return {
+    "revision": git.stdout.strip() or "not a git checkout",
+    "versions": {p: importlib.metadata.version(p) for p in _PACKAGES},
+    "python": platform.python_version(),
+    "platform": platform.platform(),
+    "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+    "processes": jax.process_count(),
+    "cpus": os.cpu_count(),
+  }
