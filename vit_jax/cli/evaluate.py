@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+  if not args.config:
+    flags.refuse_rest(args)
   config = flags.load(args) if args.config else None
   from vit_jax.train import evaluate
 

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import pkgutil
 import sys
 from typing import NoReturn
@@ -28,9 +29,7 @@ _OTHER = ("main", "flags")
 
 def parser() -> argparse.ArgumentParser:
   """The parser of all commands; each file in this folder adds its own."""
-  top = _Parser(
-    prog="vit_jax", description=__doc__, allow_abbrev=False
-  )
+  top = _Parser(prog="vit_jax", description=__doc__, allow_abbrev=False)
   choices = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
   for name, path in commands().items():
     module = importlib.import_module(path)
@@ -51,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
   """Runs a command; returns the exit code."""
   argv = sys.argv[1:] if argv is None else argv
+  # TensorFlow, which only writes TensorBoard files here, tells of its options.
+  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
   try:
     args, rest = parser().parse_known_args(argv)
     args.overrides = rest

@@ -23,13 +23,14 @@ import pkgutil
 import sys
 import types
 import typing
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import ml_collections
 
 from vit_jax.core import errors
 
 ConfigDict = ml_collections.ConfigDict
+Group: TypeAlias = Mapping[str, Any] | ConfigDict
 T = TypeVar("T")
 _PACKAGE = "package"
 _MANY = "many"
@@ -133,7 +134,8 @@ def load(
 
 def parent_of(config: ConfigDict, key: str) -> ConfigDict:
   """The ConfigDict that holds the last part of a dotted path."""
-  node, seen = config, []
+  node = parent = config
+  seen: list[str] = []
   for part in key.split("."):
     parent = node
     if not isinstance(parent, ConfigDict) or part not in parent:
@@ -220,7 +222,7 @@ def parse_arg(arg: str, **defaults: Any) -> types.SimpleNamespace:
   return types.SimpleNamespace(**values)
 
 
-def build(cls: type[T], config: Mapping[str, Any]) -> T:
+def build(cls: type[T], config: Group) -> T:
   """The dataclass `cls` with the values of `config`, checked.
 
   Raises:
@@ -236,38 +238,45 @@ def build(cls: type[T], config: Mapping[str, Any]) -> T:
   for name, field in fields.items():
     if name not in config:
       raise _missing(name)
-    value = config[name]
-    try:
-      if field.metadata.get(_MANY):
-        values[name] = {
-          k: _build_named(field.metadata[_PACKAGE], k, v)
-          for k, v in value.items()
-        }
-      elif _PACKAGE in field.metadata:
-        values[name] = _build_component(field.metadata[_PACKAGE], value)
-      elif dataclasses.is_dataclass(hints[name]) and not hasattr(
-        hints[name], "parse"
-      ):
-        values[name] = build(hints[name], value)  # type: ignore[arg-type]
-    except errors.ConfigError as e:
-      raise e.under(name) from None
-    if name not in values:
-      values[name] = _leaf(name, hints[name], value)
+    values[name] = _field(name, field.metadata, hints[name], config[name])
   return cls(**values)
 
 
-def _build_component(package: str, config: Mapping[str, Any]) -> Any:
+def _field(name: str, metadata: Mapping[str, Any], hint: Any, value: Any):
+  """One field's value: components, a component, a dataclass or a leaf."""
+  package: Any = metadata.get(_PACKAGE)
+  nested = dataclasses.is_dataclass(hint) and not hasattr(hint, "parse")
+  if not package and not nested:
+    return _leaf(name, hint, value)
+  group = _group(name, value)
+  with errors.located(name):
+    if metadata.get(_MANY):
+      many = {}
+      for key, value in group.items():
+        part = _group(key, value)
+        with errors.located(key):
+          many[key] = _build_component(package, part)
+      return many
+    if package:
+      return _build_component(package, group)
+    return build(typing.cast(Any, hint), group)
+
+
+def _group(name: str, value: Any) -> Group:
+  if not isinstance(value, Mapping | ConfigDict):
+    raise errors.ConfigError(
+      f"{{{name}}} is a {type(value).__name__}, not a group of fields",
+      {name: value},
+    )
+  return value
+
+
+def _build_component(package: Any, config: Group) -> Any:
   rest = {k: v for k, v in config.items() if k != "name"}
   if "name" not in config:
     raise _missing("name")
-  return build(module_of(package, config["name"]).Config, rest)
-
-
-def _build_named(package: str, key: str, config: Mapping[str, Any]) -> Any:
-  try:
-    return _build_component(package, config)
-  except errors.ConfigError as e:
-    raise e.under(key) from None
+  name = _leaf("name", str, config["name"])
+  return build(module_of(package, name).Config, rest)
 
 
 def _leaf(name: str, hint: Any, value: Any) -> Any:
@@ -318,15 +327,16 @@ def identity(config: ConfigDict) -> dict[str, Any]:
   """Leaf values by dotted path of all that makes a run what it is."""
   flat: dict[str, Any] = {}
 
-  def visit(node: Mapping[str, Any], prefix: str) -> None:
+  def visit(node: Group, prefix: str) -> None:
     for key, value in node.items():
       if isinstance(value, Mapping | ConfigDict):
         visit(value, f"{prefix}{key}.")
       else:
-        flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+        flat[prefix + key] = value
 
   visit({k: v for k, v in config.items() if k != RUNTIME}, "")
-  return dict(sorted(flat.items()))
+  # As it is read back from a file: tuples, also nested ones, are lists.
+  return json.loads(json.dumps(flat, sort_keys=True))
 
 
 def fingerprint(config: ConfigDict) -> str:

@@ -3,7 +3,8 @@
 Anything else that reaches the command line is a bug and keeps its traceback.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+import contextlib
 import difflib
 from typing import Any
 
@@ -80,3 +81,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
   """ "; did you mean X?" for the closest of `known`, or nothing."""
   close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
   return f"; did you mean {close[0]}?" if close else ""
+
+
+@contextlib.contextmanager
+def located(path: str) -> Iterator[None]:
+  """Puts `path` before the fields of a ConfigError that is raised inside."""
+  try:
+    yield
+  except ConfigError as e:
+    raise e.under(path) from None

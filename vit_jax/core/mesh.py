@@ -1,6 +1,7 @@
 """The device mesh ("data", "fsdp", "tensor") and where arrays live on it."""
 
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -45,15 +46,13 @@ class MeshShape:
   def parse(cls, text: "str | MeshShape") -> "MeshShape":
     if isinstance(text, MeshShape):
       return text
+    items = str(text).split(",")
     sizes = {}
-    for item in str(text).split(","):
+    for item in items:
       axis, _, size = item.partition("=")
-      try:
+      with contextlib.suppress(ValueError):
         sizes[axis.strip()] = int(size)
-      except ValueError:
-        sizes = {}
-        break
-    if not sizes or not set(sizes) <= set(AXES):
+    if len(sizes) != len(items) or not set(sizes) <= set(AXES):
       raise errors.ConfigError(
         "a mesh is axis=devices, ... with the axes"
         f" {', '.join(AXES)} (such as 'data=4,fsdp=2')"
@@ -83,13 +82,15 @@ class MeshShape:
     return sizes[0], sizes[1], sizes[2]
 
 
-def make(shape: MeshShape) -> Mesh:
-  """The mesh over all devices of all processes."""
+def make(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
+  """The mesh over these devices, or over all devices of all processes."""
+  devices = jax.devices() if devices is None else devices
   # Explicit axes, the default, are rejected by Linen's convolutions.
   return jax.make_mesh(
-    shape.resolve(jax.device_count()),
+    shape.resolve(len(devices)),
     AXES,
     axis_types=(AxisType.Auto,) * len(AXES),
+    devices=devices,
   )
 
 
@@ -129,6 +130,7 @@ def _size(mesh: Mesh, axes: Any) -> int:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
+  """Every device holds the whole array."""
   return NamedSharding(mesh, PartitionSpec())
 
 
@@ -164,4 +166,13 @@ def put_batch(mesh: Mesh, rows: Any) -> Any:
   sharding = batch_sharding(mesh)
   return jax.tree.map(
     lambda x: jax.make_array_from_process_local_data(sharding, x), rows
+  )
+
+
+def with_shardings(shapes: Any, shardings: Any) -> Any:
+  """Shapes of arrays that know where they live."""
+  return jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+    shapes,
+    shardings,
   )

@@ -1,12 +1,15 @@
 """Scores a checkpoint with a config's evaluators."""
 
+import dataclasses
+import pathlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
-from vit_jax.checkpoints import native
-from vit_jax.core import config as config_lib, mesh as mesh_lib, rng
+from vit_jax.checkpoints import manifest, native
+from vit_jax.core import config as config_lib, errors, mesh as mesh_lib
 from vit_jax.train import experiment as experiment_lib, setup
 
 
@@ -23,3 +26,49 @@ def evaluate(
     ConfigError: the config breaks a rule or has no evaluator.
     CheckpointError: no good checkpoint, or not one of this model.
   """
+  folder = pathlib.Path(checkpoint)
+  inner = folder / "checkpoints"
+  path = native.open_step(inner if inner.is_dir() else folder)
+  if config is None:
+    saved = manifest.read(path)["meta"]["config"]
+    experiment = config_lib.build(experiment_lib.Experiment, saved)
+    # The saved run may have had other devices.
+    runtime = experiment_lib.Runtime()
+    experiment = dataclasses.replace(experiment, runtime=runtime)
+  else:
+    experiment = config_lib.build(experiment_lib.Experiment, config)
+  if not experiment.evals:
+    raise errors.ConfigError("evals is empty; add an evaluator to the config")
+  sources, image_shape = experiment_lib.open_evals(experiment)
+  mesh = mesh_lib.make(experiment.runtime.mesh)
+  model = setup.make_model(experiment)
+  variables = _restore(path, experiment, model, image_shape, mesh)
+  evaluators = setup.make_evaluators(experiment, sources, model, mesh)
+  return {name: score(variables) for name, score in evaluators.items()}
+
+
+def _restore(
+  path: pathlib.Path,
+  experiment: experiment_lib.Experiment,
+  model: Any,
+  image_shape: tuple[int, int, int],
+  mesh: Mesh,
+) -> dict[str, Any]:
+  """The model's variables; its averaged parameters where they were kept."""
+  images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  variables = dict(jax.eval_shape(model.init, jax.random.key(0), images))
+  rules = config_lib.module_for(experiment.model).sharding_rules(
+    experiment.model
+  )
+  params = variables.pop("params")
+  params = mesh_lib.with_shardings(
+    params, mesh_lib.shardings(mesh, params, rules)
+  )
+  others = mesh_lib.with_shardings(
+    variables, jax.tree.map(lambda _: mesh_lib.replicated(mesh), variables)
+  )
+  averaged = any(name.startswith("ema/") for name in native.read_arrays(path))
+  which = "ema" if averaged else "params"
+  target = {which: params, "task_state": others}
+  state, _ = native.restore_step(path, target, partial=True)
+  return {"params": state[which], **state["task_state"]}

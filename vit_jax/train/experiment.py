@@ -3,10 +3,10 @@
 import dataclasses
 from typing import Any, Literal
 
-from vit_jax.core import config as config_lib, errors, rng
+from vit_jax.core import config as config_lib, errors
 from vit_jax.core.duration import Duration
 from vit_jax.core.mesh import MeshShape
-from vit_jax.data import config as data_config, sources
+from vit_jax.data import config as data_config, pipeline, sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,21 +107,18 @@ class Inputs:
   Attributes:
     train: examples to train on.
     evals: examples of each evaluator.
-    total_steps: of the whole run.
+    image_shape: [h, w, c] of an image after preprocessing.
+    lengths: total_steps, batch_size and epoch_examples of the run.
     save_every: steps between checkpoints.
     eval_every: steps between evaluations, by evaluator.
   """
 
   train: sources.Source
   evals: dict[str, sources.Source]
-  total_steps: int
+  image_shape: tuple[int, int, int]
+  lengths: dict[str, int]
   save_every: int
   eval_every: dict[str, int]
-
-  @property
-  def fingerprint(self) -> dict[str, Any]:
-    """What the training data is, as far as it can be told from outside."""
-    return self.train.fingerprint
 
 
 def open_inputs(experiment: Experiment) -> Inputs:
@@ -132,57 +129,59 @@ def open_inputs(experiment: Experiment) -> Inputs:
       sizes do not fit the model.
   """
   data = experiment.data
-  train = _open(experiment, data.train, "data.train")
-  evals = {
-    name: _open(experiment, config.data, f"evals.{name}.data")
-    for name, config in experiment.evals.items()
-  }
-  lengths = dict(batch_size=data.batch_size, epoch_examples=len(train))
-  total = experiment.duration.steps(**lengths, total=0)
+  train, image_shape = _open(experiment, data.train, "data.train")
+  evals, _ = open_evals(experiment)
+  sizes = dict(batch_size=data.batch_size, epoch_examples=len(train))
+  total = experiment.duration.steps(**sizes, total=0)
   if total < 1:
     raise errors.ConfigError(
       f"duration={experiment.duration} is {total} steps of"
       f" data.batch_size={data.batch_size} over {len(train)} examples;"
       " give at least one step"
     )
-  lengths["total"] = total
+
+  def every(length: Duration) -> int:
+    return max(length.steps(**sizes, total=total), 1)
+
   return Inputs(
     train=train,
     evals=evals,
-    total_steps=total,
-    save_every=max(experiment.runtime.save_every.steps(**lengths), 1),
-    eval_every={
-      name: max(config.every.steps(**lengths), 1)
-      for name, config in experiment.evals.items()
-    },
+    image_shape=image_shape,
+    lengths={"total_steps": total, **sizes},
+    save_every=every(experiment.runtime.save_every),
+    eval_every={name: every(c.every) for name, c in experiment.evals.items()},
   )
+
+
+def open_evals(
+  experiment: Experiment,
+) -> tuple[dict[str, sources.Source], tuple[int, int, int]]:
+  """The examples of each evaluator, and the shape of their images."""
+  opened, shape = {}, (0, 0, 0)
+  for name, config in experiment.evals.items():
+    path = f"evals.{name}.data"
+    opened[name], shape = _open(experiment, config.data, path)
+  return opened, shape
 
 
 def _open(
   experiment: Experiment, split: data_config.Split, path: str
-) -> sources.Source:
-  try:
+) -> tuple[sources.Source, tuple[int, int, int]]:
+  """The examples of a split, and the shape of its images."""
+  with errors.located(path):
     source = sources.open_source(
       split.name, split.split, experiment.data.data_dir
     )
-  except errors.ConfigError as e:
-    raise e.under(path) from None
-  _check_fit(experiment.model, split, source, path)
-  return source
-
-
-def _check_fit(
-  model: Any, split: data_config.Split, source: sources.Source, path: str
-) -> None:
+  model = experiment.model
   if source.num_classes != model.num_classes:
     raise errors.ConfigError(
       f"model.num_classes={model.num_classes}, but {path}.name={split.name}"
       f" has {source.num_classes} classes; set it to {source.num_classes}"
     )
-  example = pipeline.first_example(source, split.preprocess)
-  size = tuple(example["image"].shape[:2])
-  if size != model.image_size:
+  shape = pipeline.image_shape(source, split.preprocess)
+  if shape[:2] != model.image_size:
     raise errors.ConfigError(
       f"model.image_size={model.image_size}, but {path}.preprocess="
-      f"{split.preprocess} gives images of {size}; change one of them"
+      f"{split.preprocess} gives images of {shape[:2]}; change one of them"
     )
+  return source, shape

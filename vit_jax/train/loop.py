@@ -5,7 +5,7 @@ import pathlib
 from typing import Any
 
 from vit_jax.checkpoints import native
-from vit_jax.core import config as config_lib, errors, mesh as mesh_lib
+from vit_jax.core import config as config_lib, errors, mesh as mesh_lib, rng
 from vit_jax.data import pipeline
 from vit_jax.train import (
   experiment as experiment_lib,
@@ -78,7 +78,7 @@ class _Loop:
     self.saved = saved
     self.stop = stop
     self.start = start
-    self.total = run.inputs.total_steps
+    self.total = run.inputs.lengths["total_steps"]
     self.meta = workdir_lib.meta(config, run.inputs)
     self.rows = metrics_lib.Journal(workdir / "metrics.jsonl", start)
     self.scores = metrics_lib.Journal(workdir / "evals.jsonl", start)
@@ -124,7 +124,7 @@ class _Loop:
       self.setup.inputs.train,
       experiment.data.train.preprocess,
       batch_size=size,
-      seed=experiment.seed,
+      seed=rng.host_seed(experiment.seed, "data"),
       num_steps=self.total,
       rows=mesh_lib.local_rows(mesh, size),
     )

@@ -1,17 +1,17 @@
 """From a validated config and its data to everything that runs on a mesh."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
-import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
+import optax
 
 from vit_jax.core import config as config_lib, errors, mesh as mesh_lib, rng
-from vit_jax.optim import base, ema
+from vit_jax.optim import base as optim_lib, ema, schedule as schedule_lib
 from vit_jax.train import experiment as experiment_lib, step as step_lib
 from vit_jax.train.state import State
 
@@ -50,34 +50,36 @@ def make_model(experiment: experiment_lib.Experiment) -> nn.Module:
 
 
 def build(
-  experiment: experiment_lib.Experiment, inputs: experiment_lib.Inputs
+  experiment: experiment_lib.Experiment,
+  inputs: experiment_lib.Inputs,
+  devices: Sequence[jax.Device] | None = None,
 ) -> Run:
-  """Builds the run on all devices.
+  """Builds the run on these devices, or on all there are.
 
   Raises:
     ConfigError: the batch or a parameter cannot be split over the mesh.
   """
-  mesh = mesh_lib.make(experiment.runtime.mesh)
+  mesh = mesh_lib.make(experiment.runtime.mesh, devices)
   check_divisible(experiment, mesh)
   model = make_model(experiment)
   task = config_lib.module_for(experiment.task).Task(
     experiment.task, model, experiment.model.num_classes
   )
+  images = jax.ShapeDtypeStruct((1, *inputs.image_shape), jnp.float32)
+  params, _ = jax.eval_shape(task.init, jax.random.key(0), images)
   optim = experiment.optim
-  lengths = dict(
-    total_steps=inputs.total_steps,
-    batch_size=experiment.data.batch_size,
-    epoch_examples=len(inputs.train),
-  )
-  words = rng.root(experiment.seed)
-  images = jnp.zeros((1, *inputs.image_shape), jnp.float32)
-  shapes = jax.eval_shape(task.init, rng.named(words, "init"), images)[0]
-  schedule = base.learning_rate(optim, **lengths)
-  tx = base.make(optim, schedule, shapes)
+  with errors.located("optim.schedule"):
+    schedule = schedule_lib.make(optim.schedule, **inputs.lengths)
+  with errors.located("optim.average"):
+    average = ema.make(optim.average, **inputs.lengths)
+  with errors.located("optim"):
+    stacked = config_lib.module_for(experiment.model).STACKED
+    tx = optim_lib.make(optim, schedule, params, stacked=stacked)
 
   def init() -> State:
     words = rng.root(experiment.seed)
-    params, task_state = task.init(rng.named(words, "init"), images)
+    zeros = jnp.zeros(images.shape, images.dtype)
+    params, task_state = task.init(rng.named(words, "init"), zeros)
     return State(
       step=jnp.zeros((), jnp.int32),
       params=params,
@@ -87,13 +89,13 @@ def build(
       rng=words,
     )
 
-  state = _sharded(jax.eval_shape(init), experiment, tx, mesh)
+  state = shard(jax.eval_shape(init), experiment.model, tx, mesh)
   shardings = jax.tree.map(lambda x: x.sharding, state)
   step = step_lib.make(
     task,
     tx,
-    schedule,
-    functools.partial(ema.update, optim.average),
+    lambda step: optim.peak_lr * schedule(step),
+    average,
     experiment.data.train.preprocess.device,
     mesh,
     experiment.runtime.microbatches,
@@ -112,6 +114,45 @@ def build(
     ),
     evaluators=make_evaluators(experiment, inputs.evals, model, mesh),
   )
+
+
+def check_divisible(experiment: experiment_lib.Experiment, mesh: Mesh) -> None:
+  """Each device gets the same number of rows of each microbatch."""
+  size = experiment.data.batch_size
+  parts = experiment.runtime.microbatches
+  ways = mesh_lib.batch_ways(mesh)
+  if size % (ways * parts):
+    near = experiment_lib.nearest(size, ways * parts)
+    raise errors.ConfigError(
+      f"data.batch_size={size} is not divisible by {ways} devices x {parts}"
+      f" microbatches = {ways * parts}; nearest: {near}"
+    )
+
+
+def shard(
+  state: State, model: Any, tx: optax.GradientTransformation, mesh: Mesh
+) -> State:
+  """The shapes of a state with the sharding of every array."""
+  rules = config_lib.module_for(model).sharding_rules(model)
+  params = mesh_lib.shardings(mesh, state.params, rules)
+
+  def whole(tree: Any) -> Any:
+    return jax.tree.map(lambda _: mesh_lib.replicated(mesh), tree)
+
+  shardings = State(
+    step=whole(state.step),
+    params=params,
+    opt_state=optim_lib.state_shardings(tx, state.params, params, mesh),
+    task_state=whole(state.task_state),
+    ema=params if state.ema else {},
+    rng=whole(state.rng),
+  )
+  return mesh_lib.with_shardings(state, shardings)
+
+
+def variables(state: State) -> dict[str, Any]:
+  """What is evaluated: the averaged parameters where there are any."""
+  return {"params": state.ema or state.params, **state.task_state}
 
 
 def make_evaluators(

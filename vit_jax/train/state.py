@@ -4,11 +4,7 @@ from typing import Any
 
 import flax.struct
 import jax
-import jax.numpy as jnp
-from jax.sharding import Mesh
 import optax
-
-from vit_jax.core import mesh as mesh_lib, rng
 
 
 @flax.struct.dataclass

@@ -29,7 +29,7 @@ def make(
     task: the objective; see tasks/.
     tx: the optimiser.
     schedule: learning rate at a step, for the metrics.
-    average: (averaged params, params, steps done) -> averaged params.
+    average: (averaged params, new params, step) -> averaged params.
     preprocess: the part of preprocessing that runs on the device.
     mesh: the devices; the batch is split over data and fsdp.
     microbatches: parts whose gradients are accumulated; divides each
@@ -59,8 +59,8 @@ def make(
     keys = jax.random.split(key, microbatches)
     carry, _ = jax.lax.scan(body, (0.0, zeros, task_state), (parts, keys))
     loss, grads, task_state = carry
-    mean = lambda x: x / microbatches
-    return mean(loss), jax.tree.map(mean, grads), task_state
+    loss, grads = jax.tree.map(lambda x: x / microbatches, (loss, grads))
+    return loss, grads, task_state
 
   def split(x: jax.Array) -> jax.Array:
     # Every k-th row, so that each device keeps its own rows.
@@ -91,7 +91,7 @@ def make(
       params=params,
       opt_state=opt_state,
       task_state=task_state,
-      ema=average(state.ema, params, state.step + 1),
+      ema=average(state.ema, params, state.step),
     )
     return state, metrics
 

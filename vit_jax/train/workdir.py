@@ -23,9 +23,7 @@ _PACKAGES = (
 
 
 @contextlib.contextmanager
-def claim(
-  folder: str, config: config_lib.ConfigDict
-) -> Iterator[pathlib.Path]:
+def claim(folder: str, config: config_lib.ConfigDict) -> Iterator[pathlib.Path]:
   """Makes the workdir and holds it for one run and one config at a time.
 
   Raises:
@@ -82,7 +80,7 @@ def meta(
   """What stands beside a saved state."""
   return {
     "config": json.loads(config_lib.to_json(config)),
-    "data": json.loads(json.dumps(inputs.fingerprint)),
+    "data": json.loads(json.dumps(inputs.train.fingerprint)),
     "provenance": provenance(),
   }
 

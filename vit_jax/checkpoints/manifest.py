@@ -1,0 +1,165 @@
+"""The manifest of a checkpoint: what was saved, and the hash of every file.
+
+It is written last, so a directory with a manifest is a finished save. It is
+JSON in one canonical form that carries its own SHA-256: a flipped bit anywhere
+in it shows as well as one in the files it lists.
+"""
+
+from collections.abc import Iterator
+from concurrent import futures
+import hashlib
+import json
+import os
+import pathlib
+from typing import Any
+
+from vit_jax.core import errors
+
+FILE = "manifest.json"
+FORMAT = 1
+# A manifest holds one line a file and array, and at most so much metadata.
+MAX_BYTES = 32 << 20
+MAX_META_BYTES = 8 << 20
+
+
+def write(directory: pathlib.Path, content: dict[str, Any]) -> None:
+  """Makes all files of a finished save durable, then adds the manifest.
+
+  Args:
+    directory: the step directory; nothing else may write to it any more.
+    content: step, meta and arrays, all of them JSON.
+
+  Raises:
+    OSError: the disk is full or not writable; there is no manifest then.
+    CheckpointError: the manifest would be too large to be read again.
+  """
+  files = _digests(directory, sorted(_files(directory)), durable=True)
+  data = _encode({"format": FORMAT, **content, "files": files})
+  if len(data) > MAX_BYTES:
+    raise errors.CheckpointError(
+      f"{directory}: a manifest of {len(data)} bytes is over {MAX_BYTES}"
+    )
+  temporary = directory / f"{FILE}.tmp"
+  with open(temporary, "wb") as f:
+    f.write(data)
+    f.flush()
+    os.fsync(f.fileno())
+  for parent, _, _ in os.walk(directory):
+    _sync_directory(parent)
+  # The step directory's own name must be on disk before it counts.
+  _sync_directory(directory.parent)
+  os.replace(temporary, directory / FILE)
+  _sync_directory(directory)
+
+
+def read(directory: pathlib.Path) -> dict[str, Any]:
+  """The manifest's content: step, meta, arrays and files; opens no other file.
+
+  Raises:
+    CheckpointError: there is none, it is too large, damaged or foreign.
+  """
+  try:
+    # NONBLOCK: a pipe in its place must not hang the reader.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    with open(os.open(directory / FILE, flags), "rb") as f:
+      data = f.read(MAX_BYTES + 1)
+  except FileNotFoundError:
+    raise _damaged(directory, f"no {FILE}: an unfinished save") from None
+  except OSError as e:
+    raise _damaged(directory, f"{FILE}: {e.strerror}") from e
+  if len(data) > MAX_BYTES:
+    raise _damaged(directory, f"{FILE} is larger than {MAX_BYTES} bytes")
+  try:
+    body = json.loads(data)["body"]
+    intact = _encode(body) == data
+  except (ValueError, LookupError, TypeError, RecursionError) as e:
+    raise _damaged(directory, f"{FILE} cannot be read") from e
+  if not intact:
+    raise _damaged(directory, f"{FILE} does not have its own hash")
+  if not isinstance(body, dict) or body.get("format") != FORMAT:
+    raise _damaged(directory, f"{FILE} is not of format {FORMAT}")
+  kinds = {"step": int, "meta": dict, "arrays": dict, "files": dict}
+  for key, kind in kinds.items():
+    if not isinstance(body.get(key), kind):
+      raise _damaged(directory, f"{FILE} has no {key}")
+  for kind in body["arrays"].values():
+    if not isinstance(kind, list) or len(kind) != 2:
+      raise _damaged(directory, f"{FILE}: an array is not [dtype, shape]")
+  return body
+
+
+def verify(directory: pathlib.Path) -> dict[str, Any]:
+  """`read`, after every file was found to be there and as it was written.
+
+  Only files found by walking the directory are opened, never a path that the
+  manifest names, so no entry can lead out of it.
+
+  Raises:
+    CheckpointError: a file is missing, not listed, no regular file (links
+      count as none), or differs in size or SHA-256.
+  """
+  body = read(directory)
+  listed = body["files"]
+  try:
+    found = set(_files(directory)) - {FILE}
+    for name in sorted(listed.keys() - found):
+      raise _damaged(directory, f"{name} is missing")
+    for name in sorted(found - listed.keys()):
+      raise _damaged(directory, f"{name} is not in its manifest")
+    digests = _digests(directory, sorted(found), durable=False)
+  except OSError as e:
+    raise _damaged(directory, f"{e.filename}: {e.strerror}") from e
+  for name, digest in digests.items():
+    if digest != listed[name]:
+      raise _damaged(directory, f"{name} is not as it was saved")
+  return body
+
+
+def _damaged(directory: pathlib.Path, reason: str) -> errors.CheckpointError:
+  return errors.CheckpointError(f"checkpoint {directory} is unusable: {reason}")
+
+
+def _encode(body: Any) -> bytes:
+  text = json.dumps(body, sort_keys=True, allow_nan=False)
+  digest = hashlib.sha256(text.encode()).hexdigest()
+  whole = {"body": body, "sha256": digest}
+  return json.dumps(whole, sort_keys=True, indent=1).encode()
+
+
+def _files(directory: str | os.PathLike, prefix: str = "") -> Iterator[str]:
+  """Names relative to the directory of all files in it."""
+  with os.scandir(directory) as entries:
+    for entry in entries:
+      name = prefix + entry.name
+      if entry.is_dir(follow_symlinks=False):
+        yield from _files(entry.path, f"{name}/")
+      elif entry.is_file(follow_symlinks=False):
+        yield name
+      else:
+        raise errors.CheckpointError(
+          f"checkpoint file {entry.path} is a link or no regular file"
+        )
+
+
+def _digests(
+  directory: pathlib.Path, names: list[str], *, durable: bool
+) -> dict[str, list[Any]]:
+  """[size in bytes, SHA-256] of each file; `durable` also puts it on disk."""
+
+  def one(name: str) -> list[Any]:
+    with open(directory / name, "rb") as f:
+      digest = hashlib.file_digest(f, "sha256").hexdigest()
+      if durable:
+        os.fsync(f.fileno())
+      return [f.tell(), digest]
+
+  with futures.ThreadPoolExecutor() as pool:
+    return dict(zip(names, pool.map(one, names), strict=True))
+
+
+def _sync_directory(path: str | os.PathLike) -> None:
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)

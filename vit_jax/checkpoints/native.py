@@ -1,0 +1,350 @@
+"""Our own checkpoints: Orbax writes the arrays, a manifest makes them count.
+
+A step counts from the moment its manifest is there. Orbax's AsyncCheckpointer
+is used rather than its CheckpointManager, which decides by itself which steps
+to skip, overwrite and delete.
+
+With several processes every process makes the same calls on one shared file
+system. Process 0 alone looks at, renames and deletes directories; the others
+get its answer.
+"""
+
+from collections.abc import Iterator
+from concurrent import futures
+import contextlib
+import errno
+import json
+import logging
+import os
+import pathlib
+import re
+import shutil
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from vit_jax.checkpoints import manifest, processes, steps
+from vit_jax.core import errors, tree
+
+_log = logging.getLogger(__name__)
+
+
+class Checkpointer:
+  """Saves and restores the training states below one directory.
+
+  Opening moves unfinished saves to `damaged/` and says so.
+
+  Args:
+    directory: holds one directory a step; created if needed.
+    keep: number of checkpoints to keep, at least 1.
+
+  Raises:
+    CheckpointError: the directory cannot be used.
+  """
+
+  def __init__(self, directory: str | os.PathLike, *, keep: int):
+    if keep < 1:
+      raise ValueError(f"keep={keep} must be at least 1")
+    self._directory = _local(directory)
+    self._keep = keep
+    # Steps that this object wrote or verified itself.
+    self._good: set[int] = set()
+    self._pending: tuple[int, futures.Future[None]] | None = None
+    processes.on_first(self._open)
+    logging.getLogger("absl").addFilter(_no_orbax_traceback)
+    self._pool = futures.ThreadPoolExecutor(1, "checkpoint")
+    self._orbax = ocp.AsyncCheckpointer(
+      ocp.CompositeCheckpointHandler(),
+      # In the background, an unwritable directory is a timeout, not an error.
+      async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
+    )
+
+  def __enter__(self) -> "Checkpointer":
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    self.close()
+
+  def save(self, step: int, state: Any, meta: dict[str, Any]) -> None:
+    """Starts to save; returns when the arrays have been copied to the host.
+
+    A step that is there and good is not saved again. An earlier save is
+    waited for. Older checkpoints beyond `keep` go once this one counts.
+
+    Args:
+      step: the number of the step.
+      state: tree of arrays on any mesh; typed random keys are fine.
+      meta: JSON, at most `manifest.MAX_META_BYTES`.
+
+    Raises:
+      CheckpointError: this save cannot start, or an earlier one failed.
+    """
+    self.wait()
+    text = json.dumps(meta, allow_nan=False)
+    if len(text) > manifest.MAX_META_BYTES:
+      raise errors.CheckpointError(
+        f"metadata of step {step} has {len(text)} bytes, at most"
+        f" {manifest.MAX_META_BYTES} are saved; keep large data in own files"
+      )
+    flat = _flatten(state)
+    content = {
+      "step": step,
+      # A copy, since the caller may change it while the save goes on.
+      "meta": json.loads(text),
+      "arrays": {name: _kind(leaf) for name, leaf in flat.items()},
+    }
+    size = sum(leaf.nbytes for leaf in flat.values())
+    if processes.on_first(lambda: self._prepare(step, size)):
+      return
+    args = ocp.args.Composite(state=ocp.args.PyTreeSave(tree.unflatten(flat)))
+    with self._one_line(f"cannot save step {step}"):
+      self._orbax.save(self._path(step), args=args)
+    finish = self._pool.submit(self._finish, step, content)
+    self._pending = step, finish
+
+  def wait(self) -> None:
+    """Returns when what was saved counts.
+
+    Raises:
+      CheckpointError: the save failed (on any process); the checkpoints that
+        were there before are untouched.
+    """
+    if self._pending is None:
+      return
+    step, finish = self._pending
+    self._pending = None
+    failure = None
+    try:
+      with self._one_line(f"cannot save step {step}"):
+        finish.result()
+    except errors.CheckpointError as e:
+      failure = e
+    failures = [text for text in processes.share(str(failure or "")) if text]
+    if failures:
+      raise errors.CheckpointError(failures[0]) from failure
+    self._good.add(step)
+
+  def close(self) -> None:
+    """Waits, then releases everything; the object is of no use any more."""
+    try:
+      self.wait()
+    finally:
+      self._pool.shutdown()
+      self._orbax.close()
+      logging.getLogger("absl").removeFilter(_no_orbax_traceback)
+
+  def latest(self) -> int | None:
+    """The newest step whose every byte is as it was saved, or None.
+
+    Newer ones that are not are moved to `damaged/`, with a warning.
+    """
+    self.wait()
+
+    def find() -> int | None:
+      with self._one_line("cannot look for checkpoints"):
+        return steps.newest_good(self._directory, steps.set_aside)
+
+    step = processes.on_first(find)
+    self._good = set() if step is None else {step}
+    return step
+
+  def restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
+    """The state saved at `step`, in the form and places of `target`, and meta.
+
+    Raises:
+      CheckpointError: there is no such step, it is damaged, or its arrays are
+        not exactly those of `target`.
+    """
+    self.wait()
+    if step not in self._good:
+      processes.on_first(lambda: steps.verify(self._path(step)))
+      self._good.add(step)
+    return restore_step(self._path(step), target)
+
+  def read_meta(self, step: int) -> dict[str, Any]:
+    """What was given to `save` beside the state; touches no array."""
+    return manifest.read(self._path(step))["meta"]
+
+  def _path(self, step: int) -> pathlib.Path:
+    return self._directory / str(step)
+
+  def _open(self) -> None:
+    with self._one_line("cannot be used for checkpoints"):
+      self._directory.mkdir(parents=True, exist_ok=True)
+      steps.tidy(self._directory)
+
+  def _prepare(self, step: int, size: int) -> bool:
+    """Whether the step is already saved; else its place is free and enough."""
+    path = self._path(step)
+    with self._one_line(f"cannot save step {step}"):
+      steps.tidy(self._directory)
+      if step in steps.all_steps(self._directory):
+        try:
+          if step not in self._good:
+            steps.verify(path)
+          return True
+        except errors.CheckpointError as e:
+          steps.set_aside(path, str(e))
+      if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, f"{path.name} is no checkpoint")
+      free = shutil.disk_usage(self._directory).free
+      if free < size:
+        short = f"{os.strerror(errno.ENOSPC)} ({free} bytes, {size} needed)"
+        raise OSError(errno.ENOSPC, short)
+    return False
+
+  def _finish(self, step: int, content: dict[str, Any]) -> None:
+    """Runs in the background, after Orbax has written and renamed."""
+    self._orbax.wait_until_finished()
+    if jax.process_index() == 0:
+      manifest.write(self._path(step), content)
+      # From here on the new checkpoint counts.
+      steps.remove_old(self._directory, step, self._keep)
+
+  @contextlib.contextmanager
+  def _one_line(self, what: str) -> Iterator[None]:
+    """Turns what the disk or Orbax raises into one line for the user."""
+    try:
+      yield
+    except (OSError, ValueError, RuntimeError) as e:
+      last = f"step {max(self._good)}" if self._good else "none known"
+      raise errors.CheckpointError(
+        f"{self._directory}: {what}: {_reason(e)}; free space there or make it"
+        f" writable, then run again (last good checkpoint: {last})"
+      ) from e
+
+
+def open_step(path: str | os.PathLike) -> pathlib.Path:
+  """The verified step directory that a user means; changes nothing on disk.
+
+  Args:
+    path: a step directory, or a directory of them for the newest good one.
+
+  Raises:
+    CheckpointError: there is none, or the given step is damaged.
+  """
+  path = _local(path)
+
+  def find() -> str:
+    if (path / manifest.FILE).exists():
+      manifest.verify(path)
+      return str(path)
+    step = steps.newest_good(
+      path, lambda _, why: _log.warning("%s; skipped", why)
+    )
+    if step is None:
+      raise errors.CheckpointError(
+        f"{path} is no checkpoint (it has no {manifest.FILE}) and no directory"
+        " of good ones (such as WORKDIR/checkpoints)"
+      )
+    return str(path / str(step))
+
+  return pathlib.Path(processes.on_first(find))
+
+
+def read_arrays(path: pathlib.Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+  """(dtype, shape) of every array of a step directory, by name."""
+  arrays = manifest.read(path)["arrays"]
+  return {
+    name: (dtype, tuple(shape)) for name, (dtype, shape) in arrays.items()
+  }
+
+
+def restore_step(
+  path: pathlib.Path, target: Any, *, partial: bool = False
+) -> tuple[Any, dict[str, Any]]:
+  """Arrays and meta of a step directory that is known to be good.
+
+  Args:
+    path: what `open_step` returned.
+    target: tree of `jax.ShapeDtypeStruct` with shardings, on any mesh.
+    partial: arrays that `target` does not have are left unread, such as all
+      but `{"params": ...}`.
+
+  Raises:
+    CheckpointError: names, shapes or dtypes differ; nothing is ever cast.
+  """
+  content = manifest.read(path)
+  flat = _flatten(target)
+  for name, leaf in flat.items():
+    if leaf.sharding is None:
+      raise ValueError(f"{name} of the target has no sharding")
+  _check(path, content["arrays"], flat, partial)
+  nested = tree.unflatten(flat)
+  args = ocp.args.PyTreeRestore(
+    item=nested,
+    restore_args=ocp.checkpoint_utils.construct_restore_args(nested),
+    partial_restore=True,
+  )
+  try:
+    with ocp.PyTreeCheckpointer() as orbax:
+      restored = tree.flatten(orbax.restore(path / "state", args=args))
+  except (OSError, ValueError) as e:
+    raise errors.CheckpointError(
+      f"checkpoint {path} cannot be read: {_reason(e)}"
+    ) from e
+  leaves = [restored[name] for name in flat]
+  return jax.tree.unflatten(jax.tree.structure(target), leaves), content["meta"]
+
+
+def _check(
+  path: pathlib.Path,
+  saved: dict[str, Any],
+  target: dict[str, Any],
+  partial: bool,
+) -> None:
+  wrong = [
+    f"{name} is {_show(saved[name])} there, {_show(_kind(leaf))} here"
+    if name in saved
+    else f"{name} is not there"
+    for name, leaf in target.items()
+    if saved.get(name) != _kind(leaf)
+  ]
+  if not partial:
+    wrong += [f"{name} is only there" for name in saved if name not in target]
+  if wrong:
+    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    raise errors.CheckpointError(
+      f"checkpoint {path} holds another state: {'; '.join(wrong[:3])}{more}"
+    )
+
+
+def _flatten(state: Any) -> dict[str, Any]:
+  flat = tree.flatten(state)
+  if len(flat) != len(jax.tree.leaves(state)):
+    raise ValueError("two arrays of the state have the same name")
+  return flat
+
+
+def _kind(leaf: Any) -> list[Any]:
+  return [str(leaf.dtype), list(leaf.shape)]
+
+
+def _show(kind: list[Any]) -> str:
+  return f"{kind[0]}{kind[1]}"
+
+
+def _local(path: str | os.PathLike) -> pathlib.Path:
+  if "://" in str(path):
+    raise errors.CheckpointError(
+      f"{path}: checkpoints need a file system; mount the bucket and use the"
+      " mounted path"
+    )
+  return pathlib.Path(path).absolute()
+
+
+def _reason(e: Exception) -> str:
+  """What the operating system said, or else the error's first line."""
+  if isinstance(e, OSError) and e.strerror:
+    return e.strerror
+  # TensorStore raises a ValueError that holds the number in its text.
+  code = re.search(r"os_error_code='(\d+)'", str(e))
+  if code:
+    return os.strerror(int(code[1]))
+  return f"{type(e).__name__}: {str(e).partition(chr(10))[0]}"
+
+
+def _no_orbax_traceback(record: logging.LogRecord) -> bool:
+  """Orbax logs at length what it then raises; the raised error is enough."""
+  return not (record.exc_info and "/orbax/" in record.pathname)

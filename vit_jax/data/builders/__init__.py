@@ -1,0 +1,1 @@
+"""TFDS builders of our own: one module each, with a class `Builder`."""

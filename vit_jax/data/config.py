@@ -1,0 +1,52 @@
+"""What a run reads: splits of data sets and their preprocessing."""
+
+import dataclasses
+
+from vit_jax.core import errors
+from vit_jax.data import sources
+from vit_jax.preprocess.pipeline import Pipeline
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+  """A split of a data set, and what happens to its examples.
+
+  Attributes:
+    name: "tfds:NAME[/CONFIG][:VERSION]" or "synthetic[:NxHxWxCxCLASSES]".
+    split: such as "train" or "train[:90%]".
+    preprocess: ops, such as "decode|inception_crop(224)|value_range(-1, 1)".
+  """
+
+  name: str = "tfds:digits"
+  split: str = "train"
+  preprocess: Pipeline = Pipeline.parse("decode(1)|value_range(-1, 1)")
+
+  def __post_init__(self):
+    sources.scheme(self.name)
+    if not self.split:
+      raise errors.ConfigError(
+        "{split} must name a split, such as train or train[:90%]",
+        {"split": "''"},
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """What a model is trained on.
+
+  Attributes:
+    batch_size: examples a step, over all processes and microbatches.
+    data_dir: where TFDS data sets are; "" is TFDS's own default
+      ($TFDS_DATA_DIR or ~/tensorflow_datasets).
+    train: the examples to train on.
+  """
+
+  batch_size: int = 128
+  data_dir: str = ""
+  train: Split = dataclasses.field(default_factory=Split)
+
+  def __post_init__(self):
+    if self.batch_size < 1:
+      raise errors.ConfigError(
+        "{batch_size} must be at least 1", {"batch_size": self.batch_size}
+      )

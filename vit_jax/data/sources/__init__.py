@@ -1,0 +1,72 @@
+"""Where examples come from: one module for each scheme of a data set's name.
+
+A name is "scheme:rest"; the scheme is the file name of a module of this
+package, whose `open_source(rest, split, data_dir)` returns the Source.
+"""
+
+import importlib
+import pkgutil
+from typing import Any, Protocol
+
+from vit_jax.core import errors
+
+
+class Source(Protocol):
+  """Random access to the examples of one split.
+
+  Safe to read from several threads, and to pickle: files are opened again in
+  each process.
+
+  Attributes:
+    num_classes: of the feature "label"; 0 where it is not one class.
+    class_names: by class; empty where nobody named them.
+    fingerprint: name, version, split and shard sizes, as JSON; what must be
+      the same when a run goes on. Never the contents.
+  """
+
+  num_classes: int
+  class_names: tuple[str, ...]
+  fingerprint: dict[str, Any]
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    """The raw features of an example.
+
+    Among them "image" (PNG or JPEG bytes, or uint8 [h, w, c]), "label", and
+    "id", which is `index`.
+    """
+    ...
+
+
+def scheme(name: str) -> str:
+  """The scheme of a data set's name.
+
+  Raises:
+    ConfigError: there is no such scheme.
+  """
+  found = name.partition(":")[0]
+  known = sorted(m.name for m in pkgutil.iter_modules(__path__))
+  if found not in known:
+    raise errors.ConfigError(
+      f"{{name}}: unknown scheme {found}{errors.did_you_mean(found, known)}"
+      f" (a name is scheme:rest, with the schemes {', '.join(known)})",
+      {"name": name},
+    )
+  return found
+
+
+def open_source(name: str, split: str, data_dir: str = "") -> Source:
+  """Opens a split of a data set.
+
+  Args:
+    name: "tfds:NAME[/CONFIG][:VERSION]" or "synthetic[:NxHxWxCxCLASSES]".
+    split: such as "train" or "train[:90%]".
+    data_dir: where TFDS data sets are; "" is TFDS's own default.
+
+  Raises:
+    ConfigError: no such data set, version or split, or one that cannot be
+      read at random.
+  """
+  module = importlib.import_module(f"{__name__}.{scheme(name)}")
+  return module.open_source(name.partition(":")[2], split, data_dir)

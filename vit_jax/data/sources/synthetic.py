@@ -1,0 +1,70 @@
+"""Made-up images that can be learnt, for runs without data."""
+
+import dataclasses
+import re
+from typing import Any
+import zlib
+
+import numpy as np
+
+from vit_jax.core import errors
+
+_SPLITS = ("train", "validation", "test")
+_DEFAULT = "1000x32x32x3x10"
+
+
+@dataclasses.dataclass(frozen=True)
+class Synthetic:
+  """Examples of class i % classes: noise around a pattern of that class."""
+
+  split: str
+  size: int
+  shape: tuple[int, int, int]
+  num_classes: int
+
+  @property
+  def class_names(self) -> tuple[str, ...]:
+    return tuple(map(str, range(self.num_classes)))
+
+  @property
+  def fingerprint(self) -> dict[str, Any]:
+    return {
+      "name": "synthetic",
+      "version": "1",
+      "split": self.split,
+      "shard_sizes": [self.size, *self.shape, self.num_classes],
+    }
+
+  def __len__(self) -> int:
+    return self.size
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    if not 0 <= index < self.size:
+      raise IndexError(index)
+    label = index % self.num_classes
+    # The patterns are common to all splits, the noise is not.
+    pattern = np.random.default_rng(label).integers(0, 192, self.shape)
+    key = [zlib.crc32(self.split.encode()), index]
+    noise = np.random.default_rng(key).integers(0, 64, self.shape)
+    image = (pattern + noise).astype(np.uint8)
+    return {"image": image, "label": label, "id": index}
+
+
+def open_source(rest: str, split: str, data_dir: str) -> Synthetic:
+  """ "NxHxWxCxCLASSES": examples, height, width, channels, classes."""
+  del data_dir
+  match = re.fullmatch(r"[1-9]\d*(x[1-9]\d*){4}", rest or _DEFAULT)
+  if not match:
+    raise errors.ConfigError(
+      "{name} must be synthetic:NxHxWxCxCLASSES, numbers >= 1 of examples,"
+      f" height, width, channels and classes, such as synthetic:{_DEFAULT}",
+      {"name": f"synthetic:{rest}"},
+    )
+  if split not in _SPLITS:
+    raise errors.ConfigError(
+      f"{{split}} is unknown{errors.did_you_mean(split, _SPLITS)}"
+      f" (splits: {', '.join(_SPLITS)})",
+      {"split": split},
+    )
+  size, h, w, c, classes = map(int, match[0].split("x"))
+  return Synthetic(split, size, (h, w, c), classes)

@@ -1,0 +1,166 @@
+"""TFDS data sets in ArrayRecord, read without TensorFlow."""
+
+import re
+from typing import Any
+
+from etils import epath
+import tensorflow_datasets as tfds
+
+from vit_jax.core import errors
+
+NAME = re.compile(
+  r"(?P<name>\w+)(/(?P<config>\w[\w.+=-]*))?(:(?P<version>\d+\.\d+\.\d+))?"
+)
+FORMAT = tfds.core.FileFormat.ARRAY_RECORD
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+
+
+class Tfds:
+  """A split of a prepared data set; images stay encoded.
+
+  Args:
+    directory: the data set's version directory.
+    split: in TFDS's syntax, such as "train[:90%]".
+  """
+
+  def __init__(self, directory: str, split: str):
+    self._arguments = (directory, split)
+    builder = tfds.builder_from_directory(directory)
+    info, features = builder.info, builder.info.features
+    decoders = {
+      key: tfds.decode.SkipDecoding()
+      for key, feature in features.items()
+      if isinstance(feature, tfds.features.Image)
+    }
+    self._examples = builder.as_data_source(split=split, decoders=decoders)
+    label = dict(features.items()).get("label")
+    is_class = isinstance(label, tfds.features.ClassLabel)
+    self.num_classes: int = label.num_classes if is_class else 0
+    self.class_names: tuple[str, ...] = tuple(label.names) if is_class else ()
+    self.fingerprint: dict[str, Any] = {
+      "name": info.full_name.rpartition("/")[0],
+      "version": str(info.version),
+      "split": split,
+      "shard_sizes": [
+        [f.filename.rpartition("/")[2], f.skip, f.take]
+        for f in info.splits[split].file_instructions
+      ],
+      "split_bytes": {k: int(v.num_bytes) for k, v in info.splits.items()},
+    }
+
+  def __reduce__(self):
+    # A worker process opens its own files.
+    return Tfds, self._arguments
+
+  def __len__(self) -> int:
+    return len(self._examples)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    return {**self._examples[index], "id": index}
+
+
+def open_source(rest: str, split: str, data_dir: str) -> Tfds:
+  """A split of "NAME[/CONFIG][:VERSION]" below `data_dir`.
+
+  Raises:
+    ConfigError: no such data set, version or split, or one that is not in
+      ArrayRecord.
+  """
+  directory = find(rest, data_dir)
+  info = tfds.builder_from_directory(directory).info
+  check_format(info, rest)
+  known = sorted(info.splits)
+  try:
+    instructions = info.splits[split].file_instructions
+  except (ValueError, KeyError, AssertionError) as e:
+    word = re.split(r"\W", split)[0]
+    raise errors.ConfigError(
+      f"{{split}} is no split of tfds:{rest}"
+      f"{errors.did_you_mean(word, known)} (splits: {', '.join(known)}, and"
+      " parts of them such as train[:90%])",
+      {"split": split},
+    ) from e
+  if not instructions:
+    raise errors.ConfigError("{split} has no examples", {"split": split})
+  return Tfds(directory, split)
+
+
+def check_format(info: tfds.core.DatasetInfo, rest: str) -> None:
+  """Raises ConfigError for a built data set that is not in ArrayRecord."""
+  if FORMAT not in info.available_file_formats():
+    raise errors.ConfigError(
+      f"{{name}} in {info.data_dir} is in {info.file_format.value}, which cannot"
+      " be read at random; build it in ArrayRecord in another directory:"
+      f" {_remedy(rest, 'DIR')}",
+      {"name": f"tfds:{rest}"},
+    )
+
+
+def root(data_dir: str) -> epath.Path:
+  """The directory of all data sets."""
+  return epath.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+
+
+def parse(rest: str) -> dict[str, str]:
+  """Parts of "NAME[/CONFIG][:VERSION]": name, config, version ("" if not)."""
+  match = NAME.fullmatch(rest)
+  if not match:
+    raise errors.ConfigError(
+      "{name} must be tfds:NAME[/CONFIG][:VERSION], such as tfds:digits or"
+      " tfds:imagenet2012:5.1.0",
+      {"name": f"tfds:{rest}"},
+    )
+  return match.groupdict("")
+
+
+def is_built(directory: epath.Path) -> bool:
+  """Whether a version directory holds a whole data set."""
+  return (directory / "dataset_info.json").exists()
+
+
+def find(rest: str, data_dir: str) -> str:
+  """The version directory of a built data set; its newest if not given."""
+  parts = parse(rest)
+  home = root(data_dir)
+  place = home / parts["name"] / parts["config"]
+  versions = _versions(place)
+  version = parts["version"] or (versions or [""])[-1]
+  if version in versions:
+    return str(place / version)
+  others = _directories(home)
+  configs = [d for d in _directories(place) if _versions(place / d)]
+  if versions:
+    known = f"versions there: {', '.join(versions)}"
+  elif configs and not parts["config"]:
+    known = f"it has the configs {', '.join(configs)}: name one after a /"
+  else:
+    hint = errors.did_you_mean(parts["name"], {*others} - {parts["name"]})
+    known = f"data sets there: {', '.join(others) or 'none'}{hint}"
+  raise errors.ConfigError(
+    f"{{name}} is not prepared in {home} ({known}); run:"
+    f" {_remedy(rest, data_dir)}",
+    {"name": f"tfds:{rest}"},
+  )
+
+
+def _versions(place: epath.Path) -> list[str]:
+  """Built versions, the newest last."""
+  return sorted(
+    (
+      d
+      for d in _directories(place)
+      if _VERSION.fullmatch(d) and is_built(place / d)
+    ),
+    key=lambda v: tuple(map(int, v.split("."))),
+  )
+
+
+def _directories(place: epath.Path) -> list[str]:
+  if not place.is_dir():
+    return []
+  return sorted(d.name for d in place.iterdir() if d.is_dir())
+
+
+def _remedy(rest: str, data_dir: str) -> str:
+  where = f" --data_dir={data_dir}" if data_dir else ""
+  return f"python -m vit_jax data prepare tfds:{rest}{where}"

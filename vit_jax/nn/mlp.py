@@ -1,0 +1,37 @@
+"""The MLP of a Transformer block."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+class MlpBlock(nn.Module):
+  """Two dense layers with a GELU (tanh approximation) between them.
+
+  Dropout follows the GELU and the second layer, as in Appendix B.1,
+  arXiv:2010.11929.
+
+  Attributes:
+    mlp_dim: M.
+    dropout: rate.
+    deterministic: no dropout.
+    dtype: of the computation.
+  """
+
+  mlp_dim: int
+  dropout: float = 0.0
+  deterministic: bool = True
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, N, D] to [B, N, D]."""
+    dense = dict(
+      kernel_init=nn.initializers.xavier_uniform(),
+      bias_init=nn.initializers.normal(stddev=1e-6),
+      dtype=self.dtype,
+    )
+    drop = nn.Dropout(self.dropout, deterministic=self.deterministic)
+    y = nn.Dense(self.mlp_dim, **dense, name="hidden")(x)
+    y = drop(jax.nn.gelu(y, approximate=True))
+    return drop(nn.Dense(x.shape[-1], **dense, name="out")(y))

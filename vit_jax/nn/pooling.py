@@ -1,0 +1,47 @@
+"""From tokens to one vector: class token, mean, or attention pooling."""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vit_jax.nn import attention, mlp
+
+Kind = Literal["token", "gap", "map"]
+
+# Pooling without parameters: tokens [B, N, D] to [B, D].
+FIXED = {
+  "token": lambda tokens: tokens[:, 0],
+  "gap": lambda tokens: tokens.mean(axis=1, dtype=jnp.float32),
+}
+
+
+class AttentionPooling(nn.Module):
+  """MAP: a learned probe attends to all tokens, then a residual MLP.
+
+  Source: Section 3.2, arXiv:2106.04560; big_vision's MAPHead.
+
+  Attributes:
+    num_heads: H.
+    mlp_dim: M.
+    dtype: of the computation.
+  """
+
+  num_heads: int
+  mlp_dim: int
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, tokens: jax.Array) -> jax.Array:
+    """Tokens [B, N, D] to [B, D]."""
+    b, _, width = tokens.shape
+    probe = self.param(
+      "probe", nn.initializers.xavier_uniform(), (1, 1, width)
+    ).astype(self.dtype)
+    x, _ = attention.MultiHeadAttention(
+      self.num_heads, dtype=self.dtype, name="attention"
+    )(jnp.broadcast_to(probe, (b, 1, width)), tokens)
+    y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="norm")(x)
+    x += mlp.MlpBlock(self.mlp_dim, dtype=self.dtype, name="mlp")(y)
+    return x[:, 0]

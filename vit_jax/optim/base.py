@@ -1,0 +1,236 @@
+"""What all optimisers share: their config and the chain around their rule.
+
+The modules beside this one (`adamw`, `sgd`, `adafactor`) add the rule, as a
+`Config` with a method `scale_by`.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import math
+import re
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding
+import numpy as np
+import optax
+
+from vit_jax.core import errors, mesh as mesh_lib, tree
+from vit_jax.optim import ema, layers, schedule as schedule_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+  """Fields of every optimiser.
+
+  Patterns are regexes of whole parameter names, and each must match something.
+  They can also name a layer of stacked parameters (see `layers`).
+
+  Attributes:
+    peak_lr: learning rate at the height of the schedule.
+    schedule: multiplier of `peak_lr` over the run.
+    clip_norm: largest global norm of the gradients of what is trained; 0 does
+      not clip.
+    weight_decay: decoupled weight decay (Loshchilov and Hutter, 2019).
+    weight_decay_scaling: what the decay is multiplied by. "learning_rate" is
+      the AdamW of torch and optax, in which Table 3 of arXiv:2010.11929 has
+      its 0.1; "schedule" is big_vision's, where 1e-4 at `peak_lr` 1e-3 is the
+      same thing. `lr_multipliers` are part of the learning rate.
+    weight_decay_mask: patterns of what decays.
+    frozen: patterns of what never changes.
+    lr_multipliers: (pattern, multiplier); the first match wins.
+    average: average of the parameters kept beside them.
+  """
+
+  peak_lr: float = 1e-3
+  schedule: schedule_lib.Schedule = schedule_lib.Schedule()
+  clip_norm: float = 0.0
+  weight_decay: float = 0.0
+  weight_decay_scaling: Literal["learning_rate", "schedule"] = "learning_rate"
+  weight_decay_mask: tuple[str, ...] = (".*/kernel",)
+  frozen: tuple[str, ...] = ()
+  lr_multipliers: tuple[tuple[str, float], ...] = ()
+  average: ema.Average = ema.Average()
+
+  def __post_init__(self):
+    check(self, "peak_lr", self.peak_lr > 0, "positive")
+    check(self, "clip_norm", self.clip_norm >= 0, "positive, or 0 for none")
+    check(self, "weight_decay", self.weight_decay >= 0, "positive or 0")
+    check(
+      self,
+      "weight_decay_mask",
+      bool(self.weight_decay_mask) or not self.weight_decay,
+      "not empty; for no decay, weight_decay=0",
+    )
+    check(
+      self,
+      "lr_multipliers",
+      all(value > 0 for _, value in self.lr_multipliers),
+      "positive; to keep parameters as they are, name them in frozen",
+    )
+    for field, patterns in self.patterns().items():
+      for pattern in patterns:
+        try:
+          re.compile(pattern)
+        except re.error as e:
+          raise errors.ConfigError(
+            f"{{{field}}}: {pattern!r} is not a regex: {e}",
+            {field: getattr(self, field)},
+          ) from e
+
+  def patterns(self) -> dict[str, tuple[str, ...]]:
+    """The patterns of each field that has some."""
+    return {
+      "weight_decay_mask": self.weight_decay_mask,
+      "frozen": self.frozen,
+      "lr_multipliers": tuple(pattern for pattern, _ in self.lr_multipliers),
+    }
+
+  def scale_by(self, stacked: str) -> optax.GradientTransformation:
+    """The optimiser's own rule: gradients to updates of a rate of 1.
+
+    Args:
+      stacked: regex of how the names of stacked parameters begin; statistics
+        of a tensor are those of each of its layers.
+    """
+    raise NotImplementedError
+
+
+def check(config: Any, field: str, valid: bool, rule: str) -> None:
+  """Raises the ConfigError "FIELD must be RULE" unless valid and finite."""
+  value = getattr(config, field)
+  if not valid or (isinstance(value, float) and not math.isfinite(value)):
+    raise errors.ConfigError(f"{{{field}}} must be {rule}", {field: value})
+
+
+def make(
+  config: Optimizer,
+  schedule: schedule_lib.ScheduleFn,
+  params: Any,
+  *,
+  stacked: str,
+) -> optax.GradientTransformation:
+  """The whole chain from gradients to what is added to the parameters.
+
+  The learning rate of step s is `config.peak_lr * schedule(s)`.
+
+  Args:
+    config: an optimiser.
+    schedule: step to multiplier of the peak learning rate.
+    params: tree of arrays or of their shapes.
+    stacked: regex of how the names of parameters [L, ...] begin, such as
+      "blocks/"; "" if none is stacked.
+
+  Raises:
+    ConfigError: a pattern matches nothing, or everything is frozen.
+  """
+
+  def match(field: str) -> dict[str, np.ndarray]:
+    try:
+      return layers.first_match(params, config.patterns()[field], stacked)
+    except errors.ConfigError as e:
+      raise errors.ConfigError(
+        f"{{{field}}}: {e}", {field: getattr(config, field)}
+      ) from None
+
+  rate = [optax.scale(config.peak_lr)]
+  if config.lr_multipliers:
+    # The last is for index -1, no match.
+    values = [*(value for _, value in config.lr_multipliers), 1.0]
+    factors = np.asarray(values, np.float32)
+    rate.append(
+      _multiply({k: factors[i] for k, i in match("lr_multipliers").items()})
+    )
+  decay = []
+  if config.weight_decay:
+    decays = {k: i >= 0 for k, i in match("weight_decay_mask").items()}
+    decay.append(_add_decay(config.weight_decay, decays))
+  by_rate = config.weight_decay_scaling == "learning_rate"
+  clip = [optax.clip_by_global_norm(config.clip_norm)]
+  rule = optax.chain(
+    *(clip if config.clip_norm else []),
+    config.scale_by(stacked),
+    *(decay + rate if by_rate else rate + decay),
+    optax.scale_by_schedule(schedule),
+  )
+  if config.frozen:
+    rule = _freeze(rule, {k: i < 0 for k, i in match("frozen").items()}, params)
+  # A frozen +0 becomes -0 here, and x + -0 is x bit for bit, also for x = -0.
+  return optax.chain(rule, optax.scale(-1.0))
+
+
+def _named(f: Any) -> optax.GradientTransformation:
+  """The transformation without state `f(name, update, param) -> update`."""
+  return optax.stateless(
+    lambda updates, params: tree.map_named(f, updates, params)
+  )
+
+
+def _multiply(
+  factors: Mapping[str, np.ndarray],
+) -> optax.GradientTransformation:
+  return _named(lambda name, u, _: u * factors[name])
+
+
+def _add_decay(
+  weight: float, decays: Mapping[str, np.ndarray]
+) -> optax.GradientTransformation:
+  def add(name: str, update: jax.Array, param: jax.Array) -> jax.Array:
+    if not decays[name].any():
+      return update
+    return update + weight * decays[name].astype(np.float32) * param
+
+  return _named(add)
+
+
+def _freeze(
+  rule: optax.GradientTransformation,
+  trained: Mapping[str, np.ndarray],
+  params: Any,
+) -> optax.GradientTransformation:
+  """Keeps what is frozen out of `rule`: no gradients, moments or updates."""
+  if not any(t.any() for t in trained.values()):
+    raise errors.ConfigError(
+      "{frozen} matches every parameter; nothing would be trained",
+      {"frozen": errors.PATH_ONLY},
+    )
+  # Single layers share the moments of their stack, so they are zeroed instead.
+  zero = _named(lambda name, u, _: jnp.where(trained[name], u, 0.0))
+  mask = tree.map_named(lambda name, _: bool(trained[name].any()), params)
+  return optax.chain(zero, optax.masked(rule, mask), zero)
+
+
+def state_shardings(
+  tx: optax.GradientTransformation,
+  params: Any,
+  param_shardings: Any,
+  mesh: Mesh,
+) -> Any:
+  """The NamedSharding of each leaf of the optimiser's state.
+
+  What has the shape of its parameter is sharded like it; counts and factored
+  moments, which are small, are replicated.
+
+  Args:
+    tx: what `make` returned.
+    params: tree of arrays or of their shapes.
+    param_shardings: the NamedSharding of each parameter.
+    mesh: the device mesh.
+  """
+  whole = mesh_lib.replicated(mesh)
+
+  def one(leaf: Any, param: Any, sharding: NamedSharding) -> Any:
+    if isinstance(leaf, optax.MaskedNode):
+      return leaf
+    return sharding if leaf.shape == param.shape else whole
+
+  return optax.tree.map_params(
+    tx,
+    one,
+    jax.eval_shape(tx.init, params),
+    params,
+    param_shardings,
+    transform_non_params=lambda _: whole,
+    is_leaf=lambda leaf: isinstance(leaf, optax.MaskedNode),
+  )

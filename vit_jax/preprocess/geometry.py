@@ -1,0 +1,200 @@
+"""Resizes, crops, flips and shifts: uint8 [h, w, c] on the host."""
+
+import dataclasses
+import math
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from vit_jax.core import errors
+from vit_jax.preprocess import op, resample
+
+Method = Literal["bilinear", "area"]
+_ATTEMPTS = 100
+_BORDERS = {"zero": cv2.BORDER_CONSTANT, "edge": cv2.BORDER_REPLICATE}
+
+
+def _check_method(method: str, antialias: bool) -> None:
+  op.check(
+    not antialias or method == "bilinear",
+    "{antialias} is for method='bilinear': the area method has no kernel to"
+    " widen",
+    antialias=antialias,
+  )
+
+
+def _check_fits(example: op.Example, size: op.Size, name: str) -> None:
+  h, w = op.pixels(example).shape[:2]
+  if h < size.h or w < size.w:
+    raise errors.DataError(
+      f"record {example['id']}: the image is {h} x {w}, too small for"
+      f" {name}({size}); put resize_small({max(size.h, size.w)}) before it"
+    )
+
+
+def _crop(example: op.Example, y: int, x: int, size: op.Size) -> op.Example:
+  image = example["image"][y : y + size.h, x : x + size.w]
+  return {**example, "image": image}
+
+
+@dataclasses.dataclass(frozen=True)
+class Resize(op.HostOp):
+  """The whole image to `size`, whatever its aspect ratio."""
+
+  size: op.Size
+  method: Method = "bilinear"
+  antialias: bool = False
+
+  def __post_init__(self):
+    _check_method(self.method, self.antialias)
+
+  def __call__(self, example, rng):
+    del rng
+    image = resample.resize(
+      op.pixels(example),
+      self.size.h,
+      self.size.w,
+      self.method,
+      self.antialias,
+    )
+    return {**example, "image": image}
+
+
+@dataclasses.dataclass(frozen=True)
+class ResizeSmall(op.HostOp):
+  """The smaller side to `side` px; keeps the aspect ratio."""
+
+  side: int
+  method: Method = "area"
+  antialias: bool = False
+
+  def __post_init__(self):
+    op.check(self.side > 0, "{side} must be > 0 px", side=self.side)
+    _check_method(self.method, self.antialias)
+
+  def __call__(self, example, rng):
+    del rng
+    image = op.pixels(example)
+    # In float32 and half to even, as published: the sizes decide the crop.
+    sides = np.asarray(image.shape[:2], np.float32)
+    h, w = np.round(sides * (np.float32(self.side) / sides.min())).astype(int)
+    image = resample.resize(image, h, w, self.method, self.antialias)
+    return {**example, "image": image}
+
+
+@dataclasses.dataclass(frozen=True)
+class CentralCrop(op.HostOp):
+  """The central `size` pixels (the upper left of two equal middles)."""
+
+  size: op.Size
+
+  def __call__(self, example, rng):
+    del rng
+    _check_fits(example, self.size, "central_crop")
+    h, w = op.pixels(example).shape[:2]
+    y, x = (h - self.size.h) // 2, (w - self.size.w) // 2
+    return _crop(example, y, x, self.size)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomCrop(op.HostOp):
+  """`size` pixels from anywhere, every place equally likely."""
+
+  size: op.Size
+
+  def __call__(self, example, rng):
+    _check_fits(example, self.size, "random_crop")
+    h, w = op.pixels(example).shape[:2]
+    y = int(rng.integers(h - self.size.h + 1))
+    x = int(rng.integers(w - self.size.w + 1))
+    return _crop(example, y, x, self.size)
+
+
+@dataclasses.dataclass(frozen=True)
+class InceptionCrop(op.HostOp):
+  """A random part of the image, resized bilinearly to `size`.
+
+  The part covers a share of the image within `area`, with width / height
+  within `aspect`; its height is uniform between what these allow. The whole
+  image is taken when none of 100 attempts fits. Source: the training crop of
+  arXiv:1409.4842, section 6, drawn like TensorFlow's
+  `sample_distorted_bounding_box`.
+
+  Differs from TensorFlow in that the last row and column can be reached.
+  """
+
+  size: op.Size
+  area: tuple[float, float] = (0.05, 1.0)
+  aspect: tuple[float, float] = (0.75, 1.33)
+
+  def __post_init__(self):
+    op.check(
+      0 < self.area[0] <= self.area[1] <= 1,
+      "{area} must be (low, high) with 0 < low <= high <= 1",
+      area=self.area,
+    )
+    op.check(
+      0 < self.aspect[0] <= self.aspect[1],
+      "{aspect} must be (low, high) with 0 < low <= high",
+      aspect=self.aspect,
+    )
+
+  def __call__(self, example, rng):
+    y, x, part = self._part(*op.pixels(example).shape[:2], rng)
+    example = _crop(example, y, x, part)
+    image = resample.resize(example["image"], self.size.h, self.size.w)
+    return {**example, "image": image}
+
+  def _part(
+    self, h: int, w: int, rng: np.random.Generator
+  ) -> tuple[int, int, op.Size]:
+    low, high = (share * h * w for share in self.area)
+    for _ in range(_ATTEMPTS):
+      aspect = rng.uniform(*self.aspect)
+      tallest = min(round(math.sqrt(high / aspect)), h, int((w + 0.5) / aspect))
+      shortest = min(round(math.sqrt(low / aspect)), tallest)
+      ph = int(rng.integers(shortest, tallest + 1))
+      pw = round(ph * aspect)
+      if ph > 0 and 0 < pw <= w and low <= ph * pw <= high:
+        y = int(rng.integers(h - ph + 1))
+        x = int(rng.integers(w - pw + 1))
+        return y, x, op.Size(ph, pw)
+    return 0, 0, op.Size(h, w)
+
+
+@dataclasses.dataclass(frozen=True)
+class FlipLr(op.HostOp):
+  """Left and right swapped with probability `p`."""
+
+  p: float = 0.5
+
+  def __post_init__(self):
+    op.check(0 <= self.p <= 1, "{p} must be in [0, 1]", p=self.p)
+
+  def __call__(self, example, rng):
+    if rng.random() >= self.p:
+      return example
+    return {**example, "image": op.pixels(example)[:, ::-1]}
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomShift(op.HostOp):
+  """Moves the image by up to `pixels` along both axes.
+
+  What enters is zero, or with `pad="edge"` the outermost pixel.
+  """
+
+  pixels: int
+  pad: Literal["zero", "edge"] = "zero"
+
+  def __post_init__(self):
+    op.check(self.pixels > 0, "{pixels} must be > 0", pixels=self.pixels)
+
+  def __call__(self, example, rng):
+    image, p = op.pixels(example), self.pixels
+    h, w, c = image.shape
+    padded = cv2.copyMakeBorder(image, p, p, p, p, _BORDERS[self.pad])
+    y, x = rng.integers(2 * p + 1, size=2).tolist()
+    padded = padded.reshape(h + 2 * p, w + 2 * p, c)
+    return {**example, "image": padded[y : y + h, x : x + w]}
