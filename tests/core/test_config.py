@@ -212,17 +212,17 @@ def _delete(path):
       "unknown field model.num_heads (fields: b1, b2, peak_lr, weight_decay)",
     ),
     (
-      _set("parts.x", {"name": "net", "width": 8, "num_heads": 3}),
-      "parts.x.width=8 must be a multiple of parts.x.num_heads=3",
+      _set("parts.top", {"name": "net", "width": 8, "num_heads": 3}),
+      "parts.top.width=8 must be a multiple of parts.top.num_heads=3",
     ),
-    (_set("parts.x", 5), "parts.x=5 is a int, not a group of fields"),
+    (_set("parts.top", 5), "parts.top=5 is a int, not a group of fields"),
     (_set("parts", 5), "parts=5 is a int, not a group of fields"),
     (_set("crop", 5), "crop=5 is a int, not a group of fields"),
     (_set("model.name", 5), "model.name=5 is a int, not a str"),
-    (_set("parts.x", {"width": 8}), "missing field parts.x.name"),
+    (_set("parts.top", {"width": 8}), "missing field parts.top.name"),
     (
-      _set("parts.x", {"name": "no"}),
-      "unknown parts.x.name=no",
+      _set("parts.top", {"name": "no"}),
+      "unknown parts.top.name=no",
     ),
   ],
 )
@@ -235,9 +235,7 @@ def test_build_refuses(change, message):
 
 
 def test_whole_numbers_fit_float_fields():
-  config = default()
-  _set("scale", 2)(config)
-  scale = config_lib.build(Root, config).scale
+  scale = config_lib.build(Root, {**default().to_dict(), "scale": 2}).scale
   assert scale == 2.0
   assert type(scale) is float
 

@@ -5,39 +5,21 @@ the blocks are stacked: "blocks/MlpBlock_0/Dense_0/kernel" is [L, D, M].
 """
 
 import re
-import zlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests.parity import rule
 from vit_jax.core import tree
 
 STACKED = "blocks/"
 
 
-def draw(key, shape):
-  rng = np.random.default_rng(zlib.crc32(key.encode()))
-  return rng.standard_normal(shape).astype(np.float32)
-
-
-def image(shape, key):
-  rng = np.random.default_rng(zlib.crc32(f"{key}:image".encode()))
-  return rng.uniform(-1, 1, shape).astype(np.float32)
-
-
-def _value(name, spec, salt):
-  noise = draw(f"{salt}:{name}", spec["shape"])
-  if spec["kind"] == "scale":
-    return 1 + 0.1 * noise
-  return noise * (0.1 if spec["kind"] == "small" else spec["std"])
-
-
 def init(fixture):
   """The fixture's parameters, blocks stacked."""
   params, blocks = {}, {}
-  for name, spec in fixture["params"].items():
-    value = _value(name, spec, fixture["salt"]).astype(np.float32)
+  for name, value in rule.params(fixture).items():
     match = re.fullmatch(r"Transformer/encoderblock_(\d+)/(.*)", name)
     if match:
       blocks.setdefault(match[2], {})[int(match[1])] = value
@@ -52,12 +34,13 @@ def batch(fixture, step):
   """Images and labels of a step."""
   spec, salt = fixture["batch"], fixture["salt"]
   size, side = spec["size"], spec["resolution"]
-  n = draw(f"{salt}:labels{step}", (size, spec["classes"]))
+  n = rule.draw(f"{salt}:labels{step}", (size, spec["classes"]))
   if "several labels" in spec["labels"]:
     labels = (n > 0.8).astype(np.float32)
   else:
     labels = np.eye(spec["classes"], dtype=np.float32)[n.argmax(-1)]
-  return image((size, side, side, 3), f"{salt}:step{step}"), labels
+  shown = {"salt": f"{salt}:step{step}", "image_shape": (size, side, side, 3)}
+  return rule.image(shown), labels
 
 
 def _norm(p, x):

@@ -92,9 +92,12 @@ def test_adafactor_keeps_factors_of_the_two_largest_dimensions():
   assert full["out"].shape == (32, 2, 24, 64)
 
 
-def test_adafactor_by_hand():
+@pytest.mark.parametrize(("clip_rms", "b2_cap"), [(0.0, 0.999), (0.5, 0.3)])
+def test_adafactor_by_hand(clip_rms, b2_cap):
   """One matrix and one vector in float64, three steps."""
-  config = adafactor.Config(peak_lr=0.1, mu_dtype="float32")
+  config = adafactor.Config(
+    peak_lr=0.1, mu_dtype="float32", clip_rms=clip_rms, b2_cap=b2_cap
+  )
   rng = np.random.default_rng(3)
   shapes = {"w": (32, 40), "b": (40,)}
   want = {k: rng.standard_normal(s) for k, s in shapes.items()}
@@ -104,7 +107,7 @@ def test_adafactor_by_hand():
   row, col, vec, m = 0.0, 0.0, 0.0, {"w": 0.0, "b": 0.0}
   for t in (1, 2, 3):
     g = {k: rng.standard_normal(s) for k, s in shapes.items()}
-    d = min(0.999, 1 - t**-0.8)
+    d = min(b2_cap, 1 - t**-0.8)
     row = d * row + (1 - d) * (g["w"] ** 2).mean(1)
     col = d * col + (1 - d) * (g["w"] ** 2).mean(0)
     vec = d * vec + (1 - d) * g["b"] ** 2
@@ -113,6 +116,8 @@ def test_adafactor_by_hand():
       "b": g["b"] / np.sqrt(vec),
     }
     for k in shapes:
+      if clip_rms:
+        u[k] = u[k] / max(1, np.sqrt((u[k] ** 2).mean()) / clip_rms)
       m[k] = 0.9 * m[k] + 0.1 * u[k]
       want[k] = want[k] - 0.1 * m[k]
     grads = {k: jnp.asarray(v, jnp.float32) for k, v in g.items()}

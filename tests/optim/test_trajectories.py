@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +9,10 @@ import numpy as np
 import optax
 import pytest
 
+from tests.optim import reference_vit
 from vit_jax.core import tree
 from vit_jax.core.duration import Duration
 from vit_jax.optim import adafactor, adamw, base, schedule, sgd
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import reference_vit
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 TRAINS = sorted(p.stem for p in FIXTURES.glob("train_*.json"))

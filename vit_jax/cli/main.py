@@ -7,6 +7,8 @@ import pkgutil
 import sys
 from typing import NoReturn
 
+from absl import flags as absl_flags
+
 from vit_jax import cli
 from vit_jax.core import errors
 
@@ -55,6 +57,9 @@ def main(argv: list[str] | None = None) -> int:
   try:
     args, rest = parser().parse_known_args(argv)
     args.overrides = rest
+    # Grain's worker processes refuse to start while absl's flags, of which
+    # there are none here, have not been parsed.
+    absl_flags.FLAGS.mark_as_parsed()
     args.run(args)
   except errors.UserError as e:
     print(f"{type(e).__name__}: {e}", file=sys.stderr)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import dataclasses
 from typing import Any
 
-from absl import flags
 import grain
 import numpy as np
 
@@ -144,7 +143,9 @@ def iterate(
     num_threads: threads that make batches, in each process; 0 makes them
       when asked for.
     num_workers: processes that make batches; 0 uses this one. They are
-      spawned: the main module needs its `__main__` guard.
+      spawned: the main module needs its `__main__` guard, and a program
+      without absl calls `absl.flags.FLAGS.mark_as_parsed()` first, because
+      Grain hands absl's flags to its workers.
     prefetch: batches ready ahead, in each process.
   """
   if start >= len(batches):
@@ -153,10 +154,6 @@ def iterate(
     grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=prefetch)
   )
   if num_workers:
-    # Grain hands absl's flags to its workers and refuses unparsed ones, which
-    # is what a program without absl has.
-    if not flags.FLAGS.is_parsed():
-      flags.FLAGS.mark_as_parsed()
     dataset = dataset.mp_prefetch(
       grain.MultiprocessingOptions(num_workers=num_workers)
     )

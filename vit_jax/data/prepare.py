@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import download_manager, util
 
 from vit_jax.core import errors
 from vit_jax.data import builders
@@ -40,8 +41,8 @@ def prepare(name: str, data_dir: str = "") -> str:
       builder.download_and_prepare(file_format=tfds_source.FORMAT)
     except (
       OSError,
-      tfds.download.DownloadError,
-      tfds.download.NonMatchingChecksumError,
+      util.DownloadError,
+      download_manager.NonMatchingChecksumError,
     ) as e:
       reason = " ".join(str(e).split())
       raise errors.DataError(

@@ -1,6 +1,7 @@
 """Trains, or goes on with, the run in a workdir."""
 
 from collections.abc import Iterator
+import contextlib
 import pathlib
 from typing import Any
 
@@ -135,13 +136,14 @@ class _Loop:
       num_workers=experiment.runtime.data_workers,
     )
     ahead = None
-    for batch in iterator:
-      ids = batch.pop("id")
-      current, ahead = ahead, (mesh_lib.put_batch(mesh, batch), ids)
-      if current is not None:
-        yield current
-    if ahead is not None:
-      yield ahead
+    with contextlib.closing(iterator):
+      for batch in iterator:
+        ids = batch.pop("id")
+        current, ahead = ahead, (mesh_lib.put_batch(mesh, batch), ids)
+        if current is not None:
+          yield current
+      if ahead is not None:
+        yield ahead
 
   def _evaluate(self, step: int, state: State) -> bool:
     """Runs the evaluators that are due; False where a signal came first."""

@@ -65,16 +65,10 @@ def build(
   task = config_lib.module_for(experiment.task).Task(
     experiment.task, model, experiment.model.num_classes
   )
+  optim = experiment.optim
   images = jax.ShapeDtypeStruct((1, *inputs.image_shape), jnp.float32)
   params, _ = jax.eval_shape(task.init, jax.random.key(0), images)
-  optim = experiment.optim
-  with errors.located("optim.schedule"):
-    schedule = schedule_lib.make(optim.schedule, **inputs.lengths)
-  with errors.located("optim.average"):
-    average = ema.make(optim.average, **inputs.lengths)
-  with errors.located("optim"):
-    stacked = config_lib.module_for(experiment.model).STACKED
-    tx = optim_lib.make(optim, schedule, params, stacked=stacked)
+  schedule, tx, average = _make_optim(experiment, inputs, params)
 
   def init() -> State:
     words = rng.root(experiment.seed)
@@ -114,6 +108,23 @@ def build(
     ),
     evaluators=make_evaluators(experiment, inputs.evals, model, mesh),
   )
+
+
+def _make_optim(
+  experiment: experiment_lib.Experiment,
+  inputs: experiment_lib.Inputs,
+  params: Any,
+) -> tuple[Any, optax.GradientTransformation, Any]:
+  """Schedule, optimiser and parameter average of the config."""
+  optim = experiment.optim
+  with errors.located("optim.schedule"):
+    schedule = schedule_lib.make(optim.schedule, **inputs.lengths)
+  with errors.located("optim.average"):
+    average = ema.make(optim.average, **inputs.lengths)
+  with errors.located("optim"):
+    stacked = config_lib.module_for(experiment.model).STACKED
+    tx = optim_lib.make(optim, schedule, params, stacked=stacked)
+  return schedule, tx, average
 
 
 def check_divisible(experiment: experiment_lib.Experiment, mesh: Mesh) -> None:

@@ -41,41 +41,16 @@ def make(
     parameters.
   """
 
-  def accumulate(params: Any, task_state: Any, batch: Batch, key: jax.Array):
-    """Mean loss and gradients over microbatches."""
-    grad = jax.value_and_grad(task.loss, has_aux=True)
-    if microbatches == 1:
-      (loss, task_state), grads = grad(params, task_state, batch, key)
-      return loss, grads, task_state
-
-    def body(carry: Any, inputs: Any):
-      loss, grads, task_state = carry
-      part, key = inputs
-      (new, task_state), more = grad(params, task_state, part, key)
-      return (loss + new, jax.tree.map(jnp.add, grads, more), task_state), None
-
-    zeros = jax.tree.map(jnp.zeros_like, params)
-    parts = jax.tree.map(split, batch)
-    keys = jax.random.split(key, microbatches)
-    carry, _ = jax.lax.scan(body, (0.0, zeros, task_state), (parts, keys))
-    loss, grads, task_state = carry
-    loss, grads = jax.tree.map(lambda x: x / microbatches, (loss, grads))
-    return loss, grads, task_state
-
-  def split(x: jax.Array) -> jax.Array:
-    # Every k-th row, so that each device keeps its own rows.
-    x = x.reshape(-1, microbatches, *x.shape[1:]).swapaxes(0, 1)
-    spec = PartitionSpec(None, *mesh_lib.BATCH)
-    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
-
   def step(state: State, batch: Batch):
     augment_key = rng.stream(state.rng, "augment", state.step)
     batch = task.augment(preprocess(batch), augment_key)
-    loss, grads, task_state = accumulate(
-      state.params,
-      state.task_state,
+    loss, grads, task_state = _gradients(
+      task.loss,
+      (state.params, state.task_state),
       batch,
       rng.stream(state.rng, "dropout", state.step),
+      microbatches,
+      mesh,
     )
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
@@ -96,3 +71,39 @@ def make(
     return state, metrics
 
   return step
+
+
+def _gradients(
+  loss: Callable[..., tuple[jax.Array, Any]],
+  variables: tuple[Any, Any],
+  batch: Batch,
+  key: jax.Array,
+  microbatches: int,
+  mesh: Mesh,
+) -> tuple[jax.Array, Any, Any]:
+  """Mean loss and gradients over microbatches, and the task state after."""
+  grad = jax.value_and_grad(loss, has_aux=True)
+  params, task_state = variables
+  if microbatches == 1:
+    (value, task_state), grads = grad(params, task_state, batch, key)
+    return value, grads, task_state
+
+  def split(x: jax.Array) -> jax.Array:
+    # Every k-th row, so that each device keeps its own rows.
+    x = x.reshape(-1, microbatches, *x.shape[1:]).swapaxes(0, 1)
+    spec = PartitionSpec(None, *mesh_lib.BATCH)
+    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
+
+  def body(carry: Any, inputs: Any):
+    sums, task_state = carry
+    part, key = inputs
+    (value, task_state), grads = grad(params, task_state, part, key)
+    return (jax.tree.map(jnp.add, sums, (value, grads)), task_state), None
+
+  zeros = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
+  keys = jax.random.split(key, microbatches)
+  (sums, task_state), _ = jax.lax.scan(
+    body, (zeros, task_state), (jax.tree.map(split, batch), keys)
+  )
+  value, grads = jax.tree.map(lambda x: x / microbatches, sums)
+  return value, grads, task_state

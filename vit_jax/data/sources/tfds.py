@@ -89,8 +89,8 @@ def check_format(info: tfds.core.DatasetInfo, rest: str) -> None:
   """Raises ConfigError for a built data set that is not in ArrayRecord."""
   if FORMAT not in info.available_file_formats():
     raise errors.ConfigError(
-      f"{{name}} in {info.data_dir} is in {info.file_format.value}, which cannot"
-      " be read at random; build it in ArrayRecord in another directory:"
+      f"{{name}} in {info.data_dir} is in {info.file_format.value}, which"
+      " cannot be read at random; build it in ArrayRecord in another directory:"
       f" {_remedy(rest, 'DIR')}",
       {"name": f"tfds:{rest}"},
     )
@@ -127,7 +127,7 @@ def find(rest: str, data_dir: str) -> str:
   version = parts["version"] or (versions or [""])[-1]
   if version in versions:
     return str(place / version)
-  others = _directories(home)
+  others = [d for d in _directories(home) if d != "downloads"]
   configs = [d for d in _directories(place) if _versions(place / d)]
   if versions:
     known = f"versions there: {', '.join(versions)}"

@@ -1,0 +1,146 @@
+"""What is damaged or unfinished is named, set aside, and saving goes on."""
+
+import logging
+import pathlib
+import shutil
+
+import pytest
+
+from tests.checkpoints.states import (
+  bits,
+  damaged,
+  grow,
+  place,
+  state_at,
+  target_of,
+)
+from vit_jax.checkpoints import native, steps
+
+
+def test_a_flipped_byte_in_any_file_is_named_and_the_older_one_used(
+  copy, caplog
+):
+  files = sorted(
+    p.relative_to(copy / "200")
+    for p in (copy / "200").rglob("*")
+    if p.is_file()
+  )
+  # Orbax's own metadata, array data and the manifest are all among them.
+  assert len(files) > 8
+  original = copy.with_name("original")
+  shutil.copytree(copy / "200", original)
+  count = 0
+  with native.Checkpointer(copy, keep=5) as checkpointer:
+    assert checkpointer.latest() == 200
+    for file in files:
+      size = (original / file).stat().st_size
+      for at in sorted({0, size // 2, size - 1}):
+        path = copy / "200" / file
+        data = bytearray(path.read_bytes())
+        data[at] ^= 1 << (at % 8)
+        path.write_bytes(data)
+        caplog.clear()
+        assert checkpointer.latest() == 100, (file, at)
+        count += 1
+        assert f"moved to damaged/200-{count}" in caplog.text
+        assert file.name in caplog.text
+        aside = copy / "damaged" / f"200-{count}"
+        assert (aside / file).read_bytes() == data
+        shutil.copytree(original, copy / "200")
+    assert checkpointer.latest() == 200
+  assert len(damaged(copy)) == count > 24
+
+
+def cut(path):
+  path.write_bytes(path.read_bytes()[:-1])
+
+
+def empty(path):
+  path.write_bytes(b"")
+
+
+def link(path):
+  path.rename(path.parents[2] / "elsewhere")
+  path.symlink_to(path.parents[2] / "elsewhere")
+
+
+def extra(path):
+  path.with_name("extra").write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+  "change", [cut, grow, empty, link, extra, pathlib.Path.unlink]
+)
+@pytest.mark.parametrize("file", ["manifest.json", "state/_METADATA"])
+def test_other_damage_is_found(copy, caplog, change, file):
+  change(copy / "200" / file)
+  with native.Checkpointer(copy, keep=5) as checkpointer:
+    assert checkpointer.latest() == 100
+  assert damaged(copy) == ["200-1"]
+  record = next(r for r in caplog.records if "damaged/200-1" in r.message)
+  assert record.levelno == logging.WARNING
+
+
+def test_unfinished_saves_are_set_aside_on_opening(copy, caplog):
+  (copy / "200" / "manifest.json").unlink()
+  (copy / "300.orbax-checkpoint-tmp" / "state").mkdir(parents=True)
+  (copy / "notes.txt").write_text("mine")
+  (copy / "best").mkdir()
+  (copy / "007").mkdir()
+  (copy / "400").write_text("a file")
+  (copy / "500").symlink_to(copy / "100")
+  (copy / "50.obsolete").mkdir()
+  with native.Checkpointer(copy, keep=5) as checkpointer:
+    assert damaged(copy) == ["200-1", "300-1"]
+    assert "200: no manifest.json: an unfinished save" in caplog.text
+    assert "300.orbax-checkpoint-tmp: an unfinished save" in caplog.text
+    assert checkpointer.latest() == 100
+  left = {p.name for p in copy.iterdir()} - {"damaged", "100"}
+  assert left == {"notes.txt", "best", "007", "400", "500"}
+
+
+def test_all_damaged_is_none_and_nothing_is_deleted(copy):
+  for step in (100, 200):
+    grow(copy / str(step) / "state" / "_METADATA")
+  with native.Checkpointer(copy, keep=1) as checkpointer:
+    assert checkpointer.latest() is None
+  assert damaged(copy) == ["100-1", "200-1"]
+
+
+def test_a_checkpoint_under_another_steps_name_is_refused(copy, caplog):
+  (copy / "200").rename(copy / "300")
+  with native.Checkpointer(copy, keep=5) as checkpointer:
+    assert checkpointer.latest() == 100
+  assert "its manifest is of step 200" in caplog.text
+
+
+def test_saving_goes_on_after_a_fallback(copy):
+  grow(copy / "200" / "state" / "_METADATA")
+  with native.Checkpointer(copy, keep=9) as checkpointer:
+    assert checkpointer.latest() == 100
+    for step in (150, 200, 250):
+      state = place(state_at(step, seed=7))
+      checkpointer.save(step, state, {"again": True})
+      assert checkpointer.latest() == step
+      got, meta = checkpointer.restore(step, target_of(state))
+      assert bits(got) == bits(state)
+      assert meta == {"again": True}
+  assert steps.finished(copy) == [100, 150, 200, 250]
+  assert damaged(copy) == ["200-1"]
+
+
+def test_saving_a_step_again(copy, caplog):
+  before = (copy / "200" / "manifest.json").read_bytes()
+  with native.Checkpointer(copy, keep=5) as checkpointer:
+    checkpointer.save(200, place(state_at(1)), {"other": 1})
+    checkpointer.wait()
+    # The good one stays.
+    assert (copy / "200" / "manifest.json").read_bytes() == before
+  grow(copy / "200" / "state" / "_METADATA")
+  with native.Checkpointer(copy, keep=5) as checkpointer:
+    checkpointer.save(200, place(state_at(1)), {"other": 1})
+    assert checkpointer.latest() == 200
+    # The damaged one made room.
+    assert checkpointer.read_meta(200) == {"other": 1}
+  assert damaged(copy) == ["200-1"]
+  assert "moved to damaged/200-1" in caplog.text

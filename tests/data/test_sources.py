@@ -1,0 +1,181 @@
+"""Opening data sets: what is there, what is refused, and what is imported."""
+
+import json
+import pathlib
+import pickle
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vit_jax.core import config as config_lib, errors
+from vit_jax.data import config, sources
+
+
+def open_digits(split, data_dir):
+  return sources.open_source("tfds:digits", split, data_dir)
+
+
+def test_digits(digits_dir):
+  source = open_digits("train", digits_dir)
+  assert len(source) == 1446
+  assert source.num_classes == 10
+  assert source.class_names == tuple("0123456789")
+  example = source[5]
+  assert set(example) == {"image", "label", "id"}
+  assert example["id"] == 5
+  assert example["image"].startswith(b"\x89PNG")
+  assert source.fingerprint == {
+    "name": "digits",
+    "version": "1.0.0",
+    "split": "train",
+    "shard_sizes": [["digits-train.array_record-00000-of-00001", 0, 1446]],
+    "split_bytes": source.fingerprint["split_bytes"],
+  }
+  assert set(source.fingerprint["split_bytes"]) == {"train", "test"}
+  assert json.loads(json.dumps(source.fingerprint)) == source.fingerprint
+
+
+def test_parts_of_a_split(digits_dir):
+  whole = open_digits("train", digits_dir)
+  first = open_digits("train[:100]", digits_dir)
+  rest = open_digits("train[100:]", digits_dir)
+  assert len(first) == 100
+  assert len(rest) == 1346
+  assert rest[0]["image"] == whole[100]["image"]
+  assert rest[0]["id"] == 0
+  assert first.fingerprint != rest.fingerprint != whole.fingerprint
+
+
+def test_pickled_sources_read_the_same(digits_dir):
+  source = open_digits("test", digits_dir)
+  source[0]
+  again = pickle.loads(pickle.dumps(source))  # noqa: S301
+  assert [again[i] for i in (0, 350)] == [source[i] for i in (0, 350)]
+  assert again.fingerprint == source.fingerprint
+
+
+def test_a_version_is_the_newest_that_is_whole(digits_dir, tmp_path):
+  home = tmp_path / "digits"
+  shutil.copytree(pathlib.Path(digits_dir) / "digits/1.0.0", home / "1.0.0")
+  for version in ("1.0.2", "1.0.10"):
+    shutil.copytree(home / "1.0.0", home / version)
+    info = home / version / "dataset_info.json"
+    info.write_text(
+      info.read_text().replace('"version": "1.0.0"', f'"version": "{version}"')
+    )
+  (home / "2.0.0").mkdir()
+  opened = open_digits("test", str(tmp_path))
+  assert opened.fingerprint["version"] == "1.0.10"
+  named = sources.open_source("tfds:digits:1.0.2", "test", str(tmp_path))
+  assert named.fingerprint["version"] == "1.0.2"
+
+
+REFUSED = {
+  ("tfd:digits", "train"): "name=tfd:digits: unknown scheme tfd; did you mean",
+  ("digits", "train"): "name=digits: unknown scheme digits (a name is scheme:",
+  ("tfds:", "train"): "name=tfds: must be tfds:NAME[/CONFIG][:VERSION]",
+  ("tfds:../etc", "train"): "must be tfds:NAME[/CONFIG][:VERSION]",
+  ("tfds:digits/../..", "train"): "must be tfds:NAME[/CONFIG][:VERSION]",
+  ("tfds:digits:1", "train"): "must be tfds:NAME[/CONFIG][:VERSION]",
+  ("tfds:digit", "train"): (
+    "name=tfds:digit is not prepared in DIR (data sets there: digits;"
+    " did you mean digits?); run: python -m vit_jax data prepare"
+    " tfds:digit --data_dir=DIR"
+  ),
+  ("tfds:digits:2.0.0", "train"): "(versions there: 1.0.0); run: python -m",
+  ("tfds:digits/big", "train"): "name=tfds:digits/big is not prepared in DIR",
+  ("tfds:digits", "tran"): (
+    "split=tran is no split of tfds:digits; did you mean train? (splits: test,"
+    " train, and parts of them such as train[:90%])"
+  ),
+  ("tfds:digits", ""): "split= is no split of tfds:digits",
+  ("tfds:digits", "train[:9"): "split=train[:9 is no split of tfds:digits",
+  ("tfds:digits", "train[:0%]"): "split=train[:0%] has no examples",
+  (
+    "synthetic:10x8x8x3",
+    "train",
+  ): "name=synthetic:10x8x8x3 must be synthetic:N",
+  ("synthetic:0x8x8x3x5", "train"): "must be synthetic:NxHxWxCxCLASSES",
+  ("synthetic", "trian"): "split=trian is unknown; did you mean train?",
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused(what, digits_dir):
+  with pytest.raises(errors.ConfigError) as caught:
+    sources.open_source(*what, digits_dir)
+  said = str(caught.value)
+  assert REFUSED[what].replace("DIR", digits_dir) in said
+  assert "\n" not in said
+
+
+def test_a_config_is_asked_for(digits_dir, tmp_path):
+  whole = pathlib.Path(digits_dir) / "digits/1.0.0"
+  for name in ("big", "small"):
+    shutil.copytree(whole, tmp_path / "digits" / name / "1.0.0")
+  with pytest.raises(errors.ConfigError, match="has the configs big, small"):
+    open_digits("train", str(tmp_path))
+
+
+def test_tfrecord_is_refused(digits_dir, tmp_path):
+  shutil.copytree(digits_dir, tmp_path, dirs_exist_ok=True)
+  info = tmp_path / "digits/1.0.0/dataset_info.json"
+  info.write_text(info.read_text().replace('"array_record"', '"tfrecord"'))
+  said = "is in tfrecord, which cannot be read at random; build it in ArrayRec"
+  with pytest.raises(errors.ConfigError, match=said):
+    open_digits("train", str(tmp_path))
+
+
+def test_reading_imports_no_tensorflow(digits_dir):
+  code = f"""
+import sys
+from vit_jax.data import pipeline, sources
+from vit_jax.preprocess.pipeline import Pipeline
+assert "tensorflow_datasets" not in sys.modules
+source = sources.open_source("tfds:digits", "train", {digits_dir!r})
+batches = pipeline.train_batches(
+  source, Pipeline.parse("decode(1)"), batch_size=4, seed=0, num_steps=2)
+assert [b["image"].shape for b in pipeline.iterate(batches)] == [(4,8,8,1)] * 2
+print([m for m in sys.modules if m.split(".")[0] == "tensorflow"])
+"""
+  done = subprocess.run(
+    [sys.executable, "-c", code], capture_output=True, text=True, check=True
+  )
+  assert done.stdout == "[]\n"
+
+
+def test_synthetic_is_a_function_of_split_and_index():
+  a = sources.open_source("synthetic:20x4x6x3x5", "train")
+  b = sources.open_source("synthetic:20x4x6x3x5", "test")
+  again = sources.open_source("synthetic:20x4x6x3x5", "train")
+  assert len(a) == 20 and a.num_classes == 5
+  assert a[7]["image"].shape == (4, 6, 3)
+  assert a[7]["image"].dtype == np.uint8
+  assert (a[7]["label"], a[7]["id"]) == (2, 7)
+  np.testing.assert_array_equal(a[7]["image"], again[7]["image"])
+  assert not np.array_equal(a[7]["image"], a[2]["image"])
+  assert not np.array_equal(a[7]["image"], b[7]["image"])
+  with pytest.raises(IndexError):
+    a[20]
+
+
+def test_config_round_trip_and_rules():
+  default = config_lib.to_config_dict(config.Config())
+  assert default.train.preprocess == (
+    "decode(channels=1)|value_range(-1.0, 1.0)"
+  )
+  assert config_lib.build(config.Config, default) == config.Config()
+  for path, value, said in (
+    ("batch_size", 0, "batch_size=0 must be at least 1"),
+    ("train.name", "tfd:x", "train.name=tfd:x: unknown scheme tfd"),
+    ("train.split", "", "train.split='' must name a split"),
+    ("train.preprocess", "decod", "train.preprocess=decod: unknown op decod"),
+  ):
+    broken = config_lib.to_config_dict(config.Config())
+    config_lib.parent_of(broken, path)[path.rpartition(".")[2]] = value
+    with pytest.raises(errors.ConfigError) as caught:
+      config_lib.build(config.Config, broken)
+    assert said in str(caught.value)
