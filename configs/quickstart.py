@@ -15,25 +15,27 @@ def get_config(arg: str = "") -> config.ConfigDict:
     Experiment(
       model=vit.Config(
         num_classes=10,
-        image_size=(8, 8),
-        patch_size=(2, 2),
+        image_size=(16, 16),
+        patch_size=(4, 4),
         width=64,
         depth=4,
         num_heads=4,
         mlp_dim=128,
         pool="gap",
-        dropout=0.1,
       ),
       evals={"test": classification.Config()},
     )
   )
   c.seed = args.seed
-  c.duration = "120 epochs"
+  c.duration = "100 epochs"
   c.data.batch_size = 128
   c.data.data_dir = "data"
   c.data.train.name = "tfds:digits"
-  c.data.train.preprocess = "decode(1)|random_shift(1)|value_range(-1, 1)"
-  c.evals.test.data.preprocess = "decode(1)|value_range(-1, 1)"
+  c.data.train.preprocess = (
+    "decode(1)|resize(16)|inception_crop(16, area=(0.6, 1.0),"
+    " aspect=(0.8, 1.25))|random_shift(1)|value_range(-1, 1)"
+  )
+  c.evals.test.data.preprocess = "decode(1)|resize(16)|value_range(-1, 1)"
   c.evals.test.every = "20 epochs"
   c.optim.peak_lr = 2e-3
   c.optim.weight_decay = 0.1

@@ -16,3 +16,25 @@ def data_dir(tmp_path_factory):
   folder = tmp_path_factory.mktemp("data")
   prepare.prepare("tfds:digits", str(folder))
   return folder
+
+
+def pytest_addoption(parser):
+  parser.addoption(
+    "--update_golden",
+    action="store_true",
+    help="write the golden files anew; review the difference",
+  )
+
+
+@pytest.fixture
+def golden(request):
+  """Compares text with a golden file, or writes it with --update_golden."""
+
+  def compare(path, text):
+    if request.config.getoption("--update_golden"):
+      path.parent.mkdir(parents=True, exist_ok=True)
+      path.write_text(text)
+    assert path.exists(), f"no {path}: run pytest with --update_golden"
+    assert text == path.read_text()
+
+  return compare
