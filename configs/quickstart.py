@@ -18,22 +18,22 @@ def get_config(arg: str = "") -> config.ConfigDict:
         image_size=(16, 16),
         patch_size=(4, 4),
         width=64,
-        depth=4,
+        depth=3,
         num_heads=4,
         mlp_dim=128,
         pool="gap",
+        posemb="sincos_2d",
       ),
       evals={"test": classification.Config()},
     )
   )
   c.seed = args.seed
-  c.duration = "100 epochs"
-  c.data.batch_size = 128
-  c.data.data_dir = "data"
+  c.duration = "120 epochs"
+  c.data.batch_size = 64
   c.data.train.name = "tfds:digits"
   c.data.train.preprocess = (
     "decode(1)|resize(16)|inception_crop(16, area=(0.6, 1.0),"
-    " aspect=(0.8, 1.25))|random_shift(1)|value_range(-1, 1)"
+    " aspect=(0.8, 1.25))|value_range(-1, 1)"
   )
   c.evals.test.data.preprocess = "decode(1)|resize(16)|value_range(-1, 1)"
   c.evals.test.every = "20 epochs"
@@ -41,5 +41,6 @@ def get_config(arg: str = "") -> config.ConfigDict:
   c.optim.weight_decay = 0.1
   c.optim.clip_norm = 1.0
   c.optim.schedule.warmup = "10 %"
+  c.runtime.data_dir = "data"
   c.runtime.log_every = 100
   return c

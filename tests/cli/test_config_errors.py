@@ -76,7 +76,7 @@ def results(data_dir, tmp_path_factory):
     "train",
     f"--config={cli.TINY}",
     f"--workdir={workdir}",
-    f"--config.data.data_dir={data_dir}",
+    f"--config.runtime.data_dir={data_dir}",
   ]
   argvs = [[*base, *case[1]] for case in CASES]
   # There is no such platform: whoever touches a device fails otherwise.

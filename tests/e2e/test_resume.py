@@ -22,7 +22,7 @@ def arguments(data_dir, workdir, *more):
   return (
     "train",
     f"--config={cli.TINY}:steps={STEPS}",
-    f"--config.data.data_dir={data_dir}",
+    f"--config.runtime.data_dir={data_dir}",
     f"--workdir={workdir}",
     *more,
   )

@@ -45,6 +45,18 @@ def test_attention_by_loops():
     np.testing.assert_allclose(out[b], expected, rtol=1e-4, atol=1e-4)
 
 
+def test_softmax_and_its_derivative():
+  logits, weight = 5 * random(3, 4), random(3, 4, seed=2)
+  # Large logits must not overflow.
+  logits[0] += 1000.0
+  theirs = lambda x: (jax.nn.softmax(x) * weight).sum()  # noqa: E731
+  ours = lambda x: (attention.softmax(x) * weight).sum()  # noqa: E731
+  np.testing.assert_allclose(ours(logits), theirs(logits), rtol=1e-5)
+  np.testing.assert_allclose(
+    jax.grad(ours)(logits), jax.grad(theirs)(logits), rtol=1e-4, atol=1e-6
+  )
+
+
 def test_attention_softmax_is_float32_in_bfloat16():
   x = random(1, 4, 8)
   module = attention.MultiHeadAttention(num_heads=2, dtype=jnp.bfloat16)

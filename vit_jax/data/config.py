@@ -36,13 +36,10 @@ class Config:
 
   Attributes:
     batch_size: examples a step, over all processes and microbatches.
-    data_dir: where TFDS data sets are; "" is TFDS's own default
-      ($TFDS_DATA_DIR or ~/tensorflow_datasets).
     train: the examples to train on.
   """
 
   batch_size: int = 128
-  data_dir: str = ""
   train: Split = dataclasses.field(default_factory=Split)
 
   def __post_init__(self):

@@ -244,8 +244,8 @@ class Model(nn.Module):
     config: what it is.
     unroll: blocks per turn of the compiled loop over depth, 0 for all. Changes
       speed, compile time and memory only.
-    remat: what the backward pass computes again to save memory: "none",
-      "dots" (all but the results of the matmuls with parameters) or "full"
+    remat: what the backward pass computes again to save memory: "none" (no
+      matmul), "dots" (the attention's matmuls without parameters) or "full"
       (all but the blocks' inputs). Changes speed and memory only.
   """
 

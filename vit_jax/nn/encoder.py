@@ -98,33 +98,38 @@ def stack(depth: int, *, unroll: int, remat: Remat) -> type[Block]:
     depth: L.
     unroll: blocks per turn of the compiled loop, 0 for all (no loop).
       Changes speed, compile time and memory only.
-    remat: what the backward pass computes again: "none", "dots" (all but the
-      results of matmuls with parameters), "full" (all but the blocks' inputs).
-      Changes speed and memory only.
+    remat: what the backward pass computes again: "none" (no matmul; a loop
+      does repeat elementwise functions, which costs less than to store their
+      results), "dots" (also the attention's matmuls without parameters) or
+      "full" (all but the blocks' inputs). Changes speed and memory only.
   """
   block = Block
-  if remat != "none":
-    policies = {
-      "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-      "full": jax.checkpoint_policies.nothing_saveable,
+  looped = 0 < unroll < depth
+  if looped or remat != "none":
+    policies = jax.checkpoint_policies
+    dots = policies.dots_with_no_batch_dims_saveable
+    keep = {
+      "none": policies.save_from_both_policies(
+        dots, policies.save_only_these_names(*attention.KEPT)
+      ),
+      "dots": dots,
+      "full": policies.nothing_saveable,
     }
     # A loop keeps the compiler from undoing the recomputation by itself.
-    block = nn.remat(
-      block, policy=policies[remat], prevent_cse=unroll in (0, depth)
-    )
+    block = nn.remat(block, policy=keep[remat], prevent_cse=not looped)
   return nn.scan(
     block,
     variable_axes={"params": 0},
     split_rngs={"params": True, "dropout": True},
     in_axes=(0, nn.broadcast),
     length=depth,
-    unroll=unroll or depth,
+    unroll=unroll if looped else depth,
   )
 
 
 def drop_rates(rate: float, depth: int) -> np.ndarray | None:
   """Stochastic depth's rates [L], from 0 in the first block up to `rate`.
 
-  Source: Section 4, arXiv:2106.10270. None where the rate is 0.
+  Source: arXiv:2106.10270. None where the rate is 0.
   """
   return np.linspace(0.0, rate, depth, dtype=np.float32) if rate else None

@@ -33,7 +33,7 @@ def evaluate(
     saved = manifest.read(path)["meta"]["config"]
     experiment = config_lib.build(experiment_lib.Experiment, saved)
     # The saved run may have had other devices.
-    runtime = experiment_lib.Runtime()
+    runtime = experiment_lib.Runtime(data_dir=experiment.runtime.data_dir)
     experiment = dataclasses.replace(experiment, runtime=runtime)
   else:
     experiment = config_lib.build(experiment_lib.Experiment, config)

@@ -18,6 +18,9 @@ class Runtime:
     microbatches: parts that a batch is cut into, gradients accumulated.
     remat: activations that are computed again in the backward pass.
     unroll: blocks that are compiled without a loop; 0 is all of them.
+    data_dir: where TFDS data sets are; "" is TFDS's own default
+      ($TFDS_DATA_DIR or ~/tensorflow_datasets). What they are is the run's
+      identity, where they are is not.
     data_threads: threads that read and preprocess.
     data_workers: processes that do so instead; 0 is none.
     log_every: steps between progress lines and TensorBoard points.
@@ -30,6 +33,7 @@ class Runtime:
   microbatches: int = 1
   remat: Literal["none", "dots", "full"] = "none"
   unroll: int = 1
+  data_dir: str = ""
   data_threads: int = 4
   data_workers: int = 0
   log_every: int = 50
@@ -170,7 +174,7 @@ def _open(
   """The examples of a split, and the shape of its images."""
   with errors.located(path):
     source = sources.open_source(
-      split.name, split.split, experiment.data.data_dir
+      split.name, split.split, experiment.runtime.data_dir
     )
   model = experiment.model
   if source.num_classes != model.num_classes:
