@@ -15,7 +15,6 @@ def environment(devices: int = 8) -> dict[str, str]:
     **os.environ,
     "JAX_PLATFORMS": "cpu",
     "JAX_NUM_CPU_DEVICES": str(devices),
-    "TF_CPP_MIN_LOG_LEVEL": "3",
   }
 
 

@@ -1,8 +1,9 @@
 """Kill, stop and move a run; it ends as if nothing had happened."""
 
+import fcntl
 import os
-import pathlib
 import random
+import resource
 import shutil
 import signal
 import time
@@ -179,8 +180,6 @@ def test_damaged_checkpoint(data_dir, whole, tmp_path):
 
 def test_full_disk(data_dir, whole, tmp_path):
   """No file may grow past a limit: what a full disk does, without root."""
-  import resource
-
   workdir = tmp_path / "run"
   process = cli.start(
     *arguments(data_dir, workdir),
@@ -189,7 +188,9 @@ def test_full_disk(data_dir, whole, tmp_path):
   _, err = process.communicate(timeout=120)
   assert process.returncode == 1, err
   assert "Traceback" not in err
-  assert "cannot" in err.splitlines()[-1]
+  last = err.splitlines()[-1]
+  assert last.startswith("CheckpointError: ")
+  assert "cannot save step 10: File too large; free space" in last
   done = cli.run(*arguments(data_dir, workdir))
   assert done.returncode == 0, done.stderr
   assert_same(workdir, whole)
@@ -205,9 +206,8 @@ def test_second_run_only_reports(data_dir, whole, tmp_path):
 
 
 def test_held_workdir(data_dir, whole, tmp_path):
-  import fcntl
-
-  workdir = pathlib.Path(tmp_path)
+  workdir = tmp_path / "run"
+  workdir.mkdir()
   with open(workdir / ".lock", "w") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
     done = cli.run(*arguments(data_dir, workdir))

@@ -52,6 +52,7 @@ class Checkpointer:
     self._good: set[int] = set()
     self._pending: tuple[int, futures.Future[None]] | None = None
     processes.on_first(self._open)
+    # For good: a thread may log after the error that ended everything.
     logging.getLogger("absl").addFilter(_no_orbax_traceback)
     self._pool = futures.ThreadPoolExecutor(1, "checkpoint")
     self._orbax = ocp.AsyncCheckpointer(
@@ -132,7 +133,6 @@ class Checkpointer:
     finally:
       self._pool.shutdown()
       self._orbax.close()
-      logging.getLogger("absl").removeFilter(_no_orbax_traceback)
 
   def latest(self) -> int | None:
     """The newest step whose every byte is as it was saved, or None.

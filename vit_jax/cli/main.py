@@ -5,7 +5,7 @@ import importlib
 import os
 import pkgutil
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import flags as absl_flags
 
@@ -52,8 +52,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
   """Runs a command; returns the exit code."""
   argv = sys.argv[1:] if argv is None else argv
-  # TensorFlow, which only writes TensorBoard files here, tells of its options.
-  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+  # TensorFlow, which only writes TensorBoard files here, announces oneDNN.
+  os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
   try:
     args, rest = parser().parse_known_args(argv)
     args.overrides = rest
@@ -72,5 +72,21 @@ def main(argv: list[str] | None = None) -> int:
   return 0
 
 
-if __name__ == "__main__":
-  sys.exit(main())
+def _unraisable(problem: Any) -> None:
+  # TensorStore reports here that nobody waits any more for a write that
+  # failed; the failure itself is raised where it can be told in one line.
+  if str(problem.exc_value) != "Event loop is closed":
+    sys.__unraisablehook__(problem)
+
+
+def run() -> NoReturn:
+  """The console script: `main`, then the end of the process."""
+  sys.unraisablehook = _unraisable
+  code = main()
+  sys.stdout.flush()
+  sys.stderr.flush()
+  if code:
+    # Threads of Orbax and TensorStore that a full disk has stranded would
+    # print tracebacks after the line that says what is wrong.
+    os._exit(code)
+  sys.exit()
