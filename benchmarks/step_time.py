@@ -1,7 +1,8 @@
 """Speed of the real train step, as a share of a large matmul's.
 
-ViT-S/16, 224 px, batch 16, float32. Steps and 2048^3 float32 matmuls take
-turns in one process; medians. 27.7 GFLOP an image is the forward and backward
+ViT-S/16, 224 px, batch 16, float32. Our step, 2048^3 float32 matmuls and the
+step of the same model from Flax's stock modules take turns in one process;
+medians. 27.7 GFLOP an image is the forward and backward
 pass (3 x 2 x 4.6 GMAC).
 
 usage: python -m benchmarks.step_time [--rounds=7] [--unroll=N] [--remat=KIND]
@@ -14,7 +15,7 @@ import statistics
 import jax
 import numpy as np
 
-from benchmarks import bench
+from benchmarks import bench, stock_flax
 from vit_jax.core import config as config_lib
 
 GFLOP_PER_IMAGE = 27.7
@@ -36,17 +37,28 @@ def main():
   square = np.random.default_rng(0).random((SIDE, SIDE), np.float32)
   square = jax.device_put(square)
   matmul = jax.jit(jax.numpy.matmul).lower(square, square).compile()
-  steps, matmuls = [], []
+  images = np.random.default_rng(1).random((bench.BATCH, 224, 224, 3), "f4")
+  stock, stock_state = stock_flax.make(images, batch["label"])
+  steps, matmuls, stocks = [], [], []
   for _ in range(args.rounds):
     took, (state, _) = bench.seconds(step, state, batch)
     steps.append(took)
     matmuls += [bench.seconds(matmul, square, square)[0] for _ in range(5)]
+    took, (stock_state, _) = bench.seconds(
+      stock, stock_state, images, batch["label"]
+    )
+    stocks.append(took)
   # The first round warms the caches.
   step_s = statistics.median(steps[1:])
+  stock_s = statistics.median(stocks[1:])
   step_rate = GFLOP_PER_IMAGE * bench.BATCH / step_s
   matmul_rate = 2 * SIDE**3 / 1e9 / statistics.median(matmuls[5:])
   result = {
     "share_of_matmul": round(step_rate / matmul_rate, 3),
+    "speed_of_stock_flax": round(stock_s / step_s, 3),
+    "stock_flax_share_of_matmul": round(
+      GFLOP_PER_IMAGE * bench.BATCH / stock_s / matmul_rate, 3
+    ),
     "step_gflops": round(step_rate, 1),
     "matmul_gflops": round(matmul_rate, 1),
     "step_s": [round(s, 3) for s in sorted(steps[1:])],
