@@ -18,7 +18,7 @@ def environment(devices: int = 8) -> dict[str, str]:
   }
 
 
-def start(*args: str, devices: int = 8, **kwargs) -> subprocess.Popen:
+def start(*args: str, devices: int = 8) -> subprocess.Popen:
   return subprocess.Popen(
     [sys.executable, "-m", "vit_jax", *args],
     cwd=ROOT,
@@ -26,7 +26,6 @@ def start(*args: str, devices: int = 8, **kwargs) -> subprocess.Popen:
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
-    **kwargs,
   )
 
 

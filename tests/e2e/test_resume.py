@@ -182,10 +182,8 @@ def test_damaged_checkpoint(data_dir, whole, tmp_path):
 def test_full_disk(data_dir, whole, tmp_path):
   """No file may grow past a limit: what a full disk does, without root."""
   workdir = tmp_path / "run"
-  process = cli.start(
-    *arguments(data_dir, workdir),
-    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500)),
-  )
+  process = cli.start(*arguments(data_dir, workdir))
+  resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2500, 2500))
   _, err = process.communicate(timeout=120)
   assert process.returncode == 1, err
   assert "Traceback" not in err

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+from absl import flags
 import pytest
 
 from tests.e2e import run as cli
@@ -136,6 +137,8 @@ def test_batches_that_do_not_divide(data_dir, tmp_path):
 
 
 def test_worker_processes_change_nothing(finished, data_dir, tmp_path):
+  # As the command line does.
+  flags.FLAGS.mark_as_parsed()
   loop.train(load(data_dir, runtime__data_workers=2), str(tmp_path))
   ours = cli.rows(tmp_path / "metrics.jsonl")
   assert ours == cli.rows(finished[0] / "metrics.jsonl")

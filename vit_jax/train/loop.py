@@ -97,6 +97,16 @@ class _Loop:
 
   def run(self, state: State) -> dict[str, dict[str, float]]:
     """Trains to the end; returns each evaluator's last scores."""
+    try:
+      self._steps(state)
+    finally:
+      self.rows.close()
+      self.scores.close()
+      self.profiler.close()
+      self.tensorboard.close()
+    return self._last_scores()
+
+  def _steps(self, state: State) -> None:
     batches = self._batches()
     for step in range(self.start, self.total + 1):
       # Here `state` is what `step` steps made of it.
@@ -114,8 +124,7 @@ class _Loop:
       self.profiler.before(step)
       state, metrics = self.setup.step(state, batch)
       self.recorder.push(step + 1, metrics, ids)
-    self._close()
-    return self._last_scores()
+    self.saved.wait()
 
   def _batches(self) -> Iterator[tuple[Any, Any]]:
     """Batches on the devices, one ahead of the step, and their ids."""
@@ -178,7 +187,7 @@ class _Loop:
 
   def _interrupted(self, step: int, state: State, number: Any) -> None:
     self._save(step, state)
-    self._close()
+    self.saved.wait()
     raise errors.Interrupted(
       f"{number.name}: saved at step {step:,}; run the same command again to"
       " go on",
@@ -195,14 +204,6 @@ class _Loop:
   def _last_good(self) -> str:
     step = self.saved.latest()
     return f"last good checkpoint: {'none' if step is None else step}"
-
-  def _close(self) -> None:
-    self.recorder.flush()
-    self.profiler.close()
-    self.saved.wait()
-    self.rows.close()
-    self.scores.close()
-    self.tensorboard.close()
 
   def _last_scores(self) -> dict[str, dict[str, float]]:
     rows = [row for row in self.scores.rows if row["step"] == self.total]
