@@ -43,11 +43,11 @@ class Synthetic:
       raise IndexError(index)
     label = index % self.num_classes
     # The patterns are common to all splits, the noise is not.
-    pattern = np.random.default_rng(label).integers(0, 192, self.shape)
+    draw = np.random.default_rng(label)
+    pattern = draw.integers(0, 192, self.shape, np.uint8)
     key = [zlib.crc32(self.split.encode()), index]
-    noise = np.random.default_rng(key).integers(0, 64, self.shape)
-    image = (pattern + noise).astype(np.uint8)
-    return {"image": image, "label": label, "id": index}
+    noise = np.random.default_rng(key).integers(0, 64, self.shape, np.uint8)
+    return {"image": pattern + noise, "label": label, "id": index}
 
 
 def open_source(rest: str, split: str, data_dir: str) -> Synthetic:
