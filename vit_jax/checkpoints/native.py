@@ -24,8 +24,8 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from vit_jax.checkpoints import manifest, processes, steps
-from vit_jax.core import errors, tree
+from vit_jax.checkpoints import manifest, steps
+from vit_jax.core import errors, processes, tree
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +64,12 @@ class Checkpointer:
   def __enter__(self) -> "Checkpointer":
     return self
 
-  def __exit__(self, *_: object) -> None:
-    self.close()
+  def __exit__(self, kind: type | None, *_: object) -> None:
+    if kind and not processes.alone():
+      # The other processes may not come to hear how the save went.
+      self._release()
+    else:
+      self.close()
 
   def save(self, step: int, state: Any, meta: dict[str, Any]) -> None:
     """Starts to save; returns when the arrays have been copied to the host.
@@ -131,8 +135,12 @@ class Checkpointer:
     try:
       self.wait()
     finally:
-      self._pool.shutdown()
-      self._orbax.close()
+      self._release()
+
+  def _release(self) -> None:
+    """Ends the save that is under way, and the threads."""
+    self._pool.shutdown()
+    self._orbax.close()
 
   def latest(self) -> int | None:
     """The newest step whose every byte is as it was saved, or None.

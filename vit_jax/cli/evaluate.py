@@ -5,11 +5,12 @@ Without --config the config beside the checkpoint is used.
 
 import argparse
 
-from vit_jax.cli import flags
+from vit_jax.cli import distributed, flags
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   flags.add_config(parser, required=False)
+  distributed.add_arguments(parser)
   parser.add_argument(
     "--checkpoint",
     required=True,
@@ -22,9 +23,14 @@ def run(args: argparse.Namespace) -> None:
   if not args.config:
     flags.refuse_rest(args)
   config = flags.load(args) if args.config else None
+  distributed.start(args)
+  from vit_jax.core import processes
   from vit_jax.train import evaluate
 
-  for name, score in evaluate.evaluate(args.checkpoint, config).items():
+  scores = evaluate.evaluate(args.checkpoint, config)
+  if not processes.is_first():
+    return
+  for name, score in scores.items():
     numbers = "  ".join(
       f"{key} {value:,}" if isinstance(value, int) else f"{key} {value:.6f}"
       for key, value in score.items()

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from absl import flags as absl_flags
 
 from vit_jax import cli
+from vit_jax.cli import distributed
 from vit_jax.core import errors
 
 
@@ -26,7 +27,7 @@ def commands() -> dict[str, str]:
   return {n: f"{cli.__name__}.{n}" for n in names if n not in _OTHER}
 
 
-_OTHER = ("main", "flags")
+_OTHER = ("main", "flags", "distributed")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,8 +62,10 @@ def main(argv: list[str] | None = None) -> int:
     # there are none here, have not been parsed.
     absl_flags.FLAGS.mark_as_parsed()
     args.run(args)
+    distributed.stop()
   except errors.UserError as e:
-    print(f"{type(e).__name__}: {e}", file=sys.stderr)
+    print(f"{type(e).__name__}: {e}", file=sys.stderr, flush=True)
+    distributed.stop()
     return e.exit_code
   except KeyboardInterrupt:
     print("interrupted; nothing was saved since the last line", file=sys.stderr)

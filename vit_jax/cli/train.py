@@ -5,11 +5,12 @@ Run the same command again and it goes on from the last checkpoint.
 
 import argparse
 
-from vit_jax.cli import flags
+from vit_jax.cli import distributed, flags
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   flags.add_config(parser, required=True)
+  distributed.add_arguments(parser)
   parser.add_argument(
     "--workdir",
     required=True,
@@ -20,9 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
   config = flags.load(args)
+  distributed.start(args)
+  from vit_jax.core import processes
   from vit_jax.train import loop
 
   scores = loop.train(config, args.workdir)
+  if not processes.is_first():
+    return
   for name, score in scores.items():
     if "top_1" in score:
       print(

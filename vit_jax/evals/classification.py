@@ -76,13 +76,13 @@ class Evaluator:
     self.score = jax.jit(score, out_shardings=mesh_lib.replicated(mesh))
 
   def __call__(
-    self, variables: Any, stop: Callable[[], bool] = lambda: False
+    self, variables: Any, stop: Callable[[], Any] = lambda: None
   ) -> dict[str, float] | None:
     """Means over the split, and the number of examples.
 
     Args:
       variables: {"params": ..., and the model's other variables}.
-      stop: asked between batches; where it says so, the result is None.
+      stop: asked between batches; what is true stops, and the result is None.
     """
     batches = pipeline.eval_batches(
       self.source,

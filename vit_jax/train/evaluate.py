@@ -9,7 +9,12 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from vit_jax.checkpoints import manifest, native
-from vit_jax.core import config as config_lib, errors, mesh as mesh_lib
+from vit_jax.core import (
+  config as config_lib,
+  errors,
+  mesh as mesh_lib,
+  processes,
+)
 from vit_jax.train import experiment as experiment_lib, setup
 
 
@@ -39,7 +44,9 @@ def evaluate(
     experiment = config_lib.build(experiment_lib.Experiment, config)
   if not experiment.evals:
     raise errors.ConfigError("evals is empty; add an evaluator to the config")
-  sources, image_shape = experiment_lib.open_evals(experiment)
+  sources, image_shape = processes.together(
+    lambda: experiment_lib.open_evals(experiment)
+  )
   mesh = mesh_lib.make(experiment.runtime.mesh)
   model = setup.make_model(experiment)
   variables = _restore(path, experiment, model, image_shape, mesh)

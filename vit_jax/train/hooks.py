@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from vit_jax.core import errors
+from vit_jax.core import errors, processes
 
 
 class Clock:
@@ -84,7 +84,7 @@ def duration_text(seconds: float) -> str:
 
 def say(text: str) -> None:
   """A line for the user, from the first process only."""
-  if jax.process_index() == 0:
+  if processes.is_first():
     print(text, file=sys.stderr, flush=True)
 
 

@@ -6,10 +6,17 @@ import pathlib
 from typing import Any
 
 from vit_jax.checkpoints import native
-from vit_jax.core import config as config_lib, errors, mesh as mesh_lib, rng
+from vit_jax.core import (
+  config as config_lib,
+  errors,
+  mesh as mesh_lib,
+  processes,
+  rng,
+)
 from vit_jax.data import pipeline
 from vit_jax.train import (
   experiment as experiment_lib,
+  files as files_lib,
   hooks,
   metrics as metrics_lib,
   setup,
@@ -40,7 +47,7 @@ def train(
     Interrupted: SIGTERM or SIGINT; the state is saved.
   """
   experiment = config_lib.build(experiment_lib.Experiment, config)
-  inputs = experiment_lib.open_inputs(experiment)
+  inputs = processes.together(lambda: experiment_lib.open_inputs(experiment))
   with workdir_lib.claim(folder, config) as workdir, signals.listen() as stop:
     run = setup.build(experiment, inputs)
     keep = experiment.runtime.keep
@@ -81,8 +88,7 @@ class _Loop:
     self.start = start
     self.total = run.inputs.lengths["total_steps"]
     self.meta = workdir_lib.meta(config, run.inputs)
-    self.rows = metrics_lib.Journal(workdir / "metrics.jsonl", start)
-    self.scores = metrics_lib.Journal(workdir / "evals.jsonl", start)
+    self.files = files_lib.Files(workdir, start)
     self.recorder = metrics_lib.Recorder(self._write, self._last_good)
     self.clock = hooks.Clock()
     self.progress = hooks.Progress(
@@ -92,28 +98,24 @@ class _Loop:
       runtime.log_every,
       run.experiment.data.batch_size,
     )
-    self.tensorboard = hooks.TensorBoard(workdir)
-    self.profiler = hooks.Profiler(workdir / "profile", runtime.profile)
+    window = runtime.profile if processes.is_first() else (0, 0)
+    self.profiler = hooks.Profiler(workdir / "profile", window)
 
   def run(self, state: State) -> dict[str, dict[str, float]]:
     """Trains to the end; returns each evaluator's last scores."""
     try:
       self._steps(state)
     finally:
-      self.rows.close()
-      self.scores.close()
+      self.files.close()
       self.profiler.close()
-      self.tensorboard.close()
     return self._last_scores()
 
   def _steps(self, state: State) -> None:
     batches = self._batches()
     for step in range(self.start, self.total + 1):
       # Here `state` is what `step` steps made of it.
-      if (number := self.stop.requested(step)) or not self._evaluate(
-        step, state
-      ):
-        self._interrupted(step, state, number or self.stop.requested(step))
+      if self.stop.requested() or not self._evaluate(step, state):
+        self._interrupted(step, state)
       if step > self.start and (
         step % self.setup.inputs.save_every == 0 or step == self.total
       ):
@@ -157,22 +159,17 @@ class _Loop:
   def _evaluate(self, step: int, state: State) -> bool:
     """Runs the evaluators that are due; False where a signal came first."""
     inputs = self.setup.inputs
-    known = {(row["step"], row["name"]) for row in self.scores.rows}
     for name, evaluator in self.setup.evaluators.items():
       due = step > 0 and step % inputs.eval_every[name] == 0
-      if not (due or step == self.total) or (step, name) in known:
+      known = (step, name) in self.files.scores
+      if not (due or step == self.total) or known:
         continue
       self.recorder.flush()
       with self.clock.paused():
-        scores = evaluator(setup.variables(state), stop=self.stop.pending)
+        scores = evaluator(setup.variables(state), stop=self.stop.requested)
       if scores is None:
         return False
-      row = {"step": step, "name": name, **scores}
-      self.scores.write(row)
-      self.scores.rows.append(row)
-      self.tensorboard.write(
-        step, {f"{name}/{k}": v for k, v in scores.items()}
-      )
+      self.files.write_scores(step, name, scores)
       text = "  ".join(f"{k} {v:.4f}" for k, v in scores.items())
       hooks.say(f"step {step:,}  {name}: {text}")
     return True
@@ -181,11 +178,11 @@ class _Loop:
     self.recorder.flush()
     with self.clock.paused():
       # A checkpoint never knows of a step whose row could be lost.
-      self.rows.sync()
-      self.scores.sync()
+      self.files.sync()
       self.saved.save(step, state, self.meta)
 
-  def _interrupted(self, step: int, state: State, number: Any) -> None:
+  def _interrupted(self, step: int, state: State) -> None:
+    number = self.stop.requested()
     self._save(step, state)
     self.saved.wait()
     raise errors.Interrupted(
@@ -195,19 +192,20 @@ class _Loop:
     )
 
   def _write(self, row: dict[str, float]) -> None:
-    self.rows.write({**row, "time_s": round(self.clock.seconds(), 4)})
+    scalars = None
     if self.progress(row):
       scalars = {f"train/{k}": v for k, v in row.items() if k != "step"}
       scalars["train/images_per_s"] = self.progress.images_per_s
-      self.tensorboard.write(row["step"], scalars)
+    time_s = round(self.clock.seconds(), 4)
+    self.files.write({**row, "time_s": time_s}, scalars)
 
   def _last_good(self) -> str:
     step = self.saved.latest()
     return f"last good checkpoint: {'none' if step is None else step}"
 
   def _last_scores(self) -> dict[str, dict[str, float]]:
-    rows = [row for row in self.scores.rows if row["step"] == self.total]
     return {
-      row["name"]: {k: v for k, v in row.items() if k not in ("step", "name")}
-      for row in rows
+      name: {k: v for k, v in row.items() if k not in ("step", "name")}
+      for (step, name), row in self.files.scores.items()
+      if step == self.total
     }

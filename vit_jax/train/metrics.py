@@ -9,8 +9,9 @@ import pathlib
 from typing import Any
 
 import jax
+import numpy as np
 
-from vit_jax.core import errors
+from vit_jax.core import errors, processes
 
 
 @contextlib.contextmanager
@@ -111,9 +112,14 @@ class Recorder:
       self._pending = None
       raise errors.NonFiniteError(
         f"step {step}: {', '.join(f'{n}={row[n]}' for n in bad)} is not finite;"
-        f" {self._last_good()}; examples of the batch: {list(map(int, ids))}"
+        f" {self._last_good()}; examples of the batch: {_everyones(ids)}"
       )
     self._write({"step": step, **row})
+
+
+def _everyones(ids: Any) -> list[int]:
+  """The ids of the global batch, each once, from this process's."""
+  return list(dict.fromkeys(processes.gather(np.asarray(ids)).tolist()))
 
 
 def fetch(metrics: Mapping[str, jax.Array]) -> dict[str, float]:

@@ -42,11 +42,25 @@ class Run:
 
 
 def make_model(experiment: experiment_lib.Experiment) -> nn.Module:
-  """The Flax module of the config, with the runtime's speed knobs."""
-  runtime = experiment.runtime
-  return config_lib.module_for(experiment.model).Model(
-    experiment.model, unroll=runtime.unroll, remat=runtime.remat
-  )
+  """The Flax module of the config, with the runtime's speed knobs.
+
+  Raises:
+    ConfigError: a knob is turned that this model does not have.
+  """
+  module = config_lib.module_for(experiment.model)
+  known = {field.name for field in dataclasses.fields(module.Model)}
+  knobs = {}
+  for name in ("unroll", "remat"):
+    value = getattr(experiment.runtime, name)
+    if name in known:
+      knobs[name] = value
+    elif value != getattr(experiment_lib.Runtime, name):
+      raise errors.ConfigError(
+        f"runtime.{name}={value}, but this model"
+        f" ({module.__name__.rpartition('.')[2]}) has no {name};"
+        f" use {getattr(experiment_lib.Runtime, name)}"
+      )
+  return module.Model(experiment.model, **knobs)
 
 
 def build(

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 import contextlib
+import os
 import signal
 from typing import Any
 
-import jax
 from jax.experimental import multihost_utils
 
-_NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "SIGINT"}
+from vit_jax.core import processes
 
 
 class Stop:
@@ -16,38 +16,43 @@ class Stop:
 
   def __init__(self) -> None:
     self._signal: signal.Signals | None = None
+    self._calls = 0
+    self._agreed = False
 
   def handle(self, number: int, _: Any) -> None:
     if self._signal == signal.SIGINT == number:
       # Who presses Ctrl-C twice does not want to wait for a checkpoint.
       raise KeyboardInterrupt
     self._signal = signal.Signals(number)
+    if not processes.alone():
+      # JAX's preemption service tells the other processes.
+      os.kill(os.getpid(), signal.SIGTERM)
 
-  def requested(self, step: int) -> signal.Signals | None:
-    """The signal to obey after `step`, the same on every process."""
-    if jax.process_count() > 1:
-      # JAX's preemption service makes the processes agree on a step.
-      reached = multihost_utils.reached_preemption_sync_point(step)
-      return signal.SIGTERM if reached else None
-    return self._signal
+  def requested(self) -> signal.Signals | None:
+    """The signal to obey now, on every process at the same call.
 
-  def pending(self) -> bool:
-    """Whether a signal came; only what this process alone decides."""
-    return self._signal is not None
+    Of several processes each makes the same calls in the same order.
+    """
+    if not processes.alone() and not self._agreed:
+      self._calls += 1
+      self._agreed = multihost_utils.reached_preemption_sync_point(self._calls)
+      if not self._agreed:
+        return None
+    return self._signal or (signal.SIGTERM if self._agreed else None)
 
 
 @contextlib.contextmanager
 def listen() -> Iterator[Stop]:
   """Listens for SIGTERM and SIGINT while the context is open.
 
-  With several processes JAX's preemption service alone listens: a Python
-  handler would disable it.
+  With several processes JAX's preemption service listens for SIGTERM, and a
+  Python handler would disable it.
   """
   stop = Stop()
-  if jax.process_count() > 1:
-    yield stop
-    return
-  before = {s: signal.signal(s, stop.handle) for s in _NAMES}
+  numbers = [signal.SIGINT]
+  if processes.alone():
+    numbers.append(signal.SIGTERM)
+  before = {s: signal.signal(s, stop.handle) for s in numbers}
   try:
     yield stop
   finally:

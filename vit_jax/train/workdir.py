@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import config as config_lib, errors, processes
 from vit_jax.train import experiment as experiment_lib, metrics
 
 _PACKAGES = (
@@ -31,21 +31,22 @@ def claim(folder: str, config: config_lib.ConfigDict) -> Iterator[pathlib.Path]:
     StorageError: it cannot be written, or another process is writing to it.
   """
   workdir = pathlib.Path(folder).absolute()
-  if jax.process_index() != 0:
-    yield workdir
-    return
-  with metrics.storage(workdir):
-    workdir.mkdir(parents=True, exist_ok=True)
-    lock = (workdir / ".lock").open("w")
-  with lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as e:
-      raise errors.StorageError(
-        f"workdir={workdir} is in use by another run; wait for it or use"
-        " another workdir"
-      ) from e
-    _belong(workdir, config)
+  with contextlib.ExitStack() as held:
+
+    def take() -> None:
+      with metrics.storage(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = held.enter_context((workdir / ".lock").open("w"))
+      try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except BlockingIOError as e:
+        raise errors.StorageError(
+          f"workdir={workdir} is in use by another run; wait for it or use"
+          " another workdir"
+        ) from e
+      _belong(workdir, config)
+
+    processes.on_first(take)
     yield workdir
 
 
