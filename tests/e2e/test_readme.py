@@ -14,7 +14,9 @@ TEXT = (cli.ROOT / "README.md").read_text()
 def commands():
   for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL):
     for line in block.replace("\\\n", " ").splitlines():
-      words = shlex.split(line, comments=True)
+      words = shlex.split(line.removesuffix("&"), comments=True)
+      while words and re.match(r"[A-Z_]+=", words[0]):
+        words.pop(0)
       if words[:3] == ["python", "-m", "vit_jax"]:
         yield words[3:]
 
