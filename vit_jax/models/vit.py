@@ -88,7 +88,8 @@ class Config:
 
   def __post_init__(self):
     self._check_ranges()
-    self._check_divisibility()
+    self._check_heads()
+    self._check_grid()
     self._check_posemb()
     if self.stochastic_depth and self.depth == 1:
       raise self._error(
@@ -125,12 +126,14 @@ class Config:
       if not 0.0 <= getattr(self, name) < 1.0:
         raise self._error(f"{{{name}}} must be at least 0 and less than 1")
 
-  def _check_divisibility(self) -> None:
+  def _check_heads(self) -> None:
     if self.width % self.num_heads:
       raise self._error(
         "{width} must be a multiple of {num_heads}"
         f" ({_division(self.width, self.num_heads)})"
       )
+
+  def _check_grid(self) -> None:
     for size, part in zip(self.image_size, self.patch_size, strict=True):
       if size % part:
         raise self._error(
@@ -280,16 +283,13 @@ class Model(nn.Module):
       TypeError: images that are not of a floating type.
     """
     config = self.config
-    dtype = jnp.dtype(config.dtype)
     _check_images(images, config)
-    x = patch.PatchEmbedding(
-      config.width, config.patch_size, dtype, name="embedding"
-    )(images)
+    x = self._embed(images)
     b, gh, gw, width = x.shape
     x = x.reshape(b, gh * gw, width)
     if config.pool == "token":
       token = self.param("class_token", nn.initializers.zeros, (1, 1, width))
-      token = jnp.broadcast_to(token.astype(dtype), (b, 1, width))
+      token = jnp.broadcast_to(token.astype(x.dtype), (b, 1, width))
       x = jnp.concatenate([token, x], axis=1)
     x, attention = self._encode(x, train, attention_weights)
     out = {"tokens": x, "grid": x[:, -gh * gw :].reshape(b, gh, gw, width)}
@@ -307,6 +307,13 @@ class Model(nn.Module):
     if attention_weights:
       out["attention"] = attention
     return out
+
+  def _embed(self, images: jax.Array) -> jax.Array:
+    """Images [B, h, w, c] to patches [B, gh, gw, D] of the config's dtype."""
+    config = self.config
+    return patch.PatchEmbedding(
+      config.width, config.patch_size, jnp.dtype(config.dtype), name="embedding"
+    )(images)
 
   def _encode(
     self, x: jax.Array, train: bool, attention_weights: bool

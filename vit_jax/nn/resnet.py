@@ -1,0 +1,202 @@
+"""ResNets with GroupNorm and standardised convolutions: units and stages."""
+
+from collections.abc import Callable, Sequence
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vit_jax.core import errors
+from vit_jax.nn import encoder, std_convolution
+
+GROUPS = 32
+# A unit's output is this many times as wide as its 3 x 3 convolution.
+EXPANSION = 4
+Layer = Callable[..., nn.Module]
+
+
+class GroupNorm(nn.Module):
+  """Group normalisation (arXiv:1803.08494), as in big_vision's BiT.
+
+  Differs from `nn.GroupNorm` in the variance, which is the mean of squared
+  deviations: that of squares less the square of the mean loses digits.
+
+  Attributes:
+    epsilon: added to the variance.
+    dtype: of the result; what is between is float32.
+  """
+
+  epsilon: float = 1e-5
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, h, w, channels], normalised over pixels and groups of channels."""
+    channels = x.shape[-1]
+    scale = self.param("scale", nn.initializers.ones, (channels,))
+    bias = self.param("bias", nn.initializers.zeros, (channels,))
+    y = x.astype(jnp.float32).reshape(*x.shape[:-1], GROUPS, channels // GROUPS)
+    axes = (1, 2, 4)
+    y -= y.mean(axes, keepdims=True)
+    variance = jnp.square(y).mean(axes, keepdims=True)
+    y = (y / jnp.sqrt(variance + self.epsilon)).reshape(x.shape)
+    scale, bias = scale[None, None, None], bias[None, None, None]
+    return (y * scale + bias).astype(self.dtype)
+
+
+class PreActivationUnit(nn.Module):
+  """The bottleneck of ResNet-v2: norm and ReLU come before a convolution.
+
+  Source: arXiv:1603.05027, with the stride in the 3 x 3 convolution as in
+  arXiv:1912.11370.
+
+  Attributes:
+    width: channels of the 3 x 3 convolution.
+    stride: of this convolution and of the shortcut.
+    conv: makes the convolutions.
+    norm: makes the norms.
+  """
+
+  width: int
+  stride: int
+  conv: Layer
+  norm: Layer
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, h, w, channels] to [B, h / stride, w / stride, 4 width]."""
+    conv, norm, wide = self.conv, self.norm, EXPANSION * self.width
+    y = nn.relu(norm(name="norm1")(x))
+    if self.stride > 1 or x.shape[-1] != wide:
+      x = conv(wide, 1, self.stride, name="conv_shortcut")(y)
+    y = conv(self.width, 1, name="conv1")(y)
+    y = nn.relu(norm(name="norm2")(y))
+    y = conv(self.width, 3, self.stride, name="conv2")(y)
+    y = nn.relu(norm(name="norm3")(y))
+    return x + conv(wide, 1, name="conv3")(y)
+
+
+class PostActivationUnit(nn.Module):
+  """The bottleneck of the published hybrids: a norm follows a convolution.
+
+  Source: arXiv:1512.03385, with the stride in the 3 x 3 convolution and with
+  the last norm's scale starting at 0 as in google-research's
+  vision_transformer.
+
+  Attributes:
+    width: channels of the 3 x 3 convolution.
+    stride: of this convolution and of the shortcut.
+    conv: makes the convolutions.
+    norm: makes the norms.
+  """
+
+  width: int
+  stride: int
+  conv: Layer
+  norm: Layer
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, h, w, channels] to [B, h / stride, w / stride, 4 width]."""
+    conv, norm, wide = self.conv, self.norm, EXPANSION * self.width
+    y = conv(self.width, 1, name="conv1")(x)
+    y = nn.relu(norm(name="norm1")(y))
+    y = conv(self.width, 3, self.stride, name="conv2")(y)
+    y = nn.relu(norm(name="norm2")(y))
+    y = conv(wide, 1, name="conv3")(y)
+    y = norm(scale_init=nn.initializers.zeros, name="norm3")(y)
+    if self.stride > 1 or x.shape[-1] != wide:
+      x = conv(wide, 1, self.stride, name="conv_shortcut")(x)
+      x = norm(name="norm_shortcut")(x)
+    return nn.relu(x + y)
+
+
+def rematerialized(
+  unit: type[nn.Module], remat: encoder.Remat
+) -> type[nn.Module]:
+  """The unit's class with a policy of what its backward pass repeats.
+
+  Args:
+    unit: one of the classes above.
+    remat: "none" (nothing), "dots" (all but the convolutions) or "full" (all
+      but the unit's input). Changes speed and memory only.
+  """
+  if remat == "none":
+    return unit
+  policies = jax.checkpoint_policies
+  keep = {
+    "dots": policies.save_only_these_names(std_convolution.KEPT),
+    "full": policies.nothing_saveable,
+  }
+  return nn.remat(unit, policy=keep[remat])
+
+
+def stages(
+  unit: Layer, x: jax.Array, depths: Sequence[int], width: int
+) -> jax.Array:
+  """Runs all stages, inside a compact method whose module gets the units.
+
+  Unit 2 of stage 1 is called "stage1_unit02". Each stage but the first halves
+  the image and doubles the width.
+
+  Args:
+    unit: makes a unit of a width and a stride.
+    x: [B, h, w, channels].
+    depths: units of each stage.
+    width: of the first stage's 3 x 3 convolutions.
+  """
+  for i, depth in enumerate(depths):
+    for j in range(depth):
+      stride = 2 if i and not j else 1
+      name = f"stage{i + 1}_unit{j + 1:02d}"
+      x = unit(width * 2**i, stride, name=name)(x)
+  return x
+
+
+class Stem(nn.Module):
+  """The ResNet of the published hybrids; without stages, its root alone.
+
+  Attributes:
+    depths: units of each stage.
+    width: channels of the root.
+    conv: makes the convolutions.
+    norm: makes the norms.
+    remat: see `rematerialized`.
+  """
+
+  depths: Sequence[int]
+  width: int
+  conv: Layer
+  norm: Layer
+  remat: encoder.Remat = "none"
+
+  @nn.compact
+  def __call__(self, images: jax.Array) -> jax.Array:
+    """[B, h, w, c] to [B, h / stride, w / stride, channels], rounded up."""
+    x = self.conv(self.width, 7, 2, name="root")(images)
+    x = nn.relu(self.norm(name="norm_root")(x))
+    x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
+    unit = functools.partial(
+      rematerialized(PostActivationUnit, self.remat),
+      conv=self.conv,
+      norm=self.norm,
+    )
+    return stages(unit, x, self.depths, self.width)
+
+
+def root_width(width_factor: float) -> int:
+  """Channels of the first convolution."""
+  return int(64 * width_factor)
+
+
+def check_width_factor(field: str, width_factor: float) -> None:
+  """Raises a ConfigError unless all norms have groups of equal size."""
+  width = 64 * width_factor
+  if width < GROUPS or width % GROUPS:
+    raise errors.ConfigError(
+      f"{{{field}}}: 64 x {width_factor:g} = {width:g} channels are not a"
+      f" multiple of the {GROUPS} groups of a norm; use a multiple of"
+      f" {GROUPS / 64}",
+      {field: width_factor},
+    )
