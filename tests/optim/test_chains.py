@@ -140,6 +140,24 @@ def test_the_decay_mask_is_the_config_s():
     np.testing.assert_array_equal(one[name][[0, 2]], two[name][[0, 2]])
 
 
+def test_decay_multipliers_by_first_match_down_to_single_layers():
+  config = sgd.Config(
+    peak_lr=LR,
+    momentum=0.0,
+    weight_decay=0.3,
+    weight_decay_multipliers=(("blocks/0/.*", 0.1), ("blocks/.*kernel", 2.0)),
+  )
+  got, name = _run(config), "blocks/mlp/kernel"
+  for layer, factor in enumerate((0.1, 2.0, 2.0)):
+    want = _by_hand(lambda state, g, t: g, decay=0.3 * LR * factor)
+    np.testing.assert_allclose(got[name][layer], want[name][layer], atol=2e-6)
+  want = _by_hand(lambda state, g, t: g, decay=0.3 * LR)
+  _agree(
+    {k: got[k] for k in got if k != name},
+    {k: want[k] for k in want if k != name},
+  )
+
+
 def test_multipliers_by_first_match_down_to_single_layers():
   config = sgd.Config(
     peak_lr=LR,
@@ -243,6 +261,16 @@ def test_what_is_frozen_has_no_moments():
     (adamw, {"weight_decay": -0.1}, "weight_decay=-0.1"),
     (adamw, {"weight_decay": 0.1, "weight_decay_mask": ()}, "weight_decay=0"),
     (adamw, {"lr_multipliers": (("head/.*", 0.0),)}, "name them in frozen"),
+    (
+      adamw,
+      {"weight_decay": 0.1, "weight_decay_multipliers": (("head/.*", 0.0),)},
+      "leave parameters out of weight_decay_mask",
+    ),
+    (
+      adamw,
+      {"weight_decay_multipliers": (("head/.*", 2.0),)},
+      "have no effect with optim.weight_decay=0.0",
+    ),
     (adamw, {"frozen": ("(",)}, "optim.frozen=('(',): '(' is not a regex"),
     (adamw, {"frozen": ("heads/.*",)}, "'heads/.*' matches none of"),
     (adamw, {"frozen": (".*",)}, "optim.frozen matches every parameter"),
@@ -280,6 +308,17 @@ def test_what_cannot_be_meant_is_an_error(kind, fields, says):
   with pytest.raises(errors.ConfigError) as e:
     _run(kind.Config(**fields))
   assert says in str(e.value.under("optim"))
+
+
+def test_a_bad_regex_is_refused_before_there_are_parameters():
+  with pytest.raises(errors.ConfigError, match="is not a regex"):
+    adamw.Config(frozen=("(",))
+
+
+def test_plain_sgd_stores_nothing_but_the_step():
+  params = _tree(_draw(0))
+  tx = base.make(sgd.Config(momentum=0.0), _rate, params, stacked="")
+  assert [leaf.shape for leaf in jax.tree.leaves(tx.init(params))] == [()]
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "adafactor"])

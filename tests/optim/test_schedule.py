@@ -15,7 +15,7 @@ STEPS = np.arange(31)
 
 
 def _parse(fields):
-  lengths = ("warmup", "cooldown", "timescale")
+  lengths = ("warmup", "cooldown", "timescale", "shift")
   return {
     k: Duration.parse(v) if k in lengths else v for k, v in fields.items()
   }
@@ -46,6 +46,18 @@ def test_cosine_ends_at_its_end_value():
   want = 0.25 + 0.75 * 0.5 * (1 + np.cos(np.pi * STEPS / 30))
   np.testing.assert_allclose(got, want, atol=1e-6)
   assert got[-1] == 0.25
+
+
+def test_linear_to_a_power_is_a_polynomial():
+  got = _values(decay="linear", end_value=0.25, power=2.0)
+  np.testing.assert_allclose(
+    got, 0.25 + 0.75 * (1 - STEPS / 30) ** 2, atol=1e-6
+  )
+
+
+def test_rsqrt_with_a_shift_starts_down_the_curve():
+  got = _values(decay="rsqrt", timescale="10 steps", shift="1 epochs")
+  np.testing.assert_allclose(got, 1 / np.sqrt(1 + (STEPS + 10) / 10), atol=1e-6)
 
 
 def test_rsqrt_with_warmup_and_cooldown():
@@ -85,6 +97,9 @@ def test_after_the_run_it_stays_at_the_end():
   [
     ({"timescale": "5 steps"}, "optim.timescale=5 steps has no effect with"),
     ({"decay": "rsqrt", "end_value": 0.1}, "only with cosine and linear"),
+    ({"decay": "cosine", "power": 2.0}, "only with linear"),
+    ({"decay": "linear", "power": 0.0}, "must be positive (1 is a line)"),
+    ({"decay": "linear", "shift": "5 steps"}, "only with rsqrt"),
     ({"decay": "constant", "end_value": 0.1}, "optim.decay=constant"),
     ({"stairs": (("1 steps", 0.1),)}, "only with stairs"),
     ({"decay": "stairs"}, "is empty"),
@@ -106,6 +121,11 @@ def test_what_cannot_be_meant_is_an_error(fields, says):
   with pytest.raises(errors.ConfigError) as e:
     _values(**fields)
   assert says in str(e.value.under("optim"))
+
+
+def test_a_bad_stair_is_refused_before_there_is_a_run():
+  with pytest.raises(errors.ConfigError, match="did you mean steps"):
+    schedule.Schedule(decay="stairs", stairs=(("1 stepz", 0.1),))
 
 
 def test_goes_through_a_config_and_back():

@@ -38,6 +38,8 @@ class Optimizer:
       its 0.1; "schedule" is big_vision's, where 1e-4 at `peak_lr` 1e-3 is the
       same thing. `lr_multipliers` are part of the learning rate.
     weight_decay_mask: patterns of what decays.
+    weight_decay_multipliers: (pattern, multiplier) of the decay of what is in
+      the mask; the first match wins.
     frozen: patterns of what never changes.
     lr_multipliers: (pattern, multiplier); the first match wins.
     average: average of the parameters kept beside them.
@@ -49,6 +51,7 @@ class Optimizer:
   weight_decay: float = 0.0
   weight_decay_scaling: Literal["learning_rate", "schedule"] = "learning_rate"
   weight_decay_mask: tuple[str, ...] = (".*/kernel",)
+  weight_decay_multipliers: tuple[tuple[str, float], ...] = ()
   frozen: tuple[str, ...] = ()
   lr_multipliers: tuple[tuple[str, float], ...] = ()
   average: ema.Average = ema.Average()
@@ -65,8 +68,23 @@ class Optimizer:
     )
     check(
       self,
+      "weight_decay_multipliers",
+      all(0 < value < math.inf for _, value in self.weight_decay_multipliers),
+      "positive; for no decay, leave parameters out of weight_decay_mask",
+    )
+    if self.weight_decay_multipliers and not self.weight_decay:
+      raise errors.ConfigError(
+        "{weight_decay_multipliers} have no effect with {weight_decay}; leave"
+        " them empty",
+        {
+          "weight_decay_multipliers": self.weight_decay_multipliers,
+          "weight_decay": self.weight_decay,
+        },
+      )
+    check(
+      self,
       "lr_multipliers",
-      all(value > 0 for _, value in self.lr_multipliers),
+      all(0 < value < math.inf for _, value in self.lr_multipliers),
       "positive; to keep parameters as they are, name them in frozen",
     )
     for field, patterns in self.patterns().items():
@@ -81,10 +99,15 @@ class Optimizer:
 
   def patterns(self) -> dict[str, tuple[str, ...]]:
     """The patterns of each field that has some."""
+
+    def of(pairs: tuple[tuple[str, float], ...]) -> tuple[str, ...]:
+      return tuple(pattern for pattern, _ in pairs)
+
     return {
       "weight_decay_mask": self.weight_decay_mask,
+      "weight_decay_multipliers": of(self.weight_decay_multipliers),
       "frozen": self.frozen,
-      "lr_multipliers": tuple(pattern for pattern, _ in self.lr_multipliers),
+      "lr_multipliers": of(self.lr_multipliers),
     }
 
   def scale_by(self, stacked: str) -> optax.GradientTransformation:
@@ -134,18 +157,22 @@ def make(
         f"{{{field}}}: {e}", {field: getattr(config, field)}
       ) from None
 
+  def factors(field: str) -> dict[str, np.ndarray]:
+    # The last is for index -1, no match.
+    values = [*(value for _, value in getattr(config, field)), 1.0]
+    return {k: np.asarray(values)[i] for k, i in match(field).items()}
+
   rate = [optax.scale(config.peak_lr)]
   if config.lr_multipliers:
-    # The last is for index -1, no match.
-    values = [*(value for _, value in config.lr_multipliers), 1.0]
-    factors = np.asarray(values, np.float32)
-    rate.append(
-      _multiply({k: factors[i] for k, i in match("lr_multipliers").items()})
-    )
+    rate.append(_multiply(factors("lr_multipliers")))
   decay = []
   if config.weight_decay:
-    decays = {k: i >= 0 for k, i in match("weight_decay_mask").items()}
-    decay.append(_add_decay(config.weight_decay, decays))
+    decayed = {k: i >= 0 for k, i in match("weight_decay_mask").items()}
+    weights = {
+      k: config.weight_decay * factor * decayed[k]
+      for k, factor in factors("weight_decay_multipliers").items()
+    }
+    decay.append(_add_decay(weights))
   by_rate = config.weight_decay_scaling == "learning_rate"
   clip = [optax.clip_by_global_norm(config.clip_norm)]
   rule = optax.chain(
@@ -170,16 +197,16 @@ def _named(f: Any) -> optax.GradientTransformation:
 def _multiply(
   factors: Mapping[str, np.ndarray],
 ) -> optax.GradientTransformation:
-  return _named(lambda name, u, _: u * factors[name])
+  return _named(lambda name, u, _: u * factors[name].astype(np.float32))
 
 
 def _add_decay(
-  weight: float, decays: Mapping[str, np.ndarray]
+  weights: Mapping[str, np.ndarray],
 ) -> optax.GradientTransformation:
   def add(name: str, update: jax.Array, param: jax.Array) -> jax.Array:
-    if not decays[name].any():
+    if not weights[name].any():
       return update
-    return update + weight * decays[name].astype(np.float32) * param
+    return update + weights[name].astype(np.float32) * param
 
   return _named(add)
 

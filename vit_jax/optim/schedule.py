@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import dataclasses
 import itertools
+import math
 from typing import Any, Literal
 
 import jax
@@ -16,7 +17,9 @@ ScheduleFn = Callable[[Any], jax.Array]
 
 _ONLY_WITH = {
   "end_value": ("cosine", "linear"),
+  "power": ("linear",),
   "timescale": ("rsqrt",),
+  "shift": ("rsqrt",),
   "stairs": ("stairs",),
 }
 
@@ -27,12 +30,16 @@ class Schedule:
 
   Attributes:
     decay: how the rate falls after the warm-up. "constant" does not; "rsqrt"
-      is 1 / sqrt(1 + steps since the warm-up / timescale).
+      is 1 / sqrt(1 + (steps since the warm-up + shift) / timescale).
     warmup: linear rise from 0, multiplied with the decay.
     cooldown: linear fall to 0 at the end of the run, multiplied with the decay.
     end_value: where cosine and linear end, as a fraction of `peak_lr`. An
       absolute end such as vision_transformer's 1e-5 is 1e-5 / peak_lr.
+    power: of linear; what is left to fall is raised to it, which makes a
+      polynomial of the line.
     timescale: of rsqrt; longer is slower.
+    shift: of rsqrt; starts so far down the curve, with a smaller peak. A run
+      that goes on where another was cut off takes its steps since the warm-up.
     stairs: (start, fraction of `peak_lr` from there on) such as
       (("10 epochs", 0.1), ("23 epochs", 0.01)), in order.
   """
@@ -41,7 +48,9 @@ class Schedule:
   warmup: Duration = Duration(0.0, "steps")
   cooldown: Duration = Duration(0.0, "steps")
   end_value: float = 0.0
+  power: float = 1.0
   timescale: Duration = Duration(10_000.0, "steps")
+  shift: Duration = Duration(0.0, "steps")
   stairs: tuple[tuple[str, float], ...] = ()
 
   def __post_init__(self):
@@ -58,6 +67,10 @@ class Schedule:
       raise errors.ConfigError(
         "{end_value} must be a fraction of peak_lr, from 0 to 1",
         {"end_value": self.end_value},
+      )
+    if not 0 < self.power < math.inf:
+      raise errors.ConfigError(
+        "{power} must be positive (1 is a line)", {"power": self.power}
       )
     if self.decay == "rsqrt" and self.timescale.is_zero():
       raise errors.ConfigError(
@@ -141,20 +154,20 @@ def _decay(
   if config.decay == "constant":
     return lambda step: jnp.ones_like(step, jnp.float32)
   if config.decay == "linear":
-    return lambda step: end + (1.0 - end) * left(step)
+    return lambda step: end + (1.0 - end) * left(step) ** config.power
   if config.decay == "cosine":
     # cos(pi * (1 - left)): written so, it ends at exactly `end_value`.
     return lambda step: (
       end + (1.0 - end) * 0.5 * (1.0 + jnp.cos(jnp.pi * (1.0 - left(step))))
     )
   if config.decay == "rsqrt":
-    scale = steps(config.timescale)
+    scale, shift = steps(config.timescale), steps(config.shift)
     if not scale:
       raise errors.ConfigError(
         "{timescale} is less than one step", {"timescale": config.timescale}
       )
     return lambda step: (
-      1.0 / jnp.sqrt(1.0 + jnp.maximum(step - warmup, 0) / scale)
+      1.0 / jnp.sqrt(1.0 + (jnp.maximum(step - warmup, 0) + shift) / scale)
     )
   starts = [steps(Duration.parse(start)) for start, _ in config.stairs]
   if any(b <= a for a, b in itertools.pairwise(starts)):
