@@ -1,0 +1,36 @@
+"""What all models ask of their images, and how an error says it."""
+
+import jax
+import jax.numpy as jnp
+
+from vit_jax.core import errors
+
+
+def check_images(
+  images: jax.Array, image_size: tuple[int, int] | None = None
+) -> None:
+  """Checks that images are floats [B, h, w, c], of this size if one is given.
+
+  Raises:
+    ConfigError: images of another shape.
+    TypeError: images that are not of a floating type.
+  """
+  if not jnp.issubdtype(images.dtype, jnp.floating):
+    raise TypeError(f"images are {images.dtype}; scale them to floats first")
+  if images.ndim != 4:
+    raise errors.ConfigError(
+      f"images of shape {images.shape} are not [B, h, w, c]"
+    )
+  if image_size and images.shape[1:3] != image_size:
+    raise errors.ConfigError(
+      f"images of shape {images.shape} do not fit {{image_size}}, which wants"
+      " [B, h, w, c]; resize the images, or change it",
+      {"image_size": image_size},
+    )
+
+
+def division(size: int, part: int) -> str:
+  """The arithmetic and the remedy of a failed division, to be in brackets."""
+  below = size // part * part
+  near = " or ".join(str(n) for n in (below, below + part) if n)
+  return f"{size} % {part} = {size % part}; nearest: {near}"
