@@ -29,7 +29,7 @@ CASES = [
   ("patches", ["--config.model.patch_size=(3,3)"], "model.image_size=(8, 8) must be a multiple of model.patch_size=(3, 3)"),
   ("depth", ["--config.model.depth=0"], "model.depth=0 must be at least 1"),
   ("dropout", ["--config.model.dropout=1.0"], "model.dropout=1.0 must be at least 0 and less than 1"),
-  ("pool", ["--config.model.pool=max"], "model.pool=max is not one of: token, gap, map"),
+  ("pool", ["--config.model.pool=max"], "model.pool=max is not one of: token, gap, patches, map"),
   ("posemb", ["--config.model.posemb=sincos2d"], "did you mean sincos_2d?"),
   ("posemb place", ["--config.model.posemb=relative"], "use every_layer"),
   ("dtype", ["--config.model.dtype=float16"], "model.dtype=float16 is not one of: float32, bfloat16"),

@@ -147,7 +147,7 @@ def test_evaluation_counts_each_example_once(n, parts):
 
 
 def test_a_bad_record_is_named():
-  class Bad:
+  class Bad(sources.Source):
     fingerprint = {"name": "bad", "version": "1.0.0", "split": "train"}
 
     def __len__(self):
@@ -157,7 +157,7 @@ def test_a_bad_record_is_named():
       return {"image": b"no image", "label": 0, "id": index}
 
   batches = pipeline.eval_batches(Bad(), PLAIN, batch_size=2)
-  said = "bad 1.0.0, split train: record 0: the image is neither PNG nor JPEG"
+  said = "bad 1.0.0, split train: record 0: the image is no JPEG, PNG"
   with pytest.raises(errors.DataError, match=said):
     next(iter(pipeline.iterate(batches)))
 

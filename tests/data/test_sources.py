@@ -124,9 +124,10 @@ def test_tfrecord_is_refused(digits_dir, tmp_path):
   shutil.copytree(digits_dir, tmp_path, dirs_exist_ok=True)
   info = tmp_path / "digits/1.0.0/dataset_info.json"
   info.write_text(info.read_text().replace('"array_record"', '"tfrecord"'))
-  said = "is in tfrecord, which cannot be read at random; build it in ArrayRec"
-  with pytest.raises(errors.ConfigError, match=said):
+  said = "is in tfrecord, which cannot be read at random; convert it into"
+  with pytest.raises(errors.ConfigError, match=said) as caught:
     open_digits("train", str(tmp_path))
+  assert str(caught.value).endswith(f"--data_dir=DIR --from_dir={tmp_path}")
 
 
 def test_reading_imports_no_tensorflow(digits_dir):

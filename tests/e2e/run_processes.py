@@ -1,6 +1,7 @@
 """One of several processes that train on several meshes, one after the other.
 
-usage: run_processes.py ADDRESS PROCESSES PROCESS DATA_DIR OUT MESH...
+usage: run_processes.py ADDRESS PROCESSES PROCESS DATA_DIR OUT
+   or: run_processes.py table DATA_DIR OUT, the losses of 1, 2 and 4 processes
 
 Each run's workdir is OUT/MESH. Process 0 prints JSON: for each mesh the hash
 of each of the first batches as the step got it, gathered from all devices,
@@ -17,10 +18,12 @@ import jax
 from jax.experimental import multihost_utils
 import numpy as np
 
-from tests.e2e import tiny
+from tests.e2e import run as cli, tiny
 from vit_jax.core import config as config_lib, processes, tree
 from vit_jax.train import loop, setup
 
+MESHES = ("data=4", "data=1,fsdp=4", "data=2,tensor=2")
+LAYOUTS = (1, 2, 4)
 STEPS = 50
 WATCHED = 4
 
@@ -64,10 +67,10 @@ def watch(build, seen):
   return watched
 
 
-def main(data_dir, out, meshes):
+def main(data_dir, out):
   build = setup.build
   found = {}
-  for mesh in meshes:
+  for mesh in MESHES:
     found[mesh] = {"batches": []}
     setup.build = watch(build, found[mesh])
     config = config_lib.load(tiny.__file__, f"steps={STEPS},dropout=0.0")
@@ -80,8 +83,42 @@ def main(data_dir, out, meshes):
     print(json.dumps(found))
 
 
+def launch(count, data_dir, out):
+  """Runs all meshes on four devices of so many processes; what 0 printed."""
+  script = [sys.executable, __file__, cli.free_address(), str(count)]
+  done = cli.wait(
+    cli.popen([*script, str(i), str(data_dir), str(out)], 4 // count)
+    for i in range(count)
+  )
+  assert [p.returncode for p in done] == [0] * count, done[0].stderr
+  return json.loads(done[0].stdout.splitlines()[-1])
+
+
+def table(data_dir, out):
+  """Losses side by side as Markdown."""
+  for count in LAYOUTS:
+    launch(count, data_dir, pathlib.Path(out) / str(count))
+  for mesh in MESHES:
+    rows = [
+      cli.rows(pathlib.Path(out) / str(count) / mesh / "metrics.jsonl")
+      for count in LAYOUTS
+    ]
+    print(
+      f"\n`{mesh}`\n\n| step | 1 x 4 | 2 x 2 | 4 x 1 | largest difference |"
+    )
+    print("| --- | --- | --- | --- | --- |")
+    for i in [*range(0, STEPS, 10), STEPS - 1]:
+      losses = [r[i]["loss"] for r in rows]
+      off = max(abs(x / losses[0] - 1) for x in losses)
+      shown = " | ".join(f"{x:.7f}" for x in losses)
+      print(f"| {i + 1} | {shown} | {off:.1e} |")
+
+
 if __name__ == "__main__":
-  address, count, index, data_dir, out, *meshes = sys.argv[1:]
-  if int(count) > 1:
-    jax.distributed.initialize(address, int(count), int(index))
-  main(data_dir, out, meshes)
+  if sys.argv[1] == "table":
+    table(*sys.argv[2:])
+  else:
+    address, count, index, data_dir, out = sys.argv[1:]
+    if int(count) > 1:
+      jax.distributed.initialize(address, int(count), int(index))
+    main(data_dir, out)

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 import time
 
 import numpy as np
@@ -12,8 +11,7 @@ from tests.e2e import run as cli, run_processes
 
 pytestmark = pytest.mark.slow
 
-MESHES = ("data=4", "data=1,fsdp=4", "data=2,tensor=2")
-LAYOUTS = (1, 2, 4)
+MESHES, LAYOUTS = run_processes.MESHES, run_processes.LAYOUTS
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +20,7 @@ def found(data_dir, tmp_path_factory):
   results = {}
   for count in LAYOUTS:
     out = tmp_path_factory.mktemp(f"processes{count}")
-    address = cli.free_address()
-    script = [sys.executable, run_processes.__file__, address, str(count)]
-    done = cli.wait(
-      cli.popen([*script, str(i), str(data_dir), str(out), *MESHES], 4 // count)
-      for i in range(count)
-    )
-    assert [p.returncode for p in done] == [0] * count, done[0].stderr
-    results[count] = json.loads(done[0].stdout.splitlines()[-1]), out
+    results[count] = run_processes.launch(count, data_dir, out), out
   return results
 
 

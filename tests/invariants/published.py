@@ -5,7 +5,7 @@ Every field of theirs is used or refused; none is ignored.
 
 import re
 
-from tests.parity import test_vit_parity as parity
+from tests.invariants import hand_names
 from vit_jax.core import config as config_lib
 from vit_jax.train import experiment as experiment_lib
 
@@ -79,8 +79,8 @@ def our_layer_name(name):
   """Our name of a published parameter; of its layer where we stack it."""
   block = re.fullmatch(r"Transformer/encoderblock_(\d+)/(.*)", name)
   if not block:
-    return parity.our_name(name)
-  ours = parity.our_name(f"Transformer/encoderblock/{block[2]}")
+    return hand_names.our_name(name)
+  ours = hand_names.our_name(f"Transformer/encoderblock/{block[2]}")
   return ours.replace("blocks/", f"blocks/{block[1]}/", 1)
 
 
@@ -190,7 +190,7 @@ def model(fixture):
       )
     for name in ("dropout", "dropout_rate", "attention_dropout_rate"):
       assert not fields.take(name, 0.0), "dropout draws other numbers"
-  return parity.our_config({"config": theirs, "source": source})
+  return hand_names.our_config({"config": theirs, "source": source})
 
 
 def experiment(fixture, **runtime):

@@ -6,8 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from tests.invariants import published, trajectories
-from tests.parity import rule, test_vit_parity as parity
+from tests.invariants import hand_names, published, trajectories
+from tests.parity import rule
 from vit_jax.core import tree
 from vit_jax.optim import base, schedule
 
@@ -135,9 +135,9 @@ def test_masks_multipliers_and_frozen_parameters():
     want[name] = -by_batch * (rate * grads[name] * 2.0 / norm + decay * p)
   optim = published.experiment(one).optim
   got = tree.flatten(
-    updates(optim, parity.our_tree(params), parity.our_tree(grads))
+    updates(optim, hand_names.our_tree(params), hand_names.our_tree(grads))
   )
-  for name, value in tree.flatten(parity.our_tree(want)).items():
+  for name, value in tree.flatten(hand_names.our_tree(want)).items():
     np.testing.assert_allclose(got[name], value, atol=1e-6, err_msg=name)
 
 

@@ -13,8 +13,8 @@ import sys
 import jax
 import numpy as np
 
-from tests.invariants import published, stock
-from tests.parity import rule, test_vit_parity as parity
+from tests.invariants import hand_names, published, stock
+from tests.parity import rule
 from vit_jax.core import mesh as mesh_lib, tree
 from vit_jax.train import experiment as experiment_lib, setup
 
@@ -72,7 +72,7 @@ def run(fixture, num_devices=1, **runtime):
   state = run.init()
   params = jax.tree.map(
     lambda new, old: jax.device_put(new, old.sharding),
-    parity.our_tree(rule.params(fixture)),
+    hand_names.our_tree(rule.params(fixture)),
     state.params,
   )
   state = state.replace(params=params)

@@ -2,6 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vit_jax.core import errors
 from vit_jax.losses import classification
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0]])
@@ -14,6 +15,17 @@ def test_targets_single_and_several_labels():
     jnp.array([[2, 0, -1], [1, -1, -1], [-1, -1, -1]]), 3
   )
   np.testing.assert_array_equal(several, [[1, 0, 1], [0, 1, 0], [0, 0, 0]])
+
+
+def test_floats_are_targets_already():
+  given = np.array([[0.0, 1.0, 0.5], [0.0, 0.0, 0.0]], np.float32)
+  np.testing.assert_array_equal(
+    classification.targets(jnp.array(given), 3), given
+  )
+  with pytest.raises(errors.ConfigError, match=r"\(3,\) floats .* onehot\(4\)"):
+    classification.targets(jnp.array(given), 4)
+  with pytest.raises(errors.ConfigError, match=r"\(\) floats an example"):
+    classification.targets(jnp.array([0.0, 1.0]), 2)
 
 
 def test_smooth_keeps_the_sum():

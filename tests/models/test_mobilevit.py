@@ -212,7 +212,7 @@ def test_initial_parameters():
 
 BAD = [
   (dict(transformer_widths=(144, 190, 240)), "transformer_widths=(144, 190,"
-   " 240) must be multiples of num_heads=4 (190 % 4 = 2; nearest: 188 or 192)"),
+   " 240) must be multiples of num_heads=4 (190 % 4 = 2); nearest: 188 or 192"),
   (dict(widths=(8, 8)), "widths=(8, 8) and depths=(1, 3, 1, 1, 1) must have"),
   (dict(widths=(), depths=()), "widths=() must be at least 1 in every stage"),
   (dict(widths=(8, 8), depths=(1, 1)), "transformer_widths=(144, 192, 240) has"

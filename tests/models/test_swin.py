@@ -234,12 +234,12 @@ BAD = [
   (dict(depths=(2, 2, 0, 2)), "must be at least 1 in every stage"),
   (dict(num_heads=(0, 6, 12, 24)), "num_heads=(0, 6, 12, 24) must be at least"),
   (dict(width=98), "width=98 makes a stage of width 98, which must be a"
-   " multiple of its heads in num_heads=(3, 6, 12, 24) (98 % 3 = 2; nearest:"
-   " 96 or 99)"),
+   " multiple of its heads in num_heads=(3, 6, 12, 24) (98 % 3 = 2); nearest:"
+   " 96 or 99"),
   (dict(width=0), "width=0 must be at least 1"),
   (dict(image_size=(224, 230)), "image_size=(224, 230) must be a multiple of"
-   " patch_size=(4, 4) (230 % 4 = 2; nearest: 228 or 232)"),
-  (dict(image_size=(2, 4)), "(2 % 4 = 2; nearest: 4)"),
+   " patch_size=(4, 4) (230 % 4 = 2); nearest: 228 or 232"),
+  (dict(image_size=(2, 4)), "(2 % 4 = 2); nearest: 4"),
   (dict(patch_size=(0, 4)), "patch_size=(0, 4) must be at least 1 px"),
   (dict(window_size=(7, 0)), "window_size=(7, 0) must be at least 1 cell"),
   (dict(mlp_ratio=0.001), "mlp_ratio=0.001 x width=96 must be at least 1"),

@@ -71,7 +71,11 @@ WRONG_VARIANTS = [
   ("B", {}, "variant B has no patch size; write B/16"),
   ("B/x", {}, "variant B/x has no patch size"),
   ("B/16", dict(widht=3), "unknown field widht; did you mean width?"),
-  ("B/16", dict(pool="avg"), "pool=avg is not one of: token, gap, map"),
+  (
+    "B/16",
+    dict(pool="avg"),
+    "pool=avg is not one of: token, gap, patches, map",
+  ),
   ("B/16", dict(width=1.5), "width=1.5 is a float, not a int"),
   ("H/14", dict(image_size=(225, 224)), "(225 % 14 = 1); nearest: 224 or 238"),
 ]

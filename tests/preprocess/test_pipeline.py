@@ -12,7 +12,7 @@ TEXTS = {
   "decode|inception_crop(224)|flip_lr|value_range(-1, 1)": (
     "decode|inception_crop(224)|flip_lr|value_range(-1.0, 1.0)"
   ),
-  "decode(1) | random_shift(2, pad='edge')|onehot(num_classes=10)": (
+  "decode(1) | random_shift(2, pad='edge')|onehot(depth=10)": (
     "decode(channels=1)|random_shift(2, pad='edge')|onehot(10)"
   ),
   "resize_small(40, antialias=True, method='bilinear')|central_crop((3, 4))": (
@@ -56,10 +56,10 @@ REFUSED = {
   "resize(3, **{})": "resize: give every argument once",
   "resize(x)": "x is no literal",
   "resize({[]: 1})": "is no literal",
-  "resize(4, 'cubic')": "resize.method=cubic is not one of: bilinear, area",
+  "resize(4, 'cubic')": "resize.method=cubic is not one of: bilinear, bicubic,",
   "resize_small(4, 'area', True)": "resize_small.antialias=True is for",
-  "resize_small(0)": "resize_small.side=0 must be > 0 px",
-  "resize_small(4.5)": "resize_small.side=4.5 is a float, not a int",
+  "resize_small(0)": "resize_small.smaller_size=0 must be > 0 px",
+  "resize_small(4.5)": "resize_small.smaller_size=4.5 is a float, not a int",
   "a.resize(3)": "a.resize(3) is no op",
   "decode and flip_lr": "decode and flip_lr is no op",
   "decode(2)": "decode.channels=2 must be 1 (grey) or 3 (RGB)",
@@ -70,12 +70,12 @@ REFUSED = {
   "flip_lr(2)": "flip_lr.p=2.0 must be in [0, 1]",
   "random_shift(0)": "random_shift.pixels=0 must be > 0",
   "random_shift(1, 'wrap')": "random_shift.pad=wrap is not one of: zero, edge",
-  "value_range(1, -1)": "value_range.lo=1.0 must be < value_range.hi=-1.0",
+  "value_range(1, -1)": "value_range.vmin=1.0 must be < value_range.vmax=-1.0",
   "normalise((1,), (0,))": "normalise.std=(0.0,) must be > 0",
   "normalise((1, 2), (1,))": "must have one number for each channel",
   "keep": "keep needs keys",
   "keep(1)": "keep.keys=1 is a int, not a str",
-  "onehot(1)": "onehot.num_classes=1 must be > 1",
+  "onehot(1)": "onehot.depth=1 must be > 1",
   "value_range(0, 1)|decode": (
     "decode runs on the host, value_range before it on the device: move decode"
     " to the left of value_range"

@@ -66,6 +66,71 @@ def test_mixup_mixes_neighbours_with_one_weight():
   assert not np.allclose(other["image"], batch["image"])
 
 
+PICTURES = {
+  "image": jnp.arange(1.0, 1 + 3 * 16 * 12 * 2).reshape(3, 16, 12, 2),
+  "label": jnp.array([0, 2, 1]),
+}
+
+
+def cut(batch):
+  """What shows the example before, [h, w], after checking the rest."""
+  image = np.asarray(PICTURES["image"])
+  out = np.asarray(batch["image"])
+  other = out == np.roll(image, 1, axis=0)
+  np.testing.assert_array_equal(out[~other], image[~other])
+  # The same pixels in every example and channel.
+  assert (other == other[:1, ..., :1]).all()
+  return other[0, ..., 0]
+
+
+def test_cutmix_pastes_one_rectangle_of_the_example_before():
+  shares = []
+  augment = jax.jit(task(cutmix=1.0).augment)
+  for seed in range(40):
+    batch = augment(PICTURES, jax.random.key(seed))
+    inside = cut(batch)
+    rows, columns = inside.any(axis=1), inside.any(axis=0)
+    np.testing.assert_array_equal(inside, rows[:, None] & columns)
+    for line in (rows, columns):
+      assert np.abs(np.diff(line.astype(int), prepend=0, append=0)).sum() <= 2
+    w = 1 - inside.mean()
+    np.testing.assert_allclose(batch["target"][0], [w, 1 - w, 0], atol=1e-6)
+    shares.append(w)
+  assert min(shares) < 0.4 and max(shares) > 0.95
+
+
+def test_cutmix_size_follows_its_weight(monkeypatch):
+  monkeypatch.setattr(
+    jax.random, "beta", lambda key, a, b: jnp.asarray(0.75 + 0 * (a + b))
+  )
+  monkeypatch.setattr(
+    jax.random, "randint", lambda key, shape, low, n: jnp.asarray(n // 2)
+  )
+  # Sides of sqrt(1 - 0.75) = half of 16 and 12 around (8, 6).
+  inside = cut(task(cutmix=1.0).augment(PICTURES, jax.random.key(0)))
+  wanted = np.zeros((16, 12), bool)
+  wanted[4:12, 3:9] = True
+  np.testing.assert_array_equal(inside, wanted)
+
+
+def test_mixup_or_cutmix():
+  augment = jax.jit(task(mixup=0.8, cutmix=1.0, switch_prob=0.3).augment)
+  whole = 0
+  for seed in range(100):
+    out = augment(PICTURES, jax.random.key(seed))
+    kept = (np.asarray(out["image"]) == PICTURES["image"]).mean()
+    # Mixup leaves no pixel as it was, cutmix keeps or replaces each.
+    whole += kept > 0 or np.isin(out["image"], PICTURES["image"]).all()
+    np.testing.assert_allclose(out["target"].sum(axis=1), 1.0, rtol=1e-5)
+  assert 18 <= whole <= 42
+
+
+def test_targets_from_the_onehot_op_are_taken():
+  label = jnp.array([[0.0, 1.0, 0.0], [0.5, 0.0, 1.0], [0.0] * 3, [1.0] * 3])
+  batch = task().augment({**BATCH, "label": label}, jax.random.key(0))
+  np.testing.assert_array_equal(batch["target"], label)
+
+
 def test_several_labels_with_sigmoid():
   t = task(loss="sigmoid")
   labels = jnp.array([[0, 2], [1, -1], [-1, -1], [2, -1]])
@@ -75,7 +140,15 @@ def test_several_labels_with_sigmoid():
   )
 
 
-@pytest.mark.parametrize("wrong", [{"label_smoothing": 1.0}, {"mixup": -0.1}])
+@pytest.mark.parametrize(
+  "wrong",
+  [
+    {"label_smoothing": 1.0},
+    {"mixup": -0.1},
+    {"cutmix": -0.1},
+    {"switch_prob": 1.1},
+  ],
+)
 def test_config_errors(wrong):
   with pytest.raises(errors.ConfigError, match=next(iter(wrong))):
     supervised.Config(**wrong)

@@ -38,7 +38,8 @@ def test_files(finished):
   assert list((workdir / "profile").rglob("*.xplane.pb"))
   manifest = json.loads((workdir / "checkpoints/20/manifest.json").read_text())
   meta = manifest["body"]["meta"]
-  assert set(meta) == {"config", "data", "provenance"}
+  assert set(meta) == {"config", "data", "labels", "provenance"}
+  assert meta["labels"] == [str(i) for i in range(10)]
   assert meta["config"] == json.loads((workdir / "config.json").read_text())
   assert meta["data"]["name"] == "digits"
   assert meta["provenance"]["versions"]["jax"]

@@ -1,1 +1,7 @@
+"""Checkpoints: our own runs, and every published format, in and out."""
 
+from vit_jax.checkpoints.loaded import Loaded, Report
+from vit_jax.checkpoints.loading import load
+from vit_jax.checkpoints.saving import Saved, convert, save
+
+__all__ = ["Loaded", "Report", "Saved", "convert", "load", "save"]

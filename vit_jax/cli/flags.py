@@ -1,4 +1,4 @@
-"""`--config=FILE[:ARG]` and `--config.KEY=VALUE` on the command line."""
+"""Flags that several commands have: --config, its overrides, --checkpoint."""
 
 import argparse
 import re
@@ -16,6 +16,33 @@ def add_config(parser: argparse.ArgumentParser, *, required: bool) -> None:
     metavar="FILE[:ARG]",
     help="config file and its argument; --config.KEY=VALUE overrides a field",
   )
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+  """Adds `--checkpoint`, and what may be changed while it is loaded."""
+  parser.add_argument(
+    "--checkpoint",
+    required=True,
+    metavar="PATH",
+    help="a run's workdir, its checkpoints or one step; or an npz or"
+    " safetensors file, or its folder, of google-research's code bases, timm"
+    " or transformers",
+  )
+  parser.add_argument(
+    "--resolution",
+    type=_size,
+    metavar="PX",
+    help="another image size, a side or HEIGHTxWIDTH; positions are resized",
+  )
+
+
+def _size(text: str) -> tuple[int, int]:
+  match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+  if not match:
+    raise argparse.ArgumentTypeError(
+      f"{text} is no side or HEIGHTxWIDTH in px, such as 384 or 224x288"
+    )
+  return int(match[1]), int(match[2] or match[1])
 
 
 def refuse_rest(args: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """What a run reads: splits of data sets and their preprocessing."""
 
 import dataclasses
+from typing import Literal
 
 from vit_jax.core import errors
 from vit_jax.data import sources
@@ -12,14 +13,20 @@ class Split:
   """A split of a data set, and what happens to its examples.
 
   Attributes:
-    name: "tfds:NAME[/CONFIG][:VERSION]" or "synthetic[:NxHxWxCxCLASSES]".
+    name: "tfds:NAME[/CONFIG][:VERSION]", "folder:PATH", "multilabel:PATH",
+      "mix:WEIGHT*NAME+..." or "synthetic[:NxHxWxCxCLASSES]"; see the files of
+      data/sources.
     split: such as "train" or "train[:90%]".
     preprocess: ops, such as "decode|inception_crop(224)|value_range(-1, 1)".
+    on_error: what an example that cannot be read does: "raise" ends the run,
+      "skip" puts another in its place (training) or leaves it out
+      (evaluation), names it in the log and counts it.
   """
 
   name: str = "tfds:digits"
   split: str = "train"
   preprocess: Pipeline = Pipeline.parse("decode(1)|value_range(-1, 1)")
+  on_error: Literal["raise", "skip"] = "raise"
 
   def __post_init__(self):
     sources.scheme(self.name)

@@ -1,25 +1,33 @@
 """Batches at random access: the batch at step s is a function of (seed, s).
 
 Position g = s * B + i of the training stream is an example of epoch g // n
-under that epoch's permutation, and its augmentation draws from a generator
-seeded by (seed, g). A process makes only the rows its devices own, and nothing
-random comes after that choice. So neither the number of processes, workers and
-threads nor where a run was resumed can change a batch, and there is no
-iterator state to save: resume slices the batches at the step.
+under that epoch's permutation (of a mixture: g says which part is next, and
+each part has epochs of its own), and its augmentation draws from a generator
+seeded by (seed, g). An example that cannot be read is replaced by the next in
+the source that can: a function of its index. A process makes only the rows its
+devices own, and nothing random comes after that choice. So neither the number
+of processes, workers and threads nor where a run was resumed can change a
+batch, and there is no iterator state to save: resume slices the batches at the
+step.
 """
 
 from collections.abc import Iterator
 import dataclasses
+import functools
+import logging
 from typing import Any
 
 import grain
 import numpy as np
 
-from vit_jax.core import errors
+from vit_jax.core import errors, rng as rng_lib
 from vit_jax.data import sources
 from vit_jax.preprocess.pipeline import Pipeline
 
 Batch = dict[str, np.ndarray]
+# Bad examples on end after which the data set is held to be broken.
+MAX_SKIPPED = 100
+_log = logging.getLogger(__name__)
 # JAX holds integers and floats in 32 bits.
 _NARROW = {
   np.dtype(np.int64): np.dtype(np.int32),
@@ -41,6 +49,10 @@ class Batches:
     order: index into the source by position.
     masked: whether there is a "mask"; positions beyond the order repeat its
       last example and are 0 there.
+    skip: whether an example that cannot be read is passed over. There is then
+      "skipped" int32 [rows]: how many were, before the one in that row. In
+      evaluation a row is 1 where its own example could not be read, which is
+      where its mask is 0.
   """
 
   source: sources.Source
@@ -51,6 +63,7 @@ class Batches:
   seed: int
   order: grain.MapDataset
   masked: bool
+  skip: bool
 
   def __len__(self) -> int:
     return self.num_batches
@@ -61,23 +74,50 @@ class Batches:
     start, stop, _ = self.rows.indices(self.batch_size)
     first = step * self.batch_size
     positions = range(first + start, first + stop)
-    if not self.masked:
-      return _stack([self._example(g) for g in positions])
     last = len(self.order) - 1
-    batch = _stack([self._example(min(g, last)) for g in positions])
-    mask = np.array([g <= last for g in positions], np.float32)
-    return {**batch, "mask": mask}
+    made = [self._example(min(g, last)) for g in positions]
+    batch = _stack([example for example, _ in made])
+    skipped = np.array([count for _, count in made], np.int32)
+    if self.masked:
+      real = np.array([g <= last for g in positions])
+      skipped = np.minimum(skipped, real)
+      batch["mask"] = (real & (skipped == 0)).astype(np.float32)
+    return {**batch, "skipped": skipped} if self.skip else batch
 
-  def _example(self, position: int) -> dict[str, Any]:
-    raw = self.source[self.order[position]]
+  def _example(self, position: int) -> tuple[dict[str, Any], int]:
+    """The example of a position, and how many were passed over for it."""
+    index = self.order[position]
+    if not self.skip:
+      return self._read(index, position), 0
+    for skipped in range(MAX_SKIPPED):
+      try:
+        return self._read((index + skipped) % len(self.source), position), (
+          skipped
+        )
+      except errors.DataError as e:
+        _say_once(str(e))
+    raise errors.DataError(
+      f"{self._name()}: {MAX_SKIPPED} examples on end cannot be read, from"
+      f" {self.source.where(index)} on"
+    )
+
+  def _read(self, index: int, position: int) -> dict[str, Any]:
     rng = np.random.default_rng((self.seed, position))
     try:
-      return self.preprocess.host(raw, rng)
+      return self.preprocess.host(self.source[index], rng)
     except errors.DataError as e:
-      where = self.source.fingerprint
-      raise errors.DataError(
-        f"{where['name']} {where['version']}, split {where['split']}: {e}"
-      ) from e
+      text = sources.located(self.source, index, e)
+      raise errors.DataError(f"{self._name()}: {text}") from e
+
+  def _name(self) -> str:
+    of = self.source.fingerprint
+    return f"{of['name']} {of['version']}, split {of['split']}"
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+  """Logs a skipped example the first time that this process meets it."""
+  _log.warning("skipped: %s", message)
 
 
 def train_batches(
@@ -88,11 +128,12 @@ def train_batches(
   seed: int,
   num_steps: int,
   rows: slice = slice(None),
+  on_error: str = "raise",
 ) -> Batches:
   """Shuffled batches; every epoch visits each example exactly once.
 
   Epochs follow each other without a gap, so a batch may hold the end of one
-  and the beginning of the next.
+  and the beginning of the next. Of a mixture each part has its own epochs.
 
   Args:
     source: the examples.
@@ -101,11 +142,34 @@ def train_batches(
     seed: in [0, 2^32).
     num_steps: length of the run.
     rows: the contiguous rows of the global batch to make.
+    on_error: "raise" or "skip"; see config.Split.
   """
-  order = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
   return Batches(
-    source, preprocess, batch_size, rows, num_steps, seed, order, masked=False
+    source,
+    preprocess,
+    batch_size,
+    rows,
+    num_steps,
+    seed,
+    _order(source, seed),
+    masked=False,
+    skip=on_error == "skip",
   )
+
+
+def _order(source: sources.Source, seed: int) -> grain.MapDataset:
+  """Index into the source by position."""
+  orders, start = [], 0
+  for k, (size, _) in enumerate(source.parts):
+    of_part = rng_lib.host_seed(seed, f"part {k}") if k else seed
+    indices = grain.MapDataset.range(start, start + size)
+    orders.append(indices.seed(of_part).shuffle().repeat())
+    start += size
+  if len(orders) == 1:
+    return orders[0]
+  # Whole numbers: Grain rounds others.
+  weights = [weight for _, weight in source.parts]
+  return grain.MapDataset.mix(orders, weights)
 
 
 def eval_batches(
@@ -114,16 +178,27 @@ def eval_batches(
   *,
   batch_size: int,
   rows: slice = slice(None),
+  on_error: str = "raise",
 ) -> Batches:
   """Every example once, in order, with "mask" float32 [rows].
 
-  The last batch is filled up with a repeated example whose mask is 0. Random
-  ops draw the same numbers every time.
+  The last batch is filled up with a repeated example whose mask is 0. With
+  `on_error` "skip" an example that cannot be read has another in its place
+  and mask 0 as well, and "skipped" int32 [rows] is 1 there: the sum of both
+  is the number of examples. Random ops draw the same numbers every time.
   """
   order = grain.MapDataset.range(len(source))
   num_batches = -(-len(source) // batch_size)
   return Batches(
-    source, preprocess, batch_size, rows, num_batches, 0, order, masked=True
+    source,
+    preprocess,
+    batch_size,
+    rows,
+    num_batches,
+    0,
+    order,
+    masked=True,
+    skip=on_error == "skip",
   )
 
 
@@ -161,14 +236,15 @@ def iterate(
 
 
 def image_shape(
-  source: sources.Source, preprocess: Pipeline
+  source: sources.Source, preprocess: Pipeline, on_error: str = "raise"
 ) -> tuple[int, int, int]:
   """[h, w, c] of the images in a batch, from the first example.
 
   Raises:
     ConfigError: the preprocessed example cannot go into a batch.
   """
-  batch = eval_batches(source, preprocess, batch_size=1)[0]
+  batches = eval_batches(source, preprocess, batch_size=1, on_error=on_error)
+  batch = batches[0]
   if batch["image"].ndim != 4:
     raise errors.ConfigError(
       f"images are {batch['image'].shape[1:]}, not [h, w, c]"

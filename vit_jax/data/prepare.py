@@ -7,11 +7,11 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import download_manager, util
 
 from vit_jax.core import errors
-from vit_jax.data import builders
+from vit_jax.data import builders, convert, verify
 from vit_jax.data.sources import tfds as tfds_source
 
 
-def prepare(name: str, data_dir: str = "") -> str:
+def prepare(name: str, data_dir: str = "", from_dir: str = "") -> str:
   """Builds a data set unless it is there; says which, where and how large.
 
   TFDS writes next to the target and renames at the end, so a data set is there
@@ -21,6 +21,7 @@ def prepare(name: str, data_dir: str = "") -> str:
     name: "tfds:NAME[/CONFIG][:VERSION]"; a file of `data/builders`, else any
       data set of TFDS.
     data_dir: where it goes; "" is TFDS's own default.
+    from_dir: where it is in TFRecord already: it is converted, not built.
 
   Raises:
     ConfigError: no such data set, version or config.
@@ -32,6 +33,8 @@ def prepare(name: str, data_dir: str = "") -> str:
       "{name} needs no preparation: only tfds:NAME[/CONFIG][:VERSION] does",
       {"name": name},
     )
+  if from_dir:
+    return convert.convert(name, from_dir, data_dir)
   builder = _builder(rest, str(tfds_source.root(data_dir)))
   there = tfds_source.is_built(builder.data_path)
   if there:
@@ -39,6 +42,7 @@ def prepare(name: str, data_dir: str = "") -> str:
   else:
     try:
       builder.download_and_prepare(file_format=tfds_source.FORMAT)
+      verify.record(str(builder.data_path))
     except (
       OSError,
       util.DownloadError,

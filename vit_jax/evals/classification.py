@@ -71,7 +71,10 @@ class Evaluator:
         "top_5": (hit.any(axis=-1) * mask).sum(),
         "loss": (xent(logits, target) * mask).sum(),
       }
-      return sums, mask.sum()
+      counts = {"examples": mask.sum()}
+      if config.data.on_error == "skip":
+        counts["skipped"] = batch["skipped"].sum()
+      return sums, counts
 
     self.score = jax.jit(score, out_shardings=mesh_lib.replicated(mesh))
 
@@ -89,22 +92,29 @@ class Evaluator:
       self.config.data.preprocess,
       batch_size=self.batch_size,
       rows=mesh_lib.local_rows(self.mesh, self.batch_size),
+      on_error=self.config.data.on_error,
     )
     totals: dict[str, float] = {}
-    count = 0
+    counts: dict[str, int] = {}
     for batch in pipeline.iterate(batches):
       if stop():
         return None
       del batch["id"]
       result = self.score(variables, mesh_lib.put_batch(self.mesh, batch))
-      sums, examples = jax.device_get(result)
-      count += int(examples)
+      sums, seen = jax.device_get(result)
+      for name, value in seen.items():
+        counts[name] = counts.get(name, 0) + int(value)
       for name, value in sums.items():
         totals[name] = totals.get(name, 0.0) + float(value)
-    if count != len(self.source):
+    if sum(counts.values()) != len(self.source):
       raise errors.DataError(
-        f"scored {count} of {len(self.source)} examples of"
+        f"scored {sum(counts.values())} of {len(self.source)} examples of"
         f" {self.config.data.name}, split {self.config.data.split}"
       )
-    means = {name: total / count for name, total in totals.items()}
-    return {**means, "examples": count}
+    if not counts["examples"]:
+      raise errors.DataError(
+        f"no example of {self.config.data.name}, split"
+        f" {self.config.data.split} can be read"
+      )
+    means = {k: total / counts["examples"] for k, total in totals.items()}
+    return {**means, **counts}

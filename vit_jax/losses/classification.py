@@ -3,17 +3,28 @@
 import jax
 import jax.numpy as jnp
 
+from vit_jax.core import errors
+
 
 def targets(labels: jax.Array, num_classes: int) -> jax.Array:
-  """Multi-hot targets from integer labels.
+  """Targets float32 [B, C] from labels.
 
   Args:
-    labels: [B], or [B, K] with several labels an example, padded with -1.
+    labels: integers [B], or [B, K] with several labels an example, padded
+      with -1, which adds nothing; or floats [B, C], which are targets already.
     num_classes: C.
 
-  Returns:
-    float32 [B, C]; a label of -1 adds nothing.
+  Raises:
+    ConfigError: targets of another number of classes.
   """
+  if jnp.issubdtype(labels.dtype, jnp.floating):
+    if labels.shape[1:] != (num_classes,):
+      raise errors.ConfigError(
+        f"the label is {labels.shape[1:]} floats an example, not"
+        f" {num_classes}, one for each class of the model; write"
+        f" onehot({num_classes})"
+      )
+    return labels.astype(jnp.float32)
   one_hot = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
   return one_hot if labels.ndim == 1 else one_hot.max(axis=-2)
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from vit_jax.core import config as config_lib, errors
-from vit_jax.nn import encoder, resnet, std_convolution
+from vit_jax.nn import checks, resnet, stacking, std_convolution
 
 # No parameters are stacked: the units of a stage differ in shape.
 STACKED = ""
@@ -118,7 +118,7 @@ class Model(nn.Module):
   """
 
   config: Config
-  remat: encoder.Remat = "none"
+  remat: stacking.Remat = "none"
 
   @nn.compact
   def __call__(
@@ -142,7 +142,7 @@ class Model(nn.Module):
     """
     del train
     config = self.config
-    _check_images(images)
+    checks.check_images(images)
     dtype = jnp.dtype(config.dtype)
     conv = functools.partial(
       std_convolution.StdConv,
@@ -154,7 +154,7 @@ class Model(nn.Module):
     width = resnet.root_width(config.width_factor)
     x = self._pool(conv(width, 7, 2, name="root")(images))
     unit = functools.partial(
-      resnet.rematerialized(resnet.PreActivationUnit, self.remat),
+      stacking.rematted(resnet.PreActivationUnit, self.remat),
       conv=conv,
       norm=norm,
     )
@@ -179,12 +179,3 @@ class Model(nn.Module):
       x = jnp.pad(x, [(0, 0), *padding, (0, 0)])
       padding = "VALID"
     return nn.max_pool(x, (3, 3), strides=(2, 2), padding=padding)
-
-
-def _check_images(images: jax.Array) -> None:
-  if not jnp.issubdtype(images.dtype, jnp.floating):
-    raise TypeError(f"images are {images.dtype}; scale them to floats first")
-  if images.ndim != 4:
-    raise errors.ConfigError(
-      f"images of shape {images.shape} are not [B, h, w, c]"
-    )

@@ -97,7 +97,7 @@ class Config:
       if width % self.num_heads:
         raise self._error(
           "{transformer_widths} must be multiples of {num_heads}"
-          f" ({checks.division(width, self.num_heads)})"
+          f" {checks.division(width, self.num_heads)}"
         )
       if not 1 <= self.mlp_ratio * width < float("inf"):
         raise self._error(

@@ -122,13 +122,13 @@ class Config:
       if width % heads:
         raise self._error(
           f"{{width}} makes a stage of width {width}, which must be a multiple"
-          f" of its heads in {{num_heads}} ({checks.division(width, heads)})"
+          f" of its heads in {{num_heads}} {checks.division(width, heads)}"
         )
     for size, part in zip(self.image_size, self.patch_size, strict=True):
       if size % part:
         raise self._error(
           "{image_size} must be a multiple of {patch_size}"
-          f" ({checks.division(size, part)})"
+          f" {checks.division(size, part)}"
         )
 
 

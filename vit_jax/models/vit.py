@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from vit_jax.core import config as config_lib, errors
-from vit_jax.nn import encoder, patch, pooling, posemb
+from vit_jax.nn import checks, encoder, mlp, patch, pooling, posemb, stacking
 
 # Parameters of the blocks are [L, ...]; regex of how their names begin.
 STACKED = "blocks/"
@@ -41,8 +41,14 @@ class Config:
     depth: L, number of blocks.
     mlp_dim: M.
     num_heads: H.
-    pool: what represents the image: the class token, the mean of all tokens,
-      or attention pooling (arXiv:2106.04560).
+    pool: what represents the image: the class token, the mean of all tokens
+      (without a class token), the mean of the patches (with one), or attention
+      pooling (arXiv:2106.04560).
+    norm_at: the final norm is of all tokens, or of the pooled vector as in
+      timm's models with global_pool="avg".
+    norm_epsilon: of all norms; 1e-12 in transformers.
+    gelu: its tanh approximation, as in google-research's code, or exact, as
+      in timm and transformers.
     posemb: position embeddings (Table 8): one learned vector a token; learned
       tables of rows and columns, concatenated; fixed sines and cosines
       (arXiv:2205.01580); or learned relative offsets, which enter the
@@ -74,6 +80,9 @@ class Config:
   mlp_dim: int = 3072
   num_heads: int = 12
   pool: pooling.Kind = "token"
+  norm_at: Literal["tokens", "pooled"] = "tokens"
+  norm_epsilon: float = 1e-6
+  gelu: mlp.Gelu = "tanh"
   posemb: Literal[
     "none", "learned_1d", "learned_2d", "sincos_2d", "relative"
   ] = "learned_1d"
@@ -100,6 +109,15 @@ class Config:
       raise self._error(
         "{head_bias_init} needs a head, but {num_classes}; use 0"
       )
+    if self.norm_at == "pooled" and self.pool == "map":
+      raise self._error(
+        "{pool} has a norm of its own after the attention; use {norm_at}=tokens"
+      )
+
+  @property
+  def class_token(self) -> bool:
+    """Whether there is a class token."""
+    return self.pool in ("token", "patches")
 
   @property
   def grid(self) -> tuple[int, int]:
@@ -122,6 +140,8 @@ class Config:
     for name in ("image_size", "patch_size"):
       if min(getattr(self, name)) < 1:
         raise self._error(f"{{{name}}} must be at least 1 px each way")
+    if not self.norm_epsilon > 0:
+      raise self._error("{norm_epsilon} must be positive")
     for name in ("dropout", "attention_dropout", "stochastic_depth"):
       if not 0.0 <= getattr(self, name) < 1.0:
         raise self._error(f"{{{name}}} must be at least 0 and less than 1")
@@ -130,7 +150,7 @@ class Config:
     if self.width % self.num_heads:
       raise self._error(
         "{width} must be a multiple of {num_heads}"
-        f" ({_division(self.width, self.num_heads)})"
+        f" {checks.division(self.width, self.num_heads)}"
       )
 
   def _check_grid(self) -> None:
@@ -138,7 +158,7 @@ class Config:
       if size % part:
         raise self._error(
           "{image_size} must be a multiple of {patch_size}"
-          f" ({_division(size, part)})"
+          f" {checks.division(size, part)}"
         )
 
   def _check_posemb(self) -> None:
@@ -160,23 +180,16 @@ class Config:
     if self.width % parts:
       raise self._error(
         f"{{width}} must be a multiple of {parts} for {{posemb}}"
-        f" ({_division(self.width, parts)})"
+        f" {checks.division(self.width, parts)}"
       )
     if self.posemb == "sincos_2d":
       if self.width < 8:
         raise self._error("{width} must be at least 8 for {posemb}")
-      if self.pool == "token" and self.class_token_position:
+      if self.class_token and self.class_token_position:
         raise self._error(
           "{posemb} has no position for the class token of {pool}; set"
           " {class_token_position} to False"
         )
-
-
-def _division(size: int, part: int) -> str:
-  """The arithmetic and the remedy of a failed division."""
-  below = size // part * part
-  near = " or ".join(str(n) for n in (below, below + part) if n)
-  return f"{size} % {part} = {size % part}); nearest: {near}".rstrip(")")
 
 
 def variant(name: str, **overrides: Any) -> Config:
@@ -254,7 +267,7 @@ class Model(nn.Module):
 
   config: Config
   unroll: int = 1
-  remat: encoder.Remat = "none"
+  remat: stacking.Remat = "none"
 
   @nn.compact
   def __call__(
@@ -273,27 +286,29 @@ class Model(nn.Module):
       attention_weights: also return them.
 
     Returns:
-      tokens [B, N, D] after the final norm, the class token first if there is
-      one; grid [B, gh, gw, D], those of the patches; pre_logits [B, D], or
-      [B, pre_logits_dim], what the head sees; logits [B, C], if there is a
-      head; attention [L, B, H, N, N], if asked for.
+      tokens [B, N, D] after the final norm (if it is of the tokens), the class
+      token first if there is one; grid [B, gh, gw, D], those of the patches;
+      pre_logits [B, D], or [B, pre_logits_dim], what the head sees; logits
+      [B, C], if there is a head; attention [L, B, H, N, N], if asked for.
 
     Raises:
       ConfigError: images of another size.
       TypeError: images that are not of a floating type.
     """
     config = self.config
-    _check_images(images, config)
+    checks.check_images(images, config.image_size)
     x = self._embed(images)
     b, gh, gw, width = x.shape
     x = x.reshape(b, gh * gw, width)
-    if config.pool == "token":
+    if config.class_token:
       token = self.param("class_token", nn.initializers.zeros, (1, 1, width))
       token = jnp.broadcast_to(token.astype(x.dtype), (b, 1, width))
       x = jnp.concatenate([token, x], axis=1)
     x, attention = self._encode(x, train, attention_weights)
     out = {"tokens": x, "grid": x[:, -gh * gw :].reshape(b, gh, gw, width)}
     y = self._pool(x).astype(jnp.float32)
+    if config.norm_at == "pooled":
+      y = nn.LayerNorm(epsilon=config.norm_epsilon, name="norm")(y)
     if config.pre_logits_dim:
       y = nn.tanh(nn.Dense(config.pre_logits_dim, name="pre_logits")(y))
     out["pre_logits"] = y
@@ -339,16 +354,26 @@ class Model(nn.Module):
       relative=config.posemb == "relative",
       own_positions=functools.partial(_positions, config) if own else None,
       dtype=x.dtype,
+      gelu=config.gelu,
+      norm_epsilon=config.norm_epsilon,
       name="blocks",
     )(x, encoder.drop_rates(config.stochastic_depth, config.depth), positions)
-    return nn.LayerNorm(epsilon=1e-6, dtype=x.dtype, name="norm")(x), attention
+    if config.norm_at == "tokens":
+      norm = dict(epsilon=config.norm_epsilon, dtype=x.dtype)
+      x = nn.LayerNorm(**norm, name="norm")(x)
+    return x, attention
 
   def _pool(self, tokens: jax.Array) -> jax.Array:
     """Tokens [B, N, D] to [B, D]."""
     config = self.config
     if config.pool == "map":
       return pooling.AttentionPooling(
-        config.num_heads, config.mlp_dim, tokens.dtype, name="pool"
+        config.num_heads,
+        config.mlp_dim,
+        tokens.dtype,
+        config.gelu,
+        config.norm_epsilon,
+        name="pool",
       )(tokens)
     return pooling.FIXED[config.pool](tokens)
 
@@ -356,7 +381,7 @@ class Model(nn.Module):
 def _positions(config: Config, **kwargs: Any) -> nn.Module:
   """The module of position embeddings, of the model or of one block."""
   gh, gw = config.grid
-  class_token = config.pool == "token"
+  class_token = config.class_token
   if config.posemb == "relative":
     return posemb.RelativeOffsets(
       gh * gw + (class_token and config.class_token_position),
@@ -372,14 +397,3 @@ def _positions(config: Config, **kwargs: Any) -> nn.Module:
     config.class_token_position,
     **kwargs,
   )
-
-
-def _check_images(images: jax.Array, config: Config) -> None:
-  if not jnp.issubdtype(images.dtype, jnp.floating):
-    raise TypeError(f"images are {images.dtype}; scale them to floats first")
-  if images.ndim != 4 or images.shape[1:3] != config.image_size:
-    raise errors.ConfigError(
-      f"images of shape {images.shape} do not fit {{image_size}}, which wants"
-      " [B, h, w, c]; resize the images, or change it",
-      {"image_size": config.image_size},
-    )

@@ -30,7 +30,7 @@ def check_images(
 
 
 def division(size: int, part: int) -> str:
-  """The arithmetic and the remedy of a failed division, to be in brackets."""
+  """The arithmetic and the remedy of a failed division."""
   below = size // part * part
   near = " or ".join(str(n) for n in (below, below + part) if n)
-  return f"{size} % {part} = {size % part}; nearest: {near}"
+  return f"({size} % {part} = {size % part}); nearest: {near}"

@@ -1,16 +1,13 @@
 """The Transformer encoder: pre-norm blocks with stacked parameters."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vit_jax.nn import attention, mlp, stochastic_depth
-
-Remat = Literal["none", "dots", "full"]
+from vit_jax.nn import attention, mlp, stacking, stochastic_depth
 
 
 class Block(nn.Module):
@@ -27,6 +24,8 @@ class Block(nn.Module):
       they are a table that is added to x.
     own_positions: makes the module of this block's own positions.
     dtype: of the computation.
+    gelu: form of the MLP's GELU.
+    norm_epsilon: of the norms.
   """
 
   num_heads: int
@@ -38,6 +37,8 @@ class Block(nn.Module):
   relative: bool = False
   own_positions: Callable[..., nn.Module] | None = None
   dtype: jnp.dtype = jnp.float32
+  gelu: mlp.Gelu = "tanh"
+  norm_epsilon: float = 1e-6
 
   @nn.compact
   def __call__(
@@ -61,7 +62,7 @@ class Block(nn.Module):
       positions = self.own_positions(name="posemb")()
     if positions is not None and not self.relative:
       x += positions.astype(x.dtype)[None]
-    norm = dict(epsilon=1e-6, dtype=self.dtype)
+    norm = dict(epsilon=self.norm_epsilon, dtype=self.dtype)
     y = nn.LayerNorm(**norm, name="norm_attention")(x)
     y, weights = attention.MultiHeadAttention(
       self.num_heads,
@@ -74,7 +75,12 @@ class Block(nn.Module):
     x += self._depth_dropped(y, drop_rate)
     y = nn.LayerNorm(**norm, name="norm_mlp")(x)
     y = mlp.MlpBlock(
-      self.mlp_dim, self.dropout, self.deterministic, self.dtype, name="mlp"
+      self.mlp_dim,
+      self.dropout,
+      self.deterministic,
+      self.dtype,
+      self.gelu,
+      name="mlp",
     )(y)
     x += self._depth_dropped(y, drop_rate)
     return x, weights if self.attention_weights else None
@@ -87,7 +93,7 @@ class Block(nn.Module):
     return stochastic_depth.StochasticDepth()(branch, rate)
 
 
-def stack(depth: int, *, unroll: int, remat: Remat) -> type[Block]:
+def stack(depth: int, *, unroll: int, remat: stacking.Remat) -> type[Block]:
   """The class of a stack of blocks; its parameters are [L, ...].
 
   Called like a block, with one `drop_rate` for each block [L]; returns x, and
@@ -97,33 +103,10 @@ def stack(depth: int, *, unroll: int, remat: Remat) -> type[Block]:
   Args:
     depth: L.
     unroll: blocks per turn of the compiled loop, 0 for all (no loop).
-      Changes speed, compile time and memory only.
-    remat: what the backward pass computes again: "none" (no matmul; a loop
-      does repeat elementwise functions, which costs less than to store their
-      results), "dots" (also the attention's matmuls without parameters) or
-      "full" (all but the blocks' inputs). Changes speed and memory only.
+    remat: what the backward pass computes again; see `stacking.rematted`.
   """
-  block = Block
-  looped = 0 < unroll < depth
-  if looped or remat != "none":
-    policies = jax.checkpoint_policies
-    dots = policies.dots_with_no_batch_dims_saveable
-    keep = {
-      "none": policies.save_from_both_policies(
-        dots, policies.save_only_these_names(*attention.KEPT)
-      ),
-      "dots": dots,
-      "full": policies.nothing_saveable,
-    }
-    # A loop keeps the compiler from undoing the recomputation by itself.
-    block = nn.remat(block, policy=keep[remat], prevent_cse=not looped)
-  return nn.scan(
-    block,
-    variable_axes={"params": 0},
-    split_rngs={"params": True, "dropout": True},
-    in_axes=(0, nn.broadcast),
-    length=depth,
-    unroll=unroll if looped else depth,
+  return stacking.stack(
+    Block, depth, (0, nn.broadcast), unroll=unroll, remat=remat
   )
 
 

@@ -1,12 +1,16 @@
 """The MLP of a Transformer block."""
 
+from typing import Literal
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+Gelu = Literal["tanh", "exact"]
+
 
 class MlpBlock(nn.Module):
-  """Two dense layers with a GELU (tanh approximation) between them.
+  """Two dense layers with a GELU between them.
 
   Dropout follows the GELU and the second layer, as in Appendix B.1,
   arXiv:2010.11929.
@@ -16,12 +20,14 @@ class MlpBlock(nn.Module):
     dropout: rate.
     deterministic: no dropout.
     dtype: of the computation.
+    gelu: its tanh approximation, or the error function.
   """
 
   mlp_dim: int
   dropout: float = 0.0
   deterministic: bool = True
   dtype: jnp.dtype = jnp.float32
+  gelu: Gelu = "tanh"
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -33,5 +39,5 @@ class MlpBlock(nn.Module):
     )
     drop = nn.Dropout(self.dropout, deterministic=self.deterministic)
     y = nn.Dense(self.mlp_dim, **dense, name="hidden")(x)
-    y = drop(jax.nn.gelu(y, approximate=True))
+    y = drop(jax.nn.gelu(y, approximate=self.gelu == "tanh"))
     return drop(nn.Dense(x.shape[-1], **dense, name="out")(y))

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 
 from vit_jax.nn import attention, mlp
 
-Kind = Literal["token", "gap", "map"]
+Kind = Literal["token", "gap", "patches", "map"]
 
 # Pooling without parameters: tokens [B, N, D] to [B, D].
 FIXED = {
   "token": lambda tokens: tokens[:, 0],
   "gap": lambda tokens: tokens.mean(axis=1, dtype=jnp.float32),
+  "patches": lambda tokens: tokens[:, 1:].mean(axis=1, dtype=jnp.float32),
 }
 
 
@@ -26,11 +27,15 @@ class AttentionPooling(nn.Module):
     num_heads: H.
     mlp_dim: M.
     dtype: of the computation.
+    gelu: form of the MLP's GELU.
+    norm_epsilon: of the norm.
   """
 
   num_heads: int
   mlp_dim: int
   dtype: jnp.dtype = jnp.float32
+  gelu: mlp.Gelu = "tanh"
+  norm_epsilon: float = 1e-6
 
   @nn.compact
   def __call__(self, tokens: jax.Array) -> jax.Array:
@@ -42,6 +47,10 @@ class AttentionPooling(nn.Module):
     x, _ = attention.MultiHeadAttention(
       self.num_heads, dtype=self.dtype, name="attention"
     )(jnp.broadcast_to(probe, (b, 1, width)), tokens)
-    y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="norm")(x)
-    x += mlp.MlpBlock(self.mlp_dim, dtype=self.dtype, name="mlp")(y)
+    norm = nn.LayerNorm(
+      epsilon=self.norm_epsilon, dtype=self.dtype, name="norm"
+    )
+    x += mlp.MlpBlock(
+      self.mlp_dim, dtype=self.dtype, gelu=self.gelu, name="mlp"
+    )(norm(x))
     return x[:, 0]

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from vit_jax.core import errors
-from vit_jax.nn import encoder, std_convolution
+from vit_jax.nn import stacking
 
 GROUPS = 32
 # A unit's output is this many times as wide as its 3 x 3 convolution.
@@ -112,26 +112,6 @@ class PostActivationUnit(nn.Module):
     return nn.relu(x + y)
 
 
-def rematerialized(
-  unit: type[nn.Module], remat: encoder.Remat
-) -> type[nn.Module]:
-  """The unit's class with a policy of what its backward pass repeats.
-
-  Args:
-    unit: one of the classes above.
-    remat: "none" (nothing), "dots" (all but the convolutions) or "full" (all
-      but the unit's input). Changes speed and memory only.
-  """
-  if remat == "none":
-    return unit
-  policies = jax.checkpoint_policies
-  keep = {
-    "dots": policies.save_only_these_names(std_convolution.KEPT),
-    "full": policies.nothing_saveable,
-  }
-  return nn.remat(unit, policy=keep[remat])
-
-
 def stages(
   unit: Layer, x: jax.Array, depths: Sequence[int], width: int
 ) -> jax.Array:
@@ -162,14 +142,14 @@ class Stem(nn.Module):
     width: channels of the root.
     conv: makes the convolutions.
     norm: makes the norms.
-    remat: see `rematerialized`.
+    remat: see `stacking.rematted`.
   """
 
   depths: Sequence[int]
   width: int
   conv: Layer
   norm: Layer
-  remat: encoder.Remat = "none"
+  remat: stacking.Remat = "none"
 
   @nn.compact
   def __call__(self, images: jax.Array) -> jax.Array:
@@ -178,7 +158,7 @@ class Stem(nn.Module):
     x = nn.relu(self.norm(name="norm_root")(x))
     x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
     unit = functools.partial(
-      rematerialized(PostActivationUnit, self.remat),
+      stacking.rematted(PostActivationUnit, self.remat),
       conv=self.conv,
       norm=self.norm,
     )

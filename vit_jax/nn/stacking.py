@@ -5,7 +5,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 
-from vit_jax.nn import attention
+from vit_jax.nn import attention, std_convolution
 
 Remat = Literal["none", "dots", "full"]
 
@@ -17,14 +17,18 @@ def rematted(block: Any, remat: Remat, *, looped: bool = False) -> Any:
     block: a module class.
     remat: what the backward pass computes again: "none" (no matmul; a loop
       does repeat elementwise functions, which costs less than to store their
-      results), "dots" (also matmuls without parameters, and convolutions) or
-      "full" (all but the block's inputs). Changes speed and memory only.
+      results), "dots" (also matmuls without parameters, and convolutions but
+      the standardised) or "full" (all but the block's inputs). Changes speed
+      and memory only.
     looped: the block is the body of a compiled loop.
   """
   if remat == "none" and not looped:
     return block
   policies = jax.checkpoint_policies
-  dots = policies.dots_with_no_batch_dims_saveable
+  dots = policies.save_from_both_policies(
+    policies.dots_with_no_batch_dims_saveable,
+    policies.save_only_these_names(std_convolution.KEPT),
+  )
   keep = {
     "none": policies.save_from_both_policies(
       dots, policies.save_only_these_names(*attention.KEPT)

@@ -4,9 +4,12 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vit_jax.core import errors
 from vit_jax.preprocess import op
+
+_MAX_LABEL = np.iinfo(np.int32).max
 
 
 def _feature(example: op.Example, key: str) -> object:
@@ -34,29 +37,75 @@ class Keep(op.HostOp):
 
 @dataclasses.dataclass(frozen=True)
 class Copy(op.HostOp):
-  """The feature `source` also under the name `target`."""
+  """The feature `inkey` also under the name `outkey`."""
 
-  source: str
-  target: str
+  inkey: str
+  outkey: str
 
   def __call__(self, example, rng):
     del rng
-    return {**example, self.target: _feature(example, self.source)}
+    return {**example, self.outkey: _feature(example, self.inkey)}
+
+
+@dataclasses.dataclass(frozen=True)
+class PadLabels(op.HostOp):
+  """A list of labels of any length to "label", int32 [max_labels].
+
+  What is missing at the end is -1, which the device counts for no class; the
+  list itself is dropped.
+
+  Raises:
+    DataError: more than `max_labels` labels, or no list of classes.
+  """
+
+  max_labels: int
+  key: str = "labels"
+
+  def __post_init__(self):
+    op.check(
+      self.max_labels > 0,
+      "{max_labels} must be > 0",
+      max_labels=self.max_labels,
+    )
+
+  def __call__(self, example, rng):
+    del rng
+    labels = np.asarray(_feature(example, self.key))
+    if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
+      raise errors.DataError(
+        f"record {example['id']}: {self.key} is {labels.dtype}"
+        f" {labels.shape}, not a list of whole numbers; repair the record or"
+        " name another feature with pad_labels(key=...)"
+      )
+    if labels.size and not 0 <= labels.min() <= labels.max() <= _MAX_LABEL:
+      raise errors.DataError(
+        f"record {example['id']}: {self.key} has classes from {labels.min()}"
+        f" to {labels.max()}, not within 0..{_MAX_LABEL}; repair the record"
+      )
+    if labels.size > self.max_labels:
+      raise errors.DataError(
+        f"record {example['id']} has {labels.size} labels; write"
+        f" pad_labels({labels.size}) or more, not {self.max_labels}"
+      )
+    label = np.full(self.max_labels, -1, np.int32)
+    label[: labels.size] = labels
+    rest = {k: v for k, v in example.items() if k != self.key}
+    return {**rest, "label": label}
 
 
 @dataclasses.dataclass(frozen=True)
 class Onehot(op.DeviceOp):
-  """Labels int [B] to float32 [B, C]; a label outside 0..C-1 is all zero."""
+  """Labels int [B] or [B, K] to float32 [B, C], where C is `depth`.
 
-  num_classes: int
+  Several labels give a row with several ones; a label outside 0..C-1, such as
+  the padding -1, adds nothing.
+  """
+
+  depth: int
 
   def __post_init__(self):
-    op.check(
-      self.num_classes > 1,
-      "{num_classes} must be > 1",
-      num_classes=self.num_classes,
-    )
+    op.check(self.depth > 1, "{depth} must be > 1 class", depth=self.depth)
 
   def __call__(self, batch):
-    label = jax.nn.one_hot(batch["label"], self.num_classes, dtype=jnp.float32)
-    return {**batch, "label": label}
+    label = jax.nn.one_hot(batch["label"], self.depth, dtype=jnp.float32)
+    return {**batch, "label": label.max(axis=1) if label.ndim > 2 else label}

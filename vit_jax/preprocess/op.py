@@ -67,4 +67,9 @@ def pixels(example: Example) -> np.ndarray:
     raise errors.ConfigError(
       "the image is still encoded: begin the preprocess string with decode"
     )
+  if image.ndim != 3:
+    raise errors.ConfigError(
+      f"the image is {image.shape}, not [h, w, c]: give multicrop the ops for"
+      " its crops as first, second and local"
+    )
   return image

@@ -177,7 +177,9 @@ def _text(o: Op) -> str:
   arguments = []
   for field in dataclasses.fields(o):  # type: ignore[arg-type]
     value = getattr(o, field.name)
-    shown = str(value) if hasattr(type(value), "parse") else repr(value)
+    shown = str(value) if isinstance(value, op.Size) else repr(value)
+    if isinstance(value, Pipeline):
+      shown = repr(str(value))
     if _is_variadic(type(o)):
       arguments += map(repr, value)
     elif field.default is dataclasses.MISSING:

@@ -2,19 +2,32 @@
 
 The published accuracies were reached with these kernels: half-pixel centres,
 no antialiasing unless asked for, and results cut off (not rounded) to uint8.
+A result that is a whole number in exact arithmetic becomes that number or the
+one below, as float32 rounds on the way; so the steps, their order and their
+precision are TensorFlow's too.
 """
 
 import math
+from typing import Literal
 
 import cv2
 import numpy as np
+
+Method = Literal["bilinear", "bicubic", "nearest", "area"]
+# First source index [n_out] and weights float32 [taps, n_out].
+Taps = tuple[np.ndarray, np.ndarray]
+# TensorFlow looks cubic weights up in a table with this many steps a pixel.
+_TABLE = 1024
+
+
+_F = np.float32
 
 
 def resize(
   image: np.ndarray,
   h: int,
   w: int,
-  method: str = "bilinear",
+  method: Method = "bilinear",
   antialias: bool = False,
 ) -> np.ndarray:
   """uint8 [h0, w0, c] -> uint8 [h, w, c].
@@ -23,20 +36,37 @@ def resize(
     image: the pixels.
     h: height of the result in px.
     w: width of the result in px.
-    method: "bilinear" or "area" (mean over the covered area).
-    antialias: widen the bilinear kernel when the image shrinks.
+    method: the kernel; "area" is the mean over the covered area.
+    antialias: widen the kernel when the image shrinks; not for "nearest" and
+      "area".
   """
-  if image.shape[:2] == (h, w):
+  h0, w0 = image.shape[:2]
+  if (h0, w0) == (h, w):
     return image
-  # In float32: OpenCV's uint8 path is fixed point and rounds.
-  x = image.astype(np.float32)
+  if method == "nearest":
+    return image[_nearest(h0, h)][:, _nearest(w0, w)]
   if method == "bilinear" and not antialias:
-    x = cv2.resize(x, (w, h), interpolation=cv2.INTER_LINEAR)
-    return x.reshape(h, w, image.shape[2]).astype(np.uint8)
-  taps = _area if method == "area" else _triangle
-  for axis, size in enumerate((h, w)):
-    x = _along(x, axis, *taps(x.shape[axis], size))
-  return x.astype(np.uint8)
+    return _lerp(_lerp(image, 1, w), 0, h).astype(np.uint8)
+  if method == "area":
+    x = _along(_along(image, 1, *_area(w0, w)), 0, *_area(h0, h))
+    x = x * (1 / (_F(h0) / _F(h) * (_F(w0) / _F(w))))
+  else:
+    taps = (_kernel(*n, method, antialias) for n in ((h0, h), (w0, w)))
+    x = _along(_along(image, 0, *next(taps)), 1, *next(taps))
+  # Kernels with negative weights go beyond the range of the pixels.
+  return np.clip(x, 0, 255).astype(np.uint8)
+
+
+def resize_fast(image: np.ndarray, h: int, w: int) -> np.ndarray:
+  """As bilinear `resize` in a tenth of the time, for random crops.
+
+  About 1 % of the values are off by one level.
+  """
+  # In float32: OpenCV's uint8 path is fixed point and rounds.
+  x = cv2.resize(
+    image.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR
+  )
+  return x.reshape(h, w, image.shape[2]).astype(np.uint8)
 
 
 def _along(
@@ -52,25 +82,62 @@ def _along(
   )
 
 
-def _area(n_in: int, n_out: int) -> tuple[np.ndarray, np.ndarray]:
-  """First source index [n_out] and weights [taps, n_out] of the box filter."""
-  scale = n_in / n_out
-  start = np.arange(n_out) * scale
+def _nearest(n_in: int, n_out: int) -> np.ndarray:
+  at = np.floor((np.arange(n_out, dtype=_F) + _F(0.5)) * (_F(n_in) / _F(n_out)))
+  return np.minimum(at.astype(int), n_in - 1)
+
+
+def _lerp(x: np.ndarray, axis: int, n_out: int) -> np.ndarray:
+  """Bilinear, along one axis."""
+  n_in = x.shape[axis]
+  at = (np.arange(n_out, dtype=_F) + _F(0.5)) * (_F(n_in) / _F(n_out)) - _F(0.5)
+  low = np.floor(at)
+  shape = [1] * x.ndim
+  shape[axis] = -1
+  share = (at - low).reshape(shape)
+  first = np.take(x, np.maximum(low, 0).astype(int), axis).astype(_F)
+  upper = np.minimum(np.ceil(at), n_in - 1).astype(int)
+  return first + (np.take(x, upper, axis) - first) * share
+
+
+def _area(n_in: int, n_out: int) -> Taps:
+  """The box filter: the length of each source pixel that is covered."""
+  scale = _F(n_in) / _F(n_out)
+  start = np.arange(n_out, dtype=_F) * scale
+  stop = np.arange(1, n_out + 1, dtype=_F) * scale
   first = np.floor(start).astype(int)
-  left = first + np.arange(math.ceil(scale) + 1)[:, None]
-  covered = np.minimum(start + scale, left + 1) - np.maximum(start, left)
-  # Beyond the last pixel there is only what rounding put there.
-  weight = np.where(left < n_in, np.maximum(covered, 0), 0)
-  return first, (weight / weight.sum(0)).astype(np.float32)
+  left = (first + np.arange(math.ceil(scale) + 1)[:, None]).astype(_F)
+  inside = np.where(left + 1 > stop, stop - left, _F(1))
+  begin = np.where(left + 1 > stop, scale, left + 1 - start)
+  weight = np.where(left < start, begin, inside)
+  return first, np.where(left < np.ceil(stop), weight, _F(0))
 
 
-def _triangle(n_in: int, n_out: int) -> tuple[np.ndarray, np.ndarray]:
-  """As `_area`, for the triangle filter as wide as a result pixel."""
-  scale = n_in / n_out
-  radius = max(scale, 1.0)
-  centre = (np.arange(n_out) + 0.5) * scale
-  first = np.ceil(centre - radius - 0.5).astype(int)
-  at = first + np.arange(math.ceil(2 * radius) + 1)[:, None]
-  weight = np.maximum(1 - np.abs(at + 0.5 - centre) / radius, 0)
-  weight = np.where((at >= 0) & (at < n_in), weight, 0)
-  return first, (weight / weight.sum(0)).astype(np.float32)
+def _kernel(n_in: int, n_out: int, method: str, antialias: bool) -> Taps:
+  """A kernel around each result pixel's centre, cut off at the borders."""
+  radius, weigh = _KERNELS[method]
+  scale = 1 / (_F(n_out) / _F(n_in))
+  wide = max(scale, _F(1)) if antialias else _F(1)
+  centre = (np.arange(n_out, dtype=_F) + _F(0.5)) * scale
+  if not antialias:
+    # In float64, as the table is made.
+    centre = np.rint((centre - _F(0.5)) * _TABLE).astype(float) / _TABLE + 0.5
+  first = np.ceil(centre - radius * wide - _F(0.5)).astype(int)
+  at = first + np.arange(math.ceil(2 * radius * wide) + 1)[:, None]
+  weight = weigh(np.abs((at.astype(_F) + _F(0.5) - centre) * (1 / wide)))
+  weight = np.where((at >= 0) & (at < n_in), weight, 0).astype(_F)
+  return first, weight * (1 / sum(weight))
+
+
+def _triangle(x: np.ndarray) -> np.ndarray:
+  return np.maximum(1 - x, 0)
+
+
+def _cubic(x: np.ndarray) -> np.ndarray:
+  """Keys' cubic with a = -1/2."""
+  near = (1.5 * x - 2.5) * x * x + 1
+  far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+  return np.where(x < 1, near, np.where(x < 2, far, 0))
+
+
+_KERNELS = {"bilinear": (_F(1), _triangle), "bicubic": (_F(2), _cubic)}

@@ -19,11 +19,16 @@ class Config:
     loss: softmax for one label, sigmoid for independent labels.
     label_smoothing: share of the target that is spread over all classes.
     mixup: p of Beta(p, p) that the mixing weight is drawn from; 0 is off.
+    cutmix: p of Beta(p, p) that the share of the image that stays is drawn
+      from; 0 is off.
+    switch_prob: probability of cutmix in a step where mixup is on too.
   """
 
   loss: Literal["softmax", "sigmoid"] = "softmax"
   label_smoothing: float = 0.0
   mixup: float = 0.0
+  cutmix: float = 0.0
+  switch_prob: float = 0.5
 
   def __post_init__(self):
     if not 0.0 <= self.label_smoothing < 1.0:
@@ -31,9 +36,14 @@ class Config:
         "{label_smoothing} must be at least 0 and less than 1",
         {"label_smoothing": self.label_smoothing},
       )
-    if self.mixup < 0.0:
+    for name in ("mixup", "cutmix"):
+      if (p := getattr(self, name)) < 0.0:
+        raise errors.ConfigError(
+          f"{{{name}}} must be at least 0 (0 is off)", {name: p}
+        )
+    if not 0.0 <= self.switch_prob <= 1.0:
       raise errors.ConfigError(
-        "{mixup} must be at least 0 (0 is off)", {"mixup": self.mixup}
+        "{switch_prob} must be in [0, 1]", {"switch_prob": self.switch_prob}
       )
 
 
@@ -53,21 +63,34 @@ class Task:
   def augment(self, batch: dict[str, jax.Array], key: jax.Array):
     """Adds targets [B, C]; mixes images and targets where asked to.
 
-    Mixup draws one weight a step and mixes with the batch rolled by one, as
-    big_vision does.
+    Every image is mixed with the one before it in the batch, in one way a
+    step: mixup with one weight of at least a half, as big_vision does, or
+    cutmix with one rectangle, as timm does.
     """
     target = classification.targets(batch["label"], self.num_classes)
     target = classification.smooth(target, self.config.label_smoothing)
     image = batch["image"]
-    if self.config.mixup:
-      p = self.config.mixup
-      weight = jax.random.beta(key, p, p)
-      weight = jnp.maximum(weight, 1.0 - weight)
-      image, target = (
-        weight * x + (1.0 - weight) * jnp.roll(x, 1, axis=0)
-        for x in (image, target)
-      )
+    if self.config.mixup or self.config.cutmix:
+      weight = self._weight(key, image.shape[1:3])
+      share = weight.mean()
+      image = _mix(image, weight)
+      target = _mix(target, share)
     return {"image": image, "target": target}
+
+  def _weight(self, key: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """What stays of each image: [], or [1, h, w, 1] where cutmix is on."""
+    config = self.config
+    if not config.cutmix:
+      return _mixup_weight(key, config.mixup)
+    switch_key, mixup_key, cutmix_key = jax.random.split(key, 3)
+    weight = _cutmix_weight(cutmix_key, config.cutmix, size)
+    if not config.mixup:
+      return weight
+    return jnp.where(
+      jax.random.bernoulli(switch_key, config.switch_prob),
+      weight,
+      _mixup_weight(mixup_key, config.mixup),
+    )
 
   def loss(
     self,
@@ -86,3 +109,34 @@ class Task:
     )
     xent = classification.LOSSES[self.config.loss]
     return xent(out["logits"], batch["target"]).mean(), task_state
+
+
+def _mix(x: jax.Array, weight: jax.Array) -> jax.Array:
+  """Each example and, for the rest of the weight, the one before it."""
+  return weight * x + (1.0 - weight) * jnp.roll(x, 1, axis=0)
+
+
+def _mixup_weight(key: jax.Array, p: float) -> jax.Array:
+  weight = jax.random.beta(key, p, p)
+  return jnp.maximum(weight, 1.0 - weight)
+
+
+def _cutmix_weight(
+  key: jax.Array, p: float, size: tuple[int, int]
+) -> jax.Array:
+  """1 outside a rectangle and 0 inside, [1, h, w, 1].
+
+  Its centre is anywhere in the image; what lies beyond the border is cut off.
+  Source: arXiv:1905.04899, with the share of the target corrected for that.
+  """
+  share_key, *centre_keys = jax.random.split(key, 3)
+  side = jnp.sqrt(1.0 - jax.random.beta(share_key, p, p))
+  inside = []
+  for centre_key, n in zip(centre_keys, size, strict=True):
+    cut = (n * side).astype(jnp.int32)
+    centre = jax.random.randint(centre_key, (), 0, n)
+    at = jnp.arange(n)
+    inside.append((at >= centre - cut // 2) & (at < centre + cut // 2))
+  rows, columns = inside
+  kept = ~(rows[None, :, None, None] & columns[None, None, :, None])
+  return kept.astype(jnp.float32)

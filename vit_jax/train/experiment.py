@@ -182,7 +182,7 @@ def _open(
       f"model.num_classes={model.num_classes}, but {path}.name={split.name}"
       f" has {source.num_classes} classes; set it to {source.num_classes}"
     )
-  shape = pipeline.image_shape(source, split.preprocess)
+  shape = pipeline.image_shape(source, split.preprocess, split.on_error)
   if shape[:2] != model.image_size:
     raise errors.ConfigError(
       f"model.image_size={model.image_size}, but {path}.preprocess="

@@ -139,6 +139,7 @@ class _Loop:
       seed=rng.host_seed(experiment.seed, "data"),
       num_steps=self.total,
       rows=mesh_lib.local_rows(mesh, size),
+      on_error=experiment.data.train.on_error,
     )
     iterator = pipeline.iterate(
       batches,

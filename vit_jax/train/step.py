@@ -42,6 +42,8 @@ def make(
   """
 
   def step(state: State, batch: Batch):
+    # There only where bad examples are skipped: how many this step met.
+    skipped = {k: batch[k].sum() for k in ("skipped",) if k in batch}
     augment_key = rng.stream(state.rng, "augment", state.step)
     batch = task.augment(preprocess(batch), augment_key)
     loss, grads, task_state = _gradients(
@@ -60,6 +62,7 @@ def make(
       "l2_grads": optax.tree.norm(grads),
       "l2_updates": optax.tree.norm(updates),
       "l2_params": optax.tree.norm(params),
+      **skipped,
     }
     state = state.replace(
       step=state.step + 1,

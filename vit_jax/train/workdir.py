@@ -82,6 +82,7 @@ def meta(
   return {
     "config": json.loads(config_lib.to_json(config)),
     "data": json.loads(json.dumps(inputs.train.fingerprint)),
+    "labels": list(inputs.train.class_names),
     "provenance": provenance(),
   }
 

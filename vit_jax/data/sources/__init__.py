@@ -1,24 +1,26 @@
 """Where examples come from: one module for each scheme of a data set's name.
 
 A name is "scheme:rest"; the scheme is the file name of a module of this
-package, whose `open_source(rest, split, data_dir)` returns the Source.
+package, whose `open_source(rest, split, data_dir)` returns the Source and whose
+`split_names(rest, data_dir)` the splits there are.
 """
 
 import importlib
 import pkgutil
+import types
 from typing import Any, Protocol
 
 from vit_jax.core import errors
 
 
 class Source(Protocol):
-  """Random access to the examples of one split.
+  """Random access to the examples of one split; sources derive from it.
 
   Safe to read from several threads, and to pickle: files are opened again in
   each process.
 
   Attributes:
-    num_classes: of the feature "label"; 0 where it is not one class.
+    num_classes: of the feature "label"; 0 where it is not of classes.
     class_names: by class; empty where nobody named them.
     fingerprint: name, version, split and shard sizes, as JSON; what must be
       the same when a run goes on. Never the contents.
@@ -33,10 +35,23 @@ class Source(Protocol):
   def __getitem__(self, index: int) -> dict[str, Any]:
     """The raw features of an example.
 
-    Among them "image" (PNG or JPEG bytes, or uint8 [h, w, c]), "label", and
-    "id", which is `index`.
+    Among them "image" (encoded, or uint8 [h, w, c]), "label" (a number, or
+    int32 [K] padded with -1 where there are several), and "id", which is
+    `index`.
+
+    Raises:
+      DataError: it cannot be read; the text begins with `where(index)`.
     """
     ...
+
+  def where(self, index: int) -> str:
+    """The file and record of an example, for errors."""
+    return f"record {index}"
+
+  @property
+  def parts(self) -> tuple[tuple[int, int], ...]:
+    """(examples, weight) of parts that follow each other; see mix.py."""
+    return ((len(self), 1),)
 
 
 def scheme(name: str) -> str:
@@ -60,7 +75,8 @@ def open_source(name: str, split: str, data_dir: str = "") -> Source:
   """Opens a split of a data set.
 
   Args:
-    name: "tfds:NAME[/CONFIG][:VERSION]" or "synthetic[:NxHxWxCxCLASSES]".
+    name: "tfds:NAME[/CONFIG][:VERSION]", "folder:PATH", "multilabel:PATH",
+      "mix:WEIGHT*NAME+..." or "synthetic[:NxHxWxCxCLASSES]".
     split: such as "train" or "train[:90%]".
     data_dir: where TFDS data sets are; "" is TFDS's own default.
 
@@ -68,5 +84,21 @@ def open_source(name: str, split: str, data_dir: str = "") -> Source:
     ConfigError: no such data set, version or split, or one that cannot be
       read at random.
   """
-  module = importlib.import_module(f"{__name__}.{scheme(name)}")
-  return module.open_source(name.partition(":")[2], split, data_dir)
+  return _module(name).open_source(name.partition(":")[2], split, data_dir)
+
+
+def located(source: Source, index: int, error: Exception) -> str:
+  """What is wrong with an example, with its file and record once."""
+  # Ops know the number of a record alone, sources their files.
+  text = str(error).removeprefix(f"record {index}: ")
+  where = source.where(index)
+  return text if text.startswith(where) else f"{where}: {text}"
+
+
+def split_names(name: str, data_dir: str = "") -> tuple[str, ...]:
+  """The splits of a data set; arguments as of `open_source`."""
+  return _module(name).split_names(name.partition(":")[2], data_dir)
+
+
+def _module(name: str) -> types.ModuleType:
+  return importlib.import_module(f"{__name__}.{scheme(name)}")

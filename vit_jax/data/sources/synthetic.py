@@ -8,13 +8,14 @@ import zlib
 import numpy as np
 
 from vit_jax.core import errors
+from vit_jax.data import sources
 
 _SPLITS = ("train", "validation", "test")
 _DEFAULT = "1000x32x32x3x10"
 
 
 @dataclasses.dataclass(frozen=True)
-class Synthetic:
+class Synthetic(sources.Source):
   """Examples of class i % classes: noise around a pattern of that class."""
 
   split: str
@@ -48,6 +49,12 @@ class Synthetic:
     key = [zlib.crc32(self.split.encode()), index]
     noise = np.random.default_rng(key).integers(0, 64, self.shape, np.uint8)
     return {"image": pattern + noise, "label": label, "id": index}
+
+
+def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
+  """The splits, each with examples of its own."""
+  del rest, data_dir
+  return _SPLITS
 
 
 def open_source(rest: str, split: str, data_dir: str) -> Synthetic:

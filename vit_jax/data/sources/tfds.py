@@ -7,15 +7,18 @@ from etils import epath
 import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
+from vit_jax.data import sources
 
 NAME = re.compile(
   r"(?P<name>\w+)(/(?P<config>\w[\w.+=-]*))?(:(?P<version>\d+\.\d+\.\d+))?"
 )
 FORMAT = tfds.core.FileFormat.ARRAY_RECORD
+# What ArrayRecord raises for a shard that is damaged or cut off.
+_UNREADABLE = (RuntimeError, ValueError, OSError)
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
-class Tfds:
+class Tfds(sources.Source):
   """A split of a prepared data set; images stay encoded.
 
   Args:
@@ -37,13 +40,13 @@ class Tfds:
     is_class = isinstance(label, tfds.features.ClassLabel)
     self.num_classes: int = label.num_classes if is_class else 0
     self.class_names: tuple[str, ...] = tuple(label.names) if is_class else ()
+    self._shards = info.splits[split].file_instructions
     self.fingerprint: dict[str, Any] = {
       "name": info.full_name.rpartition("/")[0],
       "version": str(info.version),
       "split": split,
       "shard_sizes": [
-        [f.filename.rpartition("/")[2], f.skip, f.take]
-        for f in info.splits[split].file_instructions
+        [f.filename.rpartition("/")[2], f.skip, f.take] for f in self._shards
       ],
       "split_bytes": {k: int(v.num_bytes) for k, v in info.splits.items()},
     }
@@ -56,7 +59,20 @@ class Tfds:
     return len(self._examples)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    return {**self._examples[index], "id": index}
+    try:
+      return {**self._examples[index], "id": index}
+    except _UNREADABLE as e:
+      reason = " ".join(str(e).split())
+      raise errors.DataError(
+        f"{self.where(index)} cannot be read: {reason[:200]}"
+      ) from e
+
+  def where(self, index: int) -> str:
+    for shard in self._shards:
+      if index < shard.take:
+        return f"{shard.filename}, record {shard.skip + index}"
+      index -= shard.take
+    raise IndexError(index)
 
 
 def open_source(rest: str, split: str, data_dir: str) -> Tfds:
@@ -85,13 +101,20 @@ def open_source(rest: str, split: str, data_dir: str) -> Tfds:
   return Tfds(directory, split)
 
 
+def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
+  """The splits of a built data set."""
+  info = tfds.builder_from_directory(find(rest, data_dir)).info
+  return tuple(info.splits)
+
+
 def check_format(info: tfds.core.DatasetInfo, rest: str) -> None:
   """Raises ConfigError for a built data set that is not in ArrayRecord."""
   if FORMAT not in info.available_file_formats():
+    home = str(info.data_dir).removesuffix(f"/{info.full_name}")
     raise errors.ConfigError(
       f"{{name}} in {info.data_dir} is in {info.file_format.value}, which"
-      " cannot be read at random; build it in ArrayRecord in another directory:"
-      f" {_remedy(rest, 'DIR')}",
+      " cannot be read at random; convert it into another directory:"
+      f" {_remedy(rest, 'DIR')} --from_dir={home}",
       {"name": f"tfds:{rest}"},
     )
 

@@ -1,0 +1,34 @@
+"""Small folders of images."""
+
+import cv2
+import numpy as np
+
+# Images of each class.
+COUNTS = {"ant": 30, "bee": 20, "cat": 50}
+
+
+def png(*numbers):
+  """An image that depends on the numbers."""
+  image = np.random.default_rng(numbers).integers(0, 256, (8, 8, 3), np.uint8)
+  return cv2.imencode(".png", image)[1].tobytes()
+
+
+def write(root, files):
+  """Writes files, given by their path below the root."""
+  for path, data in files.items():
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+  return root
+
+
+def classes(root, counts=COUNTS):
+  """CLASS/NUMBER.png for each class."""
+  return write(
+    root,
+    {
+      f"{name}/{i}.png": png(c, i)
+      for c, (name, count) in enumerate(counts.items())
+      for i in range(count)
+    },
+  )

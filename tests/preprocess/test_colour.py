@@ -1,0 +1,221 @@
+"""Colour ops, erasing and their refusals."""
+
+import colorsys
+import itertools
+
+import numpy as np
+import pytest
+
+from vit_jax.core import errors
+from vit_jax.preprocess import colour, erasing
+from vit_jax.preprocess.pipeline import Pipeline
+
+
+def noise(h, w, c=3):
+  return np.random.default_rng(0).integers(0, 256, (h, w, c), np.uint8)
+
+
+def run(text, image, seed=0):
+  example = {"image": image, "label": 0, "id": 7}
+  rng = np.random.default_rng(seed)
+  return Pipeline.parse(text).host(example, rng)["image"]
+
+
+def test_hue_turns_as_colorsys_does():
+  image = noise(20, 20)
+  for turn in (-0.5, -0.13, 0.0, 0.25, 0.5):
+    out = colour._hue(image, turn)
+    wanted = np.empty(image.shape)
+    for at in itertools.product(range(20), range(20)):
+      h, s, v = colorsys.rgb_to_hsv(*(image[at] / 255))
+      wanted[at] = colorsys.hsv_to_rgb((h + turn) % 1, s, v)
+    off = np.abs(out - np.floor(wanted * 255.999))
+    assert off.max() <= 1 and (off == 0).mean() > 0.99
+  np.testing.assert_array_equal(colour._hue(image, 0.0), image)
+
+
+def test_factors_by_hand():
+  image = np.array([[[100, 50, 200], [0, 0, 0]]], np.uint8)
+  out = colour._brightness(image, 1.5)
+  np.testing.assert_array_equal(out, [[[150, 75, 255], [0, 0, 0]]])
+  # Grey 29.89 + 29.35 + 22.8 = 82.04, cut off to 82; the mean is 41.
+  out = colour._contrast(image, 0.5)
+  np.testing.assert_array_equal(out, [[[70, 45, 120], [20, 20, 20]]])
+  out = colour._saturation(image, 0.0)
+  np.testing.assert_array_equal(out, [[[82, 82, 82], [0, 0, 0]]])
+  out = colour._saturation(image, 2.0)
+  np.testing.assert_array_equal(out, [[[118, 18, 255], [0, 0, 0]]])
+
+
+def test_colour_jitter_draws_each_factor_from_its_range_in_any_order(
+  monkeypatch,
+):
+  names = ("brightness", "contrast", "saturation", "hue")
+  drawn, orders = {name: [] for name in names}, set()
+  for name in names:
+
+    def change(image, x, name=name):
+      drawn[name].append(x)
+      orders.add((name, sum(map(len, drawn.values())) % 4))
+      return image
+
+    monkeypatch.setattr(colour, f"_{name}", change)
+  for seed in range(200):
+    run("colour_jitter(0.4, 1.5, 0.2, 0.1)", noise(2, 2), seed)
+  for name, low, high in (
+    ("brightness", 0.6, 1.4),
+    ("contrast", 0.0, 2.5),
+    ("saturation", 0.8, 1.2),
+    ("hue", -0.1, 0.1),
+  ):
+    x, reach = np.array(drawn[name]), (high - low) / 20
+    assert len(x) == 200
+    assert low <= x.min() < low + reach and high - reach < x.max() <= high
+  assert len(orders) == 16
+
+
+def test_colour_jitter_leaves_alone_what_is_zero(monkeypatch):
+  for name in ("contrast", "saturation", "hue"):
+    monkeypatch.setattr(colour, f"_{name}", None)
+  assert not np.array_equal(run("colour_jitter(0.5)", noise(4, 4)), noise(4, 4))
+
+
+@pytest.mark.parametrize(
+  "op",
+  [
+    "colour_jitter(0.5, 0.5, 0.5, 0.5, p=0.3)",
+    "random_grayscale(0.3)",
+    "gaussian_blur(0.3)",
+    "random_solarize(p=0.3)",
+    "random_erasing(0.3)",
+  ],
+)
+def test_probability(op):
+  image = noise(9, 8)
+  changed = sum(
+    not np.array_equal(run(op, image, s), image) for s in range(300)
+  )
+  assert 60 < changed < 120
+  np.testing.assert_array_equal(image, noise(9, 8))
+
+
+def test_one_channel_is_grey_already():
+  image = noise(8, 8, 1)
+  for op in ("random_grayscale(1)", "colour_jitter(hue=0.5, saturation=0.9)"):
+    np.testing.assert_array_equal(run(op, image), image)
+  for op in ("gaussian_blur(1)", "colour_jitter(0.5)", "random_solarize(p=1)"):
+    out = run(op, image)
+    assert out.shape == image.shape and not np.array_equal(out, image)
+
+
+def test_grayscale_keeps_three_channels():
+  out = run("random_grayscale(1.0)", np.array([[[100, 50, 200]]], np.uint8))
+  np.testing.assert_array_equal(out, [[[82, 82, 82]]])
+
+
+def test_gaussian_blur_spreads_a_point():
+  image = np.zeros((41, 41, 3), np.uint8)
+  image[20, 20] = 255
+  out = run("gaussian_blur(1.0, sigma=(1.0, 1.0))", image)[..., 0]
+  y, x = np.mgrid[-20:21, -20:21]
+  wanted = 255 / (2 * np.pi) * np.exp(-(x**2 + y**2) / 2)
+  assert np.abs(out - wanted).max() <= 0.6
+  flat = np.full((5, 5, 3), 77, np.uint8)
+  np.testing.assert_array_equal(run("gaussian_blur(1.0)", flat), flat)
+
+
+def test_solarize():
+  image = np.array([[[0, 99, 100], [101, 254, 255]]], np.uint8)
+  out = run("random_solarize(100, p=1.0)", image)
+  np.testing.assert_array_equal(out, [[[0, 99, 155], [154, 1, 0]]])
+
+
+def erased(text, shape=(60, 90, 3), seed=0):
+  """Where a black image is not black any more."""
+  return run(text, np.zeros(shape, np.uint8), seed)
+
+
+def test_erasing_stays_within_area_and_aspect():
+  shares, aspects, corners = [], [], set()
+  for seed in range(300):
+    out = erased("random_erasing(1.0, 0.1, 0.3, 0.5)", seed=seed)
+    y, x = np.nonzero(out.any(axis=2))
+    h, w = np.ptp(y) + 1, np.ptp(x) + 1
+    assert h * w == len(y)
+    # The mean colour of ImageNet, rounded.
+    assert (out[y, x] == (124, 116, 104)).all()
+    shares.append(h * w / (60 * 90))
+    aspects.append(h / w)
+    corners.add((y.min(), x.min()))
+  assert 0.09 < min(shares) < 0.12 and 0.27 < max(shares) < 0.31
+  assert 0.45 < min(aspects) < 0.6 and 1.7 < max(aspects) < 2.2
+  assert len(corners) > 250
+
+
+def test_erasing_modes():
+  one = "random_erasing(1.0, 0.2, mode={!r}, mean=(0.5,), std=(0.1,))"
+  out = erased(one.format("const"))
+  assert set(out.ravel()) == {0, 128}
+  colours = np.unique(erased(one.format("rand")).reshape(-1, 3), axis=0)
+  assert len(colours) == 2 and len(set(colours[1])) > 1
+  out = erased(one.format("pixel"), (400, 400, 3))
+  x = out[out.any(axis=2)]
+  assert abs(x.mean() - 127.5) < 1 and abs(x.std() - 25.5) < 1
+
+
+def test_erasing_divides_the_area_among_the_rectangles():
+  erase, rng = (
+    erasing.RandomErasing(1.0, 0.3, 0.3, 1.0),
+    np.random.default_rng(0),
+  )
+  assert erase._size(100, 100, 1, rng) == (55, 55)
+  assert erase._size(100, 100, 3, rng) == (32, 32)
+  counts = set()
+  for seed in range(50):
+    text = "random_erasing(1, 0.001, 0.001, 1, 'rand', 3, (0.5,), (0.2,))"
+    out = erased(text, (200, 200, 3), seed)
+    counts.add(len(np.unique(out[out.any(axis=2)], axis=0)))
+  assert counts == {1, 2, 3}
+
+
+REFUSED = {
+  "colour_jitter": "colour_jitter.brightness=0.0, contrast, saturation and hue",
+  "colour_jitter(-0.1)": "colour_jitter.brightness=-0.1 must be >= 0",
+  "colour_jitter(0.1, hue=0.6)": "colour_jitter.hue=0.6 must be in [0, 0.5]",
+  "colour_jitter(0.1, p=2)": "colour_jitter.p=2.0 must be in [0, 1]",
+  "color_jitter(0.1)": "unknown op color_jitter; did you mean colour_jitter?",
+  "normalize": "unknown op normalize; did you mean normalise?",
+  "random_grayscale(-1)": "random_grayscale.p=-1.0 must be in [0, 1]",
+  "gaussian_blur(2)": "gaussian_blur.p=2.0 must be in [0, 1]",
+  "gaussian_blur(sigma=(0, 1))": "gaussian_blur.sigma=(0.0, 1.0) must be",
+  "gaussian_blur(sigma=(2, 1))": "gaussian_blur.sigma=(2.0, 1.0) must be",
+  "random_solarize(256)": "random_solarize.threshold=256 must be in [0, 255]",
+  "random_erasing(1.1)": "random_erasing.probability=1.1 must be in [0, 1]",
+  "random_erasing(1, 0)": "random_erasing.min_area=0.0 and",
+  "random_erasing(1, 0.5)": "random_erasing.max_area=0.3333333333333333 must",
+  "random_erasing(min_aspect=0)": "random_erasing.min_aspect=0.0 must be in",
+  "random_erasing(count=0)": "random_erasing.count=0 must be > 0",
+  "random_erasing(mode='red')": "random_erasing.mode=red is not one of",
+  "random_erasing(mean=(1,))": "must have one number >= 0 for each channel",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_refused(text):
+  with pytest.raises(errors.ConfigError) as caught:
+    Pipeline.parse(text)
+  assert REFUSED[text] in str(caught.value)
+
+
+def test_erasing_with_other_channels():
+  with pytest.raises(errors.ConfigError, match="3 channels, the image 1"):
+    run("random_erasing(1.0)", noise(4, 4, 1))
+
+
+def test_erasing_leaves_an_image_where_nothing_fits():
+  image = noise(1, 1)
+  assert erasing.RandomErasing()._size(1, 1, 1, np.random.default_rng(0)) == (
+    0,
+    0,
+  )
+  np.testing.assert_array_equal(run("random_erasing(1.0)", image), image)

@@ -1,0 +1,205 @@
+"""Tables of names: how the tensors of a file and our arrays correspond.
+
+A table is a list of rules, each of which reads both ways:
+
+    Rule("blocks.{L}.attn.qkv.weight", "(S H K) D",
+         "blocks/attention/{S}/kernel", "L D H K",
+         {"L": ("0", "1"), "S": ("query", "key", "value")})
+
+Every letter is an axis. A letter in the braces of a name means that there is
+one array for each of its labels; so here L is an axis of ours and tells their
+tensors apart, and S is an axis of theirs and tells ours apart. Parentheses
+join axes into one; 1 is an axis of size 1.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+import difflib
+import itertools
+import math
+import re
+from typing import TypeAlias
+
+import numpy as np
+
+from vit_jax.checkpoints.tensors import Tensor, Tensors
+
+Shape: TypeAlias = tuple[int, ...]
+_At: TypeAlias = dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+  """Tensors of a file (theirs) and arrays of a model (ours) that correspond.
+
+  Attributes:
+    theirs: their name or names.
+    their_axes: of each of them.
+    ours: our name or names.
+    our_axes: of each of them.
+    labels: what each letter in the names stands for, in the axis's order.
+  """
+
+  theirs: str
+  their_axes: str
+  ours: str
+  our_axes: str
+  labels: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+
+  def their_names(self) -> Iterator[tuple[str, _At]]:
+    """Their names, each with its place along the axes of its letters."""
+    return _names(self.theirs, self.labels)
+
+  def our_names(self) -> Iterator[tuple[str, _At]]:
+    """Our names, each with its place along the axes of its letters."""
+    return _names(self.ours, self.labels)
+
+  def sizes(self, ours: Mapping[str, Shape]) -> dict[str, int]:
+    """The size of each axis, from our shapes."""
+    sizes = {"1": 1, **{x: len(names) for x, names in self.labels.items()}}
+    for name, _ in self.our_names():
+      sizes |= dict(zip(self.our_axes.split(), ours[name], strict=True))
+    return sizes
+
+  def their_shape(self, sizes: Mapping[str, int]) -> Shape:
+    """The shape that each of their tensors must have."""
+    return tuple(
+      math.prod(sizes[x] for x in group) for group in _groups(self.their_axes)
+    )
+
+  def axes(self) -> tuple[list[str], list[str]]:
+    """Axes of theirs, none of them joined, and of ours."""
+    theirs = [x for group in _groups(self.their_axes) for x in group]
+    return theirs, self.our_axes.split()
+
+
+def _names(
+  pattern: str, labels: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, _At]]:
+  letters = re.findall(r"\{(\w+)\}", pattern)
+  for places in itertools.product(*(range(len(labels[x])) for x in letters)):
+    at = dict(zip(letters, places, strict=True))
+    yield pattern.format(**{x: labels[x][i] for x, i in at.items()}), at
+
+
+def _groups(axes: str) -> list[list[str]]:
+  found = re.findall(r"\(([^)]*)\)|(\S+)", axes)
+  return [(joined or single).split() for joined, single in found]
+
+
+def load(
+  rules: Sequence[Rule], theirs: Tensors, out: Mapping[str, np.ndarray]
+) -> None:
+  """Fills our arrays from tensors that `faults` found nothing wrong with."""
+  shapes = {name: array.shape for name, array in out.items()}
+  for rule in rules:
+    sizes = rule.sizes(shapes)
+    their_axes, our_axes = rule.axes()
+    for name, layer in rule.their_names():
+      whole = theirs[name].read().reshape([sizes[x] for x in their_axes])
+      for our_name, part in rule.our_names():
+        to, value = _views(
+          out[our_name], our_axes, layer, whole, their_axes, part
+        )
+        to[...] = value
+
+
+def save(
+  rules: Sequence[Rule], ours: Mapping[str, np.ndarray]
+) -> dict[str, Tensor]:
+  """Their tensors, each of them made when it is read."""
+  shapes = {name: array.shape for name, array in ours.items()}
+  tensors = {}
+  for rule in rules:
+    sizes = rule.sizes(shapes)
+    dtype = next(ours[name].dtype for name, _ in rule.our_names())
+    shape = rule.their_shape(sizes)
+    for name, layer in rule.their_names():
+
+      def read(rule=rule, sizes=sizes, dtype=dtype, shape=shape, layer=layer):
+        their_axes, our_axes = rule.axes()
+        whole = np.empty([sizes[x] for x in their_axes], dtype)
+        for our_name, part in rule.our_names():
+          value, to = _views(
+            ours[our_name], our_axes, layer, whole, their_axes, part
+          )
+          to[...] = value
+        return whole.reshape(shape)
+
+      tensors[name] = Tensor(shape, dtype, read)
+  return tensors
+
+
+def _views(
+  ours: np.ndarray,
+  our_axes: list[str],
+  layer: _At,
+  theirs: np.ndarray,
+  their_axes: list[str],
+  part: _At,
+) -> tuple[np.ndarray, np.ndarray]:
+  """The same elements in ours and theirs, with equal axes."""
+  a = ours[tuple(layer.get(x, slice(None)) for x in our_axes)]
+  b = theirs[tuple(part.get(x, slice(None)) for x in their_axes)]
+  of_a = [x for x in our_axes if x not in layer]
+  of_b = [x for x in their_axes if x not in part]
+  a = a.squeeze(tuple(i for i, x in enumerate(of_a) if x == "1"))
+  b = b.squeeze(tuple(i for i, x in enumerate(of_b) if x == "1"))
+  of_a, of_b = ([x for x in axes if x != "1"] for axes in (of_a, of_b))
+  return a, b.transpose([of_b.index(x) for x in of_a])
+
+
+def faults(
+  rules: Sequence[Rule], theirs: Tensors, ours: Mapping[str, Shape]
+) -> list[str]:
+  """Everything that keeps a file and a model from corresponding.
+
+  Each tensor must be used, and each of our arrays filled, exactly once.
+  """
+  expected: dict[str, Shape] = {}
+  filled: list[str] = []
+  for rule in rules:
+    names = [name for name, _ in rule.our_names()]
+    filled += names
+    if all(name in ours for name in names):
+      shape = rule.their_shape(rule.sizes(ours))
+      expected |= {name: shape for name, _ in rule.their_names()}
+  missing = [name for name in expected if name not in theirs]
+  extra = [name for name in theirs if name not in expected]
+  wrong = [
+    f"{name} is {_show(theirs[name].shape)} there, {_show(shape)} here"
+    for name, shape in expected.items()
+    if name in theirs and theirs[name].shape != shape
+  ]
+  no_numbers = [
+    f"{name} is {theirs[name].dtype}"
+    for name in expected
+    if name in theirs and theirs[name].dtype.kind in "biu"
+  ]
+  without = [name for name in ours if name not in filled]
+  kinds = {
+    "missing": _with_nearest(missing, extra),
+    "extra": _with_nearest(extra, missing),
+    "of another shape": wrong,
+    "without fractions": no_numbers,
+    "of the model alone": without,
+  }
+  return [
+    f"{len(names)} {kind}: {', '.join(names)}"
+    for kind, names in kinds.items()
+    if names
+  ]
+
+
+def _with_nearest(names: list[str], others: list[str]) -> list[str]:
+  out = []
+  for i, name in enumerate(names):
+    # Comparing all of a foreign file's names would take minutes.
+    near = others[:500] if i < 30 else []
+    close = difflib.get_close_matches(name, near, n=1)
+    out.append(f"{name} (nearest: {close[0]})" if close else name)
+  return out
+
+
+def _show(shape: Shape) -> str:
+  return "x".join(map(str, shape)) or "a scalar"

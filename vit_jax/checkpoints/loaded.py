@@ -1,0 +1,98 @@
+"""What loading gives: a model, its weights, and an account of both."""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vit_jax.checkpoints.keys import Shape
+from vit_jax.core import tree
+
+MODELS = "vit_jax.models"
+STATS = "batch_stats"
+# What our own config.json files say beside what other programs read.
+OWN = "vit_jax"
+# The first convolution of a model, whose kernel tells the images' channels.
+FIRST = (
+  "resnet/root/kernel",
+  "root/kernel",
+  "stem/conv/kernel",
+  "embedding/kernel",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """What became of each tensor, and what was taken for granted.
+
+  Attributes:
+    used: names in the file of the tensors that were read.
+    resized: our names of position embeddings that are for another grid now.
+    reset: our names of what starts anew, as zeros.
+    dropped: our names of what the model does not have.
+    ignored: names in the file of buffers and of what are no weights.
+    assumptions: sentences.
+  """
+
+  used: tuple[str, ...]
+  resized: tuple[str, ...] = ()
+  reset: tuple[str, ...] = ()
+  dropped: tuple[str, ...] = ()
+  ignored: tuple[str, ...] = ()
+  assumptions: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+  """A checkpoint, ready to use.
+
+  Attributes:
+    model: the Flax module.
+    params: its parameters, float32 in the host's memory.
+    batch_stats: its batch statistics; empty for models without.
+    source_format: such as "vision_transformer", "timm", "hf" or "orbax".
+    report: what became of each tensor of the file.
+    preprocess: pipeline that the images go through.
+    labels: names of the classes, or empty where nothing says them.
+    metadata: what is beside the weights: config.json, or a run's config and
+      provenance.
+  """
+
+  model: nn.Module
+  params: dict[str, Any]
+  batch_stats: dict[str, Any]
+  source_format: str
+  report: Report
+  preprocess: str
+  labels: tuple[str, ...] = ()
+  metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+  @property
+  def variables(self) -> dict[str, Any]:
+    """What `model.apply` takes."""
+    stats = {STATS: self.batch_stats} if self.batch_stats else {}
+    return {"params": self.params, **stats}
+
+
+def model_shapes(model: nn.Module, channels: int) -> dict[str, Shape]:
+  """The shapes of a model's arrays by our names; computes nothing."""
+  size = model.config.image_size  # type: ignore[attr-defined]
+  images = jax.ShapeDtypeStruct((1, *size, channels), jnp.float32)
+  variables = jax.eval_shape(model.init, jax.random.key(0), images)
+  return {k: v.shape for k, v in flat(dict(variables)).items()}
+
+
+def flat(variables: Mapping[str, Any]) -> dict[str, Any]:
+  """Parameters by name, and batch statistics under batch_stats/."""
+  params = tree.flatten(variables["params"])
+  stats = tree.flatten({STATS: variables.get(STATS, {})})
+  return {**params, **stats}
+
+
+def nested(arrays: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Parameters and batch statistics as trees; the inverse of `flat`."""
+  params = tree.unflatten(arrays)
+  return params, params.pop(STATS, {})

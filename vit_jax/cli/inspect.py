@@ -1,0 +1,60 @@
+"""Say what a checkpoint is: format, model, parameters, provenance.
+
+The arrays are loaded, so whatever is wrong with them is told as well.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+from typing import Any
+
+from vit_jax.cli import flags
+
+# Of long lists, such as an optimiser's state, so many are shown.
+_SHOWN = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  flags.add_checkpoint(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+  flags.refuse_rest(args)
+  from vit_jax import checkpoints
+
+  found = checkpoints.load(args.checkpoint, resolution=args.resolution)
+  module = type(found.model).__module__.rpartition(".")[2]
+  print(f"format      {found.source_format}")
+  print(f"model       {module}")
+  for key, value in dataclasses.asdict(found.model.config).items():
+    print(f"  {key} = {value}")
+  print(f"preprocess  {found.preprocess}")
+  if found.labels:
+    print(f"labels      {', '.join(found.labels[:5])}, ...")
+  _arrays(found)
+  for name, value in dataclasses.asdict(found.report).items():
+    if name != "used" and value:
+      print(f"{name} ({len(value)}):")
+      for entry in value[:_SHOWN]:
+        print(f"  {entry}")
+      if len(value) > _SHOWN:
+        print("  ...")
+  if found.metadata:
+    print("metadata:")
+    print(json.dumps(found.metadata, indent=2))
+
+
+def _arrays(found: Any) -> None:
+  from vit_jax.core import tree
+
+  arrays = tree.flatten(found.variables)
+  total = sum(a.size for n, a in arrays.items() if n.startswith("params/"))
+  print(f"parameters  {total:,}, from {len(found.report.used)} arrays of it")
+  width = max(map(len, arrays))
+  for name, array in arrays.items():
+    size = math.prod(array.shape)
+    print(
+      f"  {name:{width}}  {array.dtype!s:8}  {size:12,}  {list(array.shape)}"
+      f"  mean {array.mean():.4g}  std {array.std():.4g}"
+    )

@@ -1,0 +1,222 @@
+"""The index of a data set of files: built once, then mapped into memory.
+
+One file of a JSON header and raw columns. It stands in a hidden folder beside
+the data, or in the user's cache folder where that cannot be written. It holds
+for as long as all that was looked at when it was built has the same
+modification time: the folders of a tree, or a manifest. (A file that is
+rewritten in place under its old name is found out when it is read.)
+"""
+
+from collections.abc import Callable
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import stat
+import struct
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from vit_jax.core import errors
+from vit_jax.data import table
+
+FOLDER = ".vit_jax"
+# Part of every file's first bytes: another layout is another name.
+_MAGIC = b"vit_jax index 1\n"
+_ALIGN = 64
+_DTYPES = {
+  "names": "|u1",
+  "ends": "<i8",
+  "sizes": "<i8",
+  "labels": "<i4",
+  "label_ends": "<i8",
+}
+# Path below the root, modification time in ns, size in bytes (-1: a folder).
+Watched = list[tuple[str, int, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+  """What is known of a data set of files without reading them.
+
+  Attributes:
+    file: where the index is.
+    root: the folder that paths are relative to.
+    columns: see table.Sorted.
+    splits, digests, class_names, num_classes: see table.Sorted and Table.
+    num_labels: the most labels of an example; 0 where each has one.
+    ignored: files that are no images by their names, and one of them.
+  """
+
+  file: str
+  root: str
+  columns: dict[str, np.ndarray]
+  splits: dict[str, tuple[int, int]]
+  digests: dict[str, str]
+  class_names: tuple[str, ...]
+  num_classes: int
+  num_labels: int
+  ignored: tuple[int, str]
+
+  def path(self, row: int) -> bytes:
+    """The path of a row below the root."""
+    first, last = _edges(self.columns["ends"], row)
+    return self.columns["names"][first:last].tobytes()
+
+  def labels(self, row: int) -> np.ndarray:
+    """The labels of a row, int32."""
+    if not self.num_labels:
+      return self.columns["labels"][row : row + 1]
+    first, last = _edges(self.columns["label_ends"], row)
+    return self.columns["labels"][first:last]
+
+
+def _edges(ends: np.ndarray, row: int) -> tuple[int, int]:
+  return (int(ends[row - 1]) if row else 0), int(ends[row])
+
+
+def open_or_build(
+  root: str,
+  name: str,
+  build: Callable[[], tuple[table.Table, Watched, tuple[int, str]]],
+) -> Index:
+  """The index of a data set; built where there is none that holds.
+
+  Args:
+    root: the folder that paths are relative to.
+    name: file name of the index.
+    build: makes the table, what it depends on, and what was ignored.
+
+  Raises:
+    StorageError: the index can be written nowhere.
+  """
+  places = _places(root, name)
+  for file in places:
+    index = read(str(file), root)
+    if index is not None:
+      return index
+  # Before the tree is looked at: it changes the root's modification time.
+  with contextlib.suppress(OSError):
+    places[0].parent.mkdir(exist_ok=True)
+  made, watched, ignored = build()
+  in_order = table.in_order(made)
+  counts = np.diff(in_order.columns["label_ends"], prepend=0)
+  meta = {
+    "splits": in_order.splits,
+    "digests": in_order.digests,
+    "class_names": made.class_names,
+    "num_classes": made.num_classes,
+    # One column at least: that is what makes labels a list.
+    "num_labels": int(counts.max(initial=1)) if len(counts) else 0,
+    "ignored": ignored,
+  }
+  for file in places:
+    try:
+      write(str(file), in_order.columns, meta, watched)
+    except OSError:
+      continue
+    index = read(str(file), root)
+    if index is None:
+      raise errors.DataError(
+        f"{table.shown(root)} was changed while its index was made; run again"
+        " when it is at rest"
+      )
+    return index
+  raise errors.StorageError(
+    f"the index of {table.shown(root)} can be written neither to"
+    f" {table.shown(places[0])} nor to {table.shown(places[1])}; make one of"
+    " these folders writable"
+  )
+
+
+def _places(root: str, name: str) -> list[pathlib.Path]:
+  key = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
+  home = pathlib.Path.home() / ".cache" / "vit_jax" / key
+  return [pathlib.Path(root) / FOLDER / name, home / name]
+
+
+def write(
+  file: str,
+  columns: dict[str, np.ndarray],
+  meta: dict[str, Any],
+  watched: Watched,
+) -> None:
+  """Writes an index; it is there whole or not at all."""
+  meta = {**meta, "watched": watched, "rows": len(columns["ends"])}
+  meta["lengths"] = {name: len(columns[name]) for name in _DTYPES}
+  text = json.dumps(meta).encode()
+  folder = pathlib.Path(file).parent
+  folder.mkdir(parents=True, exist_ok=True)
+  with tempfile.NamedTemporaryFile(dir=folder, delete=False) as f:
+    try:
+      f.write(_MAGIC + struct.pack("<q", len(text)) + text)
+      for name, dtype in _DTYPES.items():
+        f.write(bytes(-f.tell() % _ALIGN))
+        f.write(np.ascontiguousarray(columns[name], dtype))
+      f.flush()
+      os.fsync(f.fileno())
+      # As any other file: other users may share the data.
+      os.chmod(f.name, 0o644)
+      os.replace(f.name, file)
+    except OSError:
+      os.unlink(f.name)
+      raise
+
+
+def read(file: str, root: str) -> Index | None:
+  """The index in a file; None where there is none that is whole and holds."""
+  try:
+    data = np.memmap(file, np.uint8, "r")
+  except (OSError, ValueError):
+    return None
+  place = len(_MAGIC) + 8
+  if data[: len(_MAGIC)].tobytes() != _MAGIC or len(data) < place:
+    return None
+  size = struct.unpack("<q", data[len(_MAGIC) : place].tobytes())[0]
+  try:
+    meta = json.loads(data[place : place + size].tobytes())
+    place += size
+    columns = {}
+    for name, dtype in _DTYPES.items():
+      place += -place % _ALIGN
+      stop = place + meta["lengths"][name] * np.dtype(dtype).itemsize
+      if not place <= stop <= len(data):
+        return None
+      columns[name] = data[place:stop].view(dtype)
+      place = stop
+    if not all(
+      _state(root, path) == [*rest] for path, *rest in meta["watched"]
+    ):
+      return None
+    return Index(
+      file=file,
+      root=root,
+      columns=columns,
+      splits={k: (start, stop) for k, (start, stop) in meta["splits"].items()},
+      digests=meta["digests"],
+      class_names=tuple(meta["class_names"]),
+      num_classes=meta["num_classes"],
+      num_labels=meta["num_labels"],
+      ignored=tuple(meta["ignored"]),
+    )
+  except (ValueError, KeyError, TypeError, AttributeError):
+    return None
+
+
+def watch(root: str, path: str) -> tuple[str, int, int]:
+  """What tells later whether a file or folder below the root has changed."""
+  time_ns, size = _state(root, path)
+  return path, time_ns, size
+
+
+def _state(root: str, path: str) -> list[int]:
+  try:
+    found = os.stat(os.path.join(root, path))
+  except FileNotFoundError:
+    return [0, 0]
+  is_folder = stat.S_ISDIR(found.st_mode)
+  return [found.st_mtime_ns, -1 if is_folder else found.st_size]

@@ -1,0 +1,102 @@
+"""Several crops of one image, for objectives that compare views."""
+
+import dataclasses
+
+import numpy as np
+
+from vit_jax.core import errors
+from vit_jax.preprocess import geometry, op, pipeline
+
+_NOTHING = pipeline.Pipeline(())
+
+
+@dataclasses.dataclass(frozen=True)
+class Multicrop(op.HostOp):
+  """Two large and several small random crops of an image, each changed.
+
+  "image" becomes uint8 [2, h, w, c], "local_images" [n, h, w, c]. The crops
+  are resized bicubically with antialiasing. Source: section 3 of DINO,
+  arXiv:2104.14294, and the names of its published code.
+
+  Differs from DINO in that crops are drawn as `inception_crop` draws them.
+
+  Attributes:
+    global_size: of the two large crops.
+    local_size: of the small crops.
+    local_crops_number: how many small ones; 0 gives no "local_images".
+    global_crops_scale: share of the image that a large crop covers.
+    local_crops_scale: share of the image that a small crop covers.
+    first: ops for the first large crop, such as "flip_lr|gaussian_blur(1.0)".
+    second: ops for the second large crop.
+    local: ops for each small crop.
+  """
+
+  global_size: op.Size
+  local_size: op.Size
+  local_crops_number: int = 8
+  global_crops_scale: tuple[float, float] = (0.4, 1.0)
+  local_crops_scale: tuple[float, float] = (0.05, 0.4)
+  first: pipeline.Pipeline = _NOTHING
+  second: pipeline.Pipeline = _NOTHING
+  local: pipeline.Pipeline = _NOTHING
+
+  def __post_init__(self):
+    op.check(
+      self.local_crops_number >= 0,
+      "{local_crops_number} must be >= 0",
+      local_crops_number=self.local_crops_number,
+    )
+    for name in ("global_crops_scale", "local_crops_scale"):
+      low, high = scale = getattr(self, name)
+      op.check(
+        0 < low <= high <= 1,
+        f"{{{name}}} must be (low, high) with 0 < low <= high <= 1",
+        **{name: scale},
+      )
+    for name in ("first", "second", "local"):
+      ops = getattr(self, name)
+      op.check(
+        all(isinstance(o, op.HostOp) for o in ops.ops),
+        f"{{{name}}} must be ops of the host: put the others behind multicrop",
+        **{name: ops},
+      )
+
+  def __call__(self, example, rng):
+    large = self._views(
+      example,
+      self.global_size,
+      self.global_crops_scale,
+      (self.first, self.second),
+      rng,
+    )
+    if not self.local_crops_number:
+      return {**example, "image": large}
+    small = self._views(
+      example,
+      self.local_size,
+      self.local_crops_scale,
+      (self.local,) * self.local_crops_number,
+      rng,
+    )
+    return {**example, "image": large, "local_images": small}
+
+  def _views(
+    self,
+    example: op.Example,
+    size: op.Size,
+    scale: tuple[float, float],
+    ops: tuple[pipeline.Pipeline, ...],
+    rng: np.random.Generator,
+  ) -> np.ndarray:
+    """A crop for each of `ops`, after them: [n, h, w, c]."""
+    crop = geometry.InceptionCrop(
+      size, scale, (3 / 4, 4 / 3), method="bicubic", antialias=True
+    )
+    views = [o.host(crop(example, rng), rng)["image"] for o in ops]
+    shapes = sorted({v.shape for v in views})
+    if len(shapes) > 1:
+      raise errors.ConfigError(
+        "multicrop's first and second give images of different shapes"
+        f" ({', '.join(map(str, shapes))}): let both keep the size"
+      )
+    return np.stack(views)
