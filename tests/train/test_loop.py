@@ -7,6 +7,7 @@ from absl import flags
 import pytest
 
 from tests.e2e import run as cli
+from vit_jax import checkpoints
 from vit_jax.core import config as config_lib, errors
 from vit_jax.train import evaluate, hooks, loop
 
@@ -75,6 +76,20 @@ def test_evaluate_at_another_batch_size(finished, data_dir):
   assert again["examples"] == 351
   assert again["top_1"] == scores["test"]["top_1"]
   assert again["loss"] == pytest.approx(scores["test"]["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("to", ["npz", "hf", "orbax"])
+def test_evaluate_published_weights(finished, data_dir, tmp_path, to):
+  """The run's weights in other formats score as the run did."""
+  workdir, scores = finished
+  out = tmp_path / ("weights.npz" if to == "npz" else "weights")
+  checkpoints.convert(workdir, to, out)
+  with pytest.raises(errors.ConfigError, match="give --config"):
+    evaluate.evaluate(str(out))
+  found = evaluate.evaluate(str(out), load(data_dir))
+  assert found["test"]["examples"] == 351
+  assert found["test"]["loss"] == pytest.approx(scores["test"]["loss"], 1e-5)
+  assert found["test"]["top_1"] == scores["test"]["top_1"]
 
 
 def test_evaluate_another_model(finished, data_dir):

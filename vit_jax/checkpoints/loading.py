@@ -45,9 +45,15 @@ def load(
     change["image_size"] = tuple(sides)
   if num_classes is not None:
     change["num_classes"] = num_classes
-  if place.is_dir() and not _weights_in(place):
+  if is_run(place):
     return runs.load_run(place, model, change)
   return published.load_file(_weights_in(place) or place, model, change)
+
+
+def is_run(path: str | os.PathLike) -> bool:
+  """Whether a folder is an own run's, or a part of one."""
+  place = pathlib.Path(path)
+  return place.is_dir() and not _weights_in(place)
 
 
 def _weights_in(place: pathlib.Path) -> pathlib.Path | None:

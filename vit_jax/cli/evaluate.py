@@ -14,8 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--checkpoint",
     required=True,
-    metavar="DIR",
-    help="a run's workdir, its checkpoints, or one step of them",
+    metavar="PATH",
+    help="a run's workdir, its checkpoints or one step of them; with --config"
+    " also published weights",
   )
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from vit_jax import checkpoints
 from vit_jax.checkpoints import manifest, native
 from vit_jax.core import (
   config as config_lib,
@@ -24,18 +25,23 @@ def evaluate(
   """The scores of every evaluator.
 
   Args:
-    checkpoint: a workdir, its folder of checkpoints, or one step.
-    config: None takes the config that was saved with the checkpoint.
+    checkpoint: a workdir, its folder of checkpoints, or one step; or
+      published weights of any format that `checkpoints.load` knows.
+    config: None takes the config that was saved with a run's checkpoint.
 
   Raises:
     ConfigError: the config breaks a rule or has no evaluator.
     CheckpointError: no good checkpoint, or not one of this model.
   """
-  folder = pathlib.Path(checkpoint)
-  inner = folder / "checkpoints"
-  path = native.open_step(inner if inner.is_dir() else folder)
+  own = checkpoints.is_run(checkpoint)
+  path = _step(pathlib.Path(checkpoint)) if own else pathlib.Path(checkpoint)
   if config is None:
-    saved = manifest.read(path)["meta"]["config"]
+    saved = manifest.read(path)["meta"]["config"] if own else {}
+    if "evals" not in saved:
+      raise errors.ConfigError(
+        f"checkpoint={checkpoint} was not saved by a run, so it does not say"
+        " what to evaluate on; give --config"
+      )
     experiment = config_lib.build(experiment_lib.Experiment, saved)
     # The saved run may have had other devices.
     runtime = experiment_lib.Runtime(data_dir=experiment.runtime.data_dir)
@@ -49,9 +55,19 @@ def evaluate(
   )
   mesh = mesh_lib.make(experiment.runtime.mesh)
   model = setup.make_model(experiment)
-  variables = _restore(path, experiment, model, image_shape, mesh)
+  if own:
+    variables = _restore(path, experiment, model, image_shape, mesh)
+  else:
+    loaded = checkpoints.load(path, model=model)
+    variables = jax.device_put(loaded.variables, mesh_lib.replicated(mesh))
   evaluators = setup.make_evaluators(experiment, sources, model, mesh)
   return {name: score(variables) for name, score in evaluators.items()}
+
+
+def _step(folder: pathlib.Path) -> pathlib.Path:
+  """The newest good step of a workdir or of its checkpoints, or this one."""
+  inner = folder / "checkpoints"
+  return native.open_step(inner if inner.is_dir() else folder)
 
 
 def _restore(
