@@ -242,6 +242,22 @@ def build(cls: type[T], config: Group) -> T:
   return cls(**values)
 
 
+def variant(
+  cls: type[T], variants: Mapping[str, Group], name: str, overrides: Group
+) -> T:
+  """The config of a named variant: defaults, what the variant says, overrides.
+
+  Raises:
+    ConfigError: no such variant, or overrides that do not fit.
+  """
+  if name not in variants:
+    raise errors.ConfigError(
+      f"unknown variant {name}{errors.did_you_mean(name, variants)}"
+      f" (there are: {', '.join(variants)})"
+    )
+  return build(cls, {**to_config_dict(cls()), **variants[name], **overrides})
+
+
 def _field(name: str, metadata: Mapping[str, Any], hint: Any, value: Any):
   """One field's value: components, a component, a dataclass or a leaf."""
   package: Any = metadata.get(_PACKAGE)

@@ -6,6 +6,7 @@ Anything else that reaches the command line is a bug and keeps its traceback.
 from collections.abc import Iterable, Iterator, Mapping
 import contextlib
 import difflib
+import re
 from typing import Any
 
 PATH_ONLY = object()
@@ -51,6 +52,12 @@ class ConfigError(UserError):
       shown = "" if value is PATH_ONLY else f"={value}"
       text = text.replace("{" + name + "}", f"{prefix}{name}{shown}")
     return text
+
+
+def about(obj: Any, message: str) -> ConfigError:
+  """A ConfigError about the fields of `obj` that its message names."""
+  names = re.findall(r"\{(\w+)\}", message)
+  return ConfigError(message, {name: getattr(obj, name) for name in names})
 
 
 class DataError(UserError):

@@ -64,19 +64,16 @@ class Config:
 
   def __post_init__(self):
     if self.num_classes < 0:
-      raise self._error("num_classes", "must be at least 0 (0 is none)")
+      raise errors.about(self, "{num_classes} must be at least 0 (0 is none)")
     if min(self.image_size) < 1:
-      raise self._error("image_size", "must be at least 1 px each way")
+      raise errors.about(self, "{image_size} must be at least 1 px each way")
     if min(self.depths, default=0) < 1:
-      raise self._error("depths", "must be stages of at least 1 unit each")
+      raise errors.about(
+        self, "{depths} must be stages of at least 1 unit each"
+      )
     resnet.check_width_factor("width_factor", self.width_factor)
     if self.head_bias_init and not self.num_classes:
-      raise self._error("head_bias_init", "needs a head; use 0")
-
-  def _error(self, field: str, rule: str) -> errors.ConfigError:
-    return errors.ConfigError(
-      f"{{{field}}} {rule}", {field: getattr(self, field)}
-    )
+      raise errors.about(self, "{head_bias_init} needs a head; use 0")
 
 
 def variant(name: str, **overrides: Any) -> Config:
@@ -85,13 +82,7 @@ def variant(name: str, **overrides: Any) -> Config:
   Raises:
     ConfigError: no such variant, or overrides that do not fit.
   """
-  if name not in VARIANTS:
-    raise errors.ConfigError(
-      f"unknown variant {name}{errors.did_you_mean(name, VARIANTS)}"
-      f" (there are: {', '.join(VARIANTS)})"
-    )
-  base = config_lib.to_config_dict(Config())
-  return config_lib.build(Config, {**base, **VARIANTS[name], **overrides})
+  return config_lib.variant(Config, VARIANTS, name, overrides)
 
 
 def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:

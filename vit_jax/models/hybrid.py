@@ -82,12 +82,12 @@ class Config(vit.Config):
   def _check_ranges(self) -> None:
     super()._check_ranges()
     if min(self.resnet_depths, default=1) < 1:
-      raise self._error(
-        "{resnet_depths} must be stages of at least 1 unit each"
+      raise errors.about(
+        self, "{resnet_depths} must be stages of at least 1 unit each"
       )
     resnet.check_width_factor("resnet_width_factor", self.resnet_width_factor)
     if not self.group_norm_epsilon > 0:
-      raise self._error("{group_norm_epsilon} must be positive")
+      raise errors.about(self, "{group_norm_epsilon} must be positive")
 
   def _check_grid(self) -> None:
     for size, part, px in zip(
@@ -97,10 +97,11 @@ class Config(vit.Config):
         unit = self.stride * part
         below = px // unit * unit
         near = " or ".join(str(n) for n in (below, below + unit) if n)
-        raise self._error(
+        raise errors.about(
+          self,
           f"{{image_size}} / {self.stride} = {self.feature_map}, the ResNet's"
           f" feature map, must be a multiple of {{patch_size}} ({size} % {part}"
-          f" = {size % part}); nearest: {near}"
+          f" = {size % part}); nearest: {near}",
         )
 
 
@@ -111,13 +112,7 @@ def variant(name: str, **overrides: Any) -> Config:
     ConfigError: no such variant, or overrides that do not fit.
   """
   name = name.replace("+ViT-", "+")
-  if name not in VARIANTS:
-    raise errors.ConfigError(
-      f"unknown variant {name}{errors.did_you_mean(name, VARIANTS)}"
-      f" (there are: {', '.join(VARIANTS)})"
-    )
-  base = config_lib.to_config_dict(Config())
-  return config_lib.build(Config, {**base, **VARIANTS[name], **overrides})
+  return config_lib.variant(Config, VARIANTS, name, overrides)
 
 
 def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -95,56 +94,61 @@ class Config:
     self._check_stages()
     for width in self.transformer_widths:
       if width % self.num_heads:
-        raise self._error(
+        raise errors.about(
+          self,
           "{transformer_widths} must be multiples of {num_heads}"
-          f" {checks.division(width, self.num_heads)}"
+          f" {checks.division(width, self.num_heads)}",
         )
       if not 1 <= self.mlp_ratio * width < float("inf"):
-        raise self._error(
-          "{mlp_ratio} x {transformer_widths} must be at least 1 and finite"
+        raise errors.about(
+          self,
+          "{mlp_ratio} x {transformer_widths} must be at least 1 and finite",
         )
     for name in ("head_bias_init", "head_dropout"):
       if getattr(self, name) and not self.num_classes:
-        raise self._error(
-          f"{{{name}}} needs a head, but {{num_classes}}; use 0"
+        raise errors.about(
+          self, f"{{{name}}} needs a head, but {{num_classes}}; use 0"
         )
-
-  def _error(self, message: str) -> errors.ConfigError:
-    """A ConfigError that shows the fields which its message names."""
-    names = re.findall(r"\{(\w+)\}", message)
-    return errors.ConfigError(message, {n: getattr(self, n) for n in names})
 
   def _check_ranges(self) -> None:
     for name in ("stem_width", "expansion", "num_heads", "width"):
       if getattr(self, name) < 1:
-        raise self._error(f"{{{name}}} must be at least 1")
+        raise errors.about(self, f"{{{name}}} must be at least 1")
     for name in ("widths", "depths"):
       if min(getattr(self, name), default=0) < 1:
-        raise self._error(f"{{{name}}} must be at least 1 in every stage")
+        raise errors.about(
+          self, f"{{{name}}} must be at least 1 in every stage"
+        )
     for name in ("transformer_widths", "transformer_depths"):
       if min(getattr(self, name), default=1) < 1:
-        raise self._error(f"{{{name}}} must be at least 1 in every stage")
+        raise errors.about(
+          self, f"{{{name}}} must be at least 1 in every stage"
+        )
     if self.num_classes < 0:
-      raise self._error("{num_classes} must be at least 0 (0 is none)")
+      raise errors.about(self, "{num_classes} must be at least 0 (0 is none)")
     for name in ("image_size", "patch_size"):
       if min(getattr(self, name)) < 1:
-        raise self._error(f"{{{name}}} must be at least 1 px each way")
+        raise errors.about(self, f"{{{name}}} must be at least 1 px each way")
     for name in ("dropout", "head_dropout"):
       if not 0.0 <= getattr(self, name) < 1.0:
-        raise self._error(f"{{{name}}} must be at least 0 and less than 1")
+        raise errors.about(
+          self, f"{{{name}}} must be at least 0 and less than 1"
+        )
 
   def _check_stages(self) -> None:
     if len(self.widths) != len(self.depths):
-      raise self._error("{widths} and {depths} must have as many stages")
+      raise errors.about(self, "{widths} and {depths} must have as many stages")
     transformers = len(self.transformer_widths)
     if transformers != len(self.transformer_depths):
-      raise self._error(
-        "{transformer_widths} and {transformer_depths} must have as many stages"
+      raise errors.about(
+        self,
+        "{transformer_widths} and {transformer_depths} must be of one length",
       )
     if transformers > len(self.widths):
-      raise self._error(
+      raise errors.about(
+        self,
         f"{{transformer_widths}} has {transformers} stages, {{widths}} has"
-        f" {len(self.widths)}; give at most one Transformer a stage"
+        f" {len(self.widths)}; give at most one Transformer a stage",
       )
 
 
@@ -154,13 +158,7 @@ def variant(name: str, **overrides: Any) -> Config:
   Raises:
     ConfigError: no such variant, or overrides that do not fit.
   """
-  if name not in VARIANTS:
-    raise errors.ConfigError(
-      f"unknown variant {name}{errors.did_you_mean(name, VARIANTS)}"
-      f" (there are: {', '.join(VARIANTS)})"
-    )
-  defaults = config_lib.to_config_dict(Config())
-  return config_lib.build(Config, {**defaults, **VARIANTS[name], **overrides})
+  return config_lib.variant(Config, VARIANTS, name, overrides)
 
 
 def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -74,19 +73,21 @@ class Config:
   def __post_init__(self):
     self._check_ranges()
     if len(self.depths) != len(self.num_heads):
-      raise self._error(
+      raise errors.about(
+        self,
         f"{{depths}} has {len(self.depths)} stages, {{num_heads}} has"
-        f" {len(self.num_heads)}; give one number for each stage"
+        f" {len(self.num_heads)}; give one number for each stage",
       )
     self._check_divisibility()
     if self.stochastic_depth and sum(self.depths) == 1:
-      raise self._error(
+      raise errors.about(
+        self,
         "{stochastic_depth} grows from 0 at the first block to this rate at"
-        " the last, and there is one of {depths}; use 0"
+        " the last, and there is one of {depths}; use 0",
       )
     if self.head_bias_init and not self.num_classes:
-      raise self._error(
-        "{head_bias_init} needs a head, but {num_classes}; use 0"
+      raise errors.about(
+        self, "{head_bias_init} needs a head, but {num_classes}; use 0"
       )
 
   @property
@@ -94,41 +95,44 @@ class Config:
     """D of each stage."""
     return tuple(self.width * 2**i for i in range(len(self.depths)))
 
-  def _error(self, message: str) -> errors.ConfigError:
-    """A ConfigError that shows the fields which its message names."""
-    names = re.findall(r"\{(\w+)\}", message)
-    return errors.ConfigError(message, {n: getattr(self, n) for n in names})
-
   def _check_ranges(self) -> None:
     if self.width < 1:
-      raise self._error("{width} must be at least 1")
+      raise errors.about(self, "{width} must be at least 1")
     for name in ("depths", "num_heads"):
       if min(getattr(self, name), default=0) < 1:
-        raise self._error(f"{{{name}}} must be at least 1 in every stage")
+        raise errors.about(
+          self, f"{{{name}}} must be at least 1 in every stage"
+        )
     if self.num_classes < 0:
-      raise self._error("{num_classes} must be at least 0 (0 is none)")
+      raise errors.about(self, "{num_classes} must be at least 0 (0 is none)")
     for name in ("image_size", "patch_size"):
       if min(getattr(self, name)) < 1:
-        raise self._error(f"{{{name}}} must be at least 1 px each way")
+        raise errors.about(self, f"{{{name}}} must be at least 1 px each way")
     if min(self.window_size) < 1:
-      raise self._error("{window_size} must be at least 1 cell each way")
+      raise errors.about(self, "{window_size} must be at least 1 cell each way")
     if not 1 <= self.mlp_ratio * self.width < float("inf"):
-      raise self._error("{mlp_ratio} x {width} must be at least 1 and finite")
+      raise errors.about(
+        self, "{mlp_ratio} x {width} must be at least 1 and finite"
+      )
     if not 0.0 <= self.stochastic_depth < 1.0:
-      raise self._error("{stochastic_depth} must be at least 0, less than 1")
+      raise errors.about(
+        self, "{stochastic_depth} must be at least 0, less than 1"
+      )
 
   def _check_divisibility(self) -> None:
     for width, heads in zip(self.stage_widths, self.num_heads, strict=True):
       if width % heads:
-        raise self._error(
+        raise errors.about(
+          self,
           f"{{width}} makes a stage of width {width}, which must be a multiple"
-          f" of its heads in {{num_heads}} {checks.division(width, heads)}"
+          f" of its heads in {{num_heads}} {checks.division(width, heads)}",
         )
     for size, part in zip(self.image_size, self.patch_size, strict=True):
       if size % part:
-        raise self._error(
+        raise errors.about(
+          self,
           "{image_size} must be a multiple of {patch_size}"
-          f" {checks.division(size, part)}"
+          f" {checks.division(size, part)}",
         )
 
 
@@ -141,13 +145,7 @@ def variant(name: str, **overrides: Any) -> Config:
   Raises:
     ConfigError: no such variant, or overrides that do not fit.
   """
-  if name not in VARIANTS:
-    raise errors.ConfigError(
-      f"unknown variant {name}{errors.did_you_mean(name, VARIANTS)}"
-      f" (there are: {', '.join(VARIANTS)})"
-    )
-  defaults = config_lib.to_config_dict(Config())
-  return config_lib.build(Config, {**defaults, **VARIANTS[name], **overrides})
+  return config_lib.variant(Config, VARIANTS, name, overrides)
 
 
 def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:

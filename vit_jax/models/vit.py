@@ -101,18 +101,17 @@ class Config:
     self._check_grid()
     self._check_posemb()
     if self.stochastic_depth and self.depth == 1:
-      raise self._error(
+      raise errors.about(
+        self,
         "{stochastic_depth} grows from 0 at the first block to this rate at"
-        " the last, and {depth} is the first; use 0"
+        " the last, and {depth} is the first; use 0",
       )
     if self.head_bias_init and not self.num_classes:
-      raise self._error(
-        "{head_bias_init} needs a head, but {num_classes}; use 0"
+      raise errors.about(
+        self, "{head_bias_init} needs a head, but {num_classes}; use 0"
       )
     if self.norm_at == "pooled" and self.pool == "map":
-      raise self._error(
-        "{pool} has a norm of its own after the attention; use {norm_at}=tokens"
-      )
+      raise errors.about(self, "{pool} has its own norm; {norm_at} is no use")
 
   @property
   def class_token(self) -> bool:
@@ -125,40 +124,39 @@ class Config:
     (h, w), (ph, pw) = self.image_size, self.patch_size
     return h // ph, w // pw
 
-  def _error(self, message: str) -> errors.ConfigError:
-    """A ConfigError that shows the fields which its message names."""
-    names = re.findall(r"\{(\w+)\}", message)
-    return errors.ConfigError(message, {n: getattr(self, n) for n in names})
-
   def _check_ranges(self) -> None:
     for name in ("width", "depth", "mlp_dim", "num_heads"):
       if getattr(self, name) < 1:
-        raise self._error(f"{{{name}}} must be at least 1")
+        raise errors.about(self, f"{{{name}}} must be at least 1")
     for name in ("num_classes", "pre_logits_dim"):
       if getattr(self, name) < 0:
-        raise self._error(f"{{{name}}} must be at least 0 (0 is none)")
+        raise errors.about(self, f"{{{name}}} must be at least 0 (0 is none)")
     for name in ("image_size", "patch_size"):
       if min(getattr(self, name)) < 1:
-        raise self._error(f"{{{name}}} must be at least 1 px each way")
+        raise errors.about(self, f"{{{name}}} must be at least 1 px each way")
     if not self.norm_epsilon > 0:
-      raise self._error("{norm_epsilon} must be positive")
+      raise errors.about(self, "{norm_epsilon} must be positive")
     for name in ("dropout", "attention_dropout", "stochastic_depth"):
       if not 0.0 <= getattr(self, name) < 1.0:
-        raise self._error(f"{{{name}}} must be at least 0 and less than 1")
+        raise errors.about(
+          self, f"{{{name}}} must be at least 0 and less than 1"
+        )
 
   def _check_heads(self) -> None:
     if self.width % self.num_heads:
-      raise self._error(
+      raise errors.about(
+        self,
         "{width} must be a multiple of {num_heads}"
-        f" {checks.division(self.width, self.num_heads)}"
+        f" {checks.division(self.width, self.num_heads)}",
       )
 
   def _check_grid(self) -> None:
     for size, part in zip(self.image_size, self.patch_size, strict=True):
       if size % part:
-        raise self._error(
+        raise errors.about(
+          self,
           "{image_size} must be a multiple of {patch_size}"
-          f" {checks.division(size, part)}"
+          f" {checks.division(size, part)}",
         )
 
   def _check_posemb(self) -> None:
@@ -175,20 +173,22 @@ class Config:
     }
     reason = refused.get((self.posemb, self.posemb_at))
     if reason:
-      raise self._error(f"{{posemb}} with {{posemb_at}}: {reason}")
+      raise errors.about(self, f"{{posemb}} with {{posemb_at}}: {reason}")
     parts = {"learned_2d": 2, "sincos_2d": 4}.get(self.posemb, 1)
     if self.width % parts:
-      raise self._error(
+      raise errors.about(
+        self,
         f"{{width}} must be a multiple of {parts} for {{posemb}}"
-        f" {checks.division(self.width, parts)}"
+        f" {checks.division(self.width, parts)}",
       )
     if self.posemb == "sincos_2d":
       if self.width < 8:
-        raise self._error("{width} must be at least 8 for {posemb}")
+        raise errors.about(self, "{width} must be at least 8 for {posemb}")
       if self.class_token and self.class_token_position:
-        raise self._error(
+        raise errors.about(
+          self,
           "{posemb} has no position for the class token of {pool}; set"
-          " {class_token_position} to False"
+          " {class_token_position} to False",
         )
 
 
