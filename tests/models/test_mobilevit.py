@@ -217,7 +217,7 @@ BAD = [
   (dict(widths=(), depths=()), "widths=() must be at least 1 in every stage"),
   (dict(widths=(8, 8), depths=(1, 1)), "transformer_widths=(144, 192, 240) has"
    " 3 stages, widths=(8, 8) has 2; give at most one Transformer a stage"),
-  (dict(transformer_depths=(2, 4)), "transformer_depths=(2, 4) must have as"),
+  (dict(transformer_depths=(2, 4)), "transformer_depths=(2, 4) must be of"),
   (dict(transformer_depths=(2, 0, 3)), "must be at least 1 in every stage"),
   (dict(depths=(1, 3, 0, 1, 1)), "depths=(1, 3, 0, 1, 1) must be at least 1"),
   (dict(stem_width=0), "stem_width=0 must be at least 1"),
