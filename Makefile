@@ -19,7 +19,7 @@ quickstart: $(VENV)/package.installed
 	$(RUN) vit_jax train --config=configs/quickstart.py --workdir=runs/quickstart
 
 test: $(VENV)/package.installed
-	$(RUN) pytest
+	$(RUN) pytest -n 2 --dist loadfile
 
 check: $(CHECKS)
 
