@@ -47,7 +47,7 @@ MODELS = {
 }
 
 # Swin's small initial weights take longer; MobileViT's steps do.
-DURATIONS = {"swin": "45 epochs", "mobilevit": "12 epochs"}
+DURATIONS = {"swin": "45 epochs", "mobilevit": "5 epochs"}
 PEAK_LRS = {"swin": 6e-3}
 
 
