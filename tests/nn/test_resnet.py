@@ -202,6 +202,6 @@ def test_stages_double_the_width_and_number_their_units():
     "stage1_unit02/conv2/kernel": (3, 3, 32, 32),
     "stage2_unit01/conv2/kernel": (3, 3, 64, 64),
   }
-  assert found["root/kernel"] == (7, 7, 3, 32)
+  assert found["conv_root/kernel"] == (7, 7, 3, 32)
   out = jax.eval_shape(stem.init_with_output, jax.random.key(0), x)[0]
   assert out.shape == (1, 4, 2, 256)

@@ -17,7 +17,7 @@ STATS = "batch_stats"
 OWN = "vit_jax"
 # The first convolution of a model, whose kernel tells the images' channels.
 FIRST = (
-  "resnet/root/kernel",
+  "resnet/conv_root/kernel",
   "root/kernel",
   "stem/conv/kernel",
   "embedding/kernel",

@@ -121,7 +121,7 @@ def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:
   The Transformer's are ViT's; of the ResNet's convolutions the output channels
   are split over "fsdp". For `core.mesh.shardings`.
   """
-  kernels = r"resnet/(root|stage\d+_unit\d+/conv\w+)/kernel"
+  kernels = r"resnet/(conv_root|stage\d+_unit\d+/conv\w+)/kernel"
   rule = (kernels, PartitionSpec(None, None, None, "fsdp"))
   return [rule, *vit.sharding_rules(config)]
 

@@ -154,7 +154,7 @@ class Stem(nn.Module):
   @nn.compact
   def __call__(self, images: jax.Array) -> jax.Array:
     """[B, h, w, c] to [B, h / stride, w / stride, channels], rounded up."""
-    x = self.conv(self.width, 7, 2, name="root")(images)
+    x = self.conv(self.width, 7, 2, name="conv_root")(images)
     x = nn.relu(self.norm(name="norm_root")(x))
     x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
     unit = functools.partial(

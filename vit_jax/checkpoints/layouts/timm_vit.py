@@ -161,7 +161,7 @@ class TimmHybrid(TimmVit):
     stem = f"{backbone}.stem" if config.resnet_depths else backbone
     rules = [
       *super().rules(config),
-      timm.conv(f"{stem}.conv", "resnet/root"),
+      timm.conv(f"{stem}.conv", "resnet/conv_root"),
       *timm.norm(f"{stem}.norm", "resnet/norm_root"),
     ]
     for i, depth in enumerate(config.resnet_depths):

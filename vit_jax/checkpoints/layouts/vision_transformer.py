@@ -191,7 +191,7 @@ class Hybrid(VisionTransformer):
   def rules(self, config: Any) -> list[Rule]:
     kernel = "kh kw I O"
     rules = [
-      Rule("conv_root/kernel", kernel, "resnet/root/kernel", kernel),
+      Rule("conv_root/kernel", kernel, "resnet/conv_root/kernel", kernel),
       *_group_norm("gn_root", "resnet/norm_root"),
     ]
     for i, depth in enumerate(config.resnet_depths, 1):
