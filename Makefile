@@ -54,7 +54,8 @@ lock:
 	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && \
 	"$(PYTHON)" -m venv "$$tools" && \
 	"$$tools/bin/python" -m pip install --quiet uv==$(UV_VERSION) && \
-	"$$tools/bin/uv" pip compile pyproject.toml --extra dev --universal \
+	"$$tools/bin/uv" pip compile pyproject.toml --extra dev --extra plan --extra beam \
+	  --extra slurm --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --custom-compile-command "make lock" \
 	  --output-file requirements.lock $(if $(UPGRADE),--upgrade)
