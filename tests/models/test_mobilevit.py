@@ -1,7 +1,6 @@
 """MobileViT: outputs, batch statistics, gradients, configs, devices."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -58,12 +57,6 @@ def test_output_keys_and_shapes():
   np.testing.assert_allclose(out["pre_logits"], tokens.mean(1), rtol=1e-5)
 
 
-def test_no_head_no_logits():
-  model = small(num_classes=0)
-  out = apply(model, noisy_variables(model, X), X)
-  assert sorted(out) == ["grid", "pre_logits", "tokens"]
-
-
 def test_other_sizes_and_channels():
   x = small_models.images((33, 16), channels=1)
   model = small()
@@ -72,66 +65,14 @@ def test_other_sizes_and_channels():
   assert apply(model, variables, x)["grid"].shape == (2, 9, 4, 10)
 
 
-def test_bfloat16_computes_in_it_and_ends_in_float32():
-  model = small(dtype="bfloat16")
-  variables = noisy_variables(model, X)
-  shapes = small_models.shapes(model, X)
-  assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("f4")}
-  out = apply(model, variables, X)
-  assert {k: str(v.dtype) for k, v in out.items()} == {
-    "tokens": "bfloat16",
-    "grid": "bfloat16",
-    "pre_logits": "float32",
-    "logits": "float32",
-  }
-  exact = np.asarray(apply(small(), variables, X)["logits"])
-  error = np.abs(out["logits"] - exact).max()
-  assert 1e-5 < error < 0.1 * exact.std()
-
-
-@functools.cache
-def training():
-  """A model with dropout, its inputs, and one step's gradients."""
-  model = small(dropout=0.2, head_dropout=0.2)
-  x = small_models.images(SMALL.image_size, batch=8)
-  variables = noisy_variables(model, x)
-  step = small_models.losses_and_gradients(model, variables, x)
-  return model, variables, x, step
-
-
-def test_gradient_reaches_every_parameter():
-  *_, step = training()
-  assert not small_models.unreached(step)
-
-
 def test_every_statistic_moves():
-  _, variables, _, step = training()
+  model = small()
+  variables = noisy_variables(model, X)
+  step = small_models.losses_and_gradients(model, variables, X)
   old = tree.flatten({"state": {**variables, "params": {}}})
   moved = [k for k in old if np.abs(step[k] - old[k]).min() > 0]
   assert sorted(moved) == sorted(k for k in step if k.startswith("state/"))
   assert len(moved) == 2 * 14
-
-
-@pytest.mark.parametrize("remat", ["dots", "full"])
-def test_remat_changes_nothing(remat):
-  model, variables, x, expected = training()
-  other = model.clone(remat=remat)
-  found = small_models.losses_and_gradients(other, variables, x)
-  small_models.assert_close(found, expected)
-
-
-def test_one_device_equals_eight():
-  """Batch statistics are those of the global batch."""
-  model, variables, x, whole = training()
-  mesh = mesh_lib.make(mesh_lib.MeshShape(data=4, fsdp=2))
-  rules = mobilevit.sharding_rules(model.config)
-  shardings = mesh_lib.shardings(mesh, variables, rules)
-  split = small_models.losses_and_gradients(
-    model,
-    jax.device_put(variables, shardings),
-    jax.device_put(x, mesh_lib.batch_sharding(mesh)),
-  )
-  small_models.assert_close(split, whole)
 
 
 def test_training_normalises_by_the_batch():

@@ -1,7 +1,6 @@
 """The Swin Transformer: outputs, speed knobs, gradients, configs, sharding."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ import pytest
 from tests.models import small_models
 from tests.models.small_models import apply, noisy_variables
 from vit_jax import models
-from vit_jax.core import config as config_lib, errors, mesh as mesh_lib, tree
+from vit_jax.core import config as config_lib, errors, tree
 from vit_jax.models import swin
 from vit_jax.nn import swin_block
 from vit_jax.optim import layers
@@ -51,61 +50,11 @@ def test_output_keys_and_shapes():
   )
 
 
-def test_no_head_no_logits():
-  model = small(num_classes=0)
-  variables = noisy_variables(model, X)
-  assert "head" not in variables["params"]
-  assert sorted(apply(model, variables, X)) == ["grid", "pre_logits", "tokens"]
-
-
-def test_bfloat16_computes_in_it_and_ends_in_float32():
-  model = small(dtype="bfloat16")
-  variables = noisy_variables(model, X)
-  shapes = small_models.shapes(model, X)
-  assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("f4")}
-  out = apply(model, variables, X)
-  assert {k: str(v.dtype) for k, v in out.items()} == {
-    "tokens": "bfloat16",
-    "grid": "bfloat16",
-    "pre_logits": "float32",
-    "logits": "float32",
-  }
-  exact = np.asarray(apply(small(), variables, X)["logits"])
-  error = np.abs(out["logits"] - exact).max()
-  assert 1e-4 < error < 0.1 * exact.std()
-
-
-KNOBS = [
-  dict(unroll=2),
-  dict(remat="dots"),
-  dict(unroll=0, remat="full"),
-]
-
-
-@functools.cache
-def training():
-  """A model with stochastic depth, its inputs, and one step's gradients."""
-  model = small(stochastic_depth=0.3)
-  x = small_models.images(SMALL.image_size, batch=8)
-  variables = noisy_variables(model, x)
-  step = small_models.losses_and_gradients(model, variables, x)
-  return model, variables, x, step
-
-
-@pytest.mark.parametrize("knobs", KNOBS)
-def test_speed_knobs_change_nothing(knobs):
-  model, variables, x, expected = training()
-  other = model.clone(**knobs)
-  found = small_models.losses_and_gradients(other, variables, x)
-  small_models.assert_close(found, expected)
-
-
-def test_gradient_reaches_every_parameter():
-  *_, step = training()
-  assert not small_models.unreached(step)
-  pairs = [v for k, v in step.items() if k.startswith("grads/stage1/pairs/")]
+def test_pairs_of_blocks_are_stacked():
+  params = tree.flatten(small_models.shapes(small(), X)["params"])
+  pairs = [v for k, v in params.items() if k.startswith("stage1/pairs/")]
   assert len(pairs) == 34
-  assert {len(v) for v in pairs} == {2}
+  assert {len(v.shape) and v.shape[0] for v in pairs} == {2}
 
 
 def test_stochastic_depth():
@@ -193,38 +142,6 @@ def test_stacked_names_every_layer():
   np.testing.assert_array_equal(found.ravel(), [-1, 0])
   assert match["stage0/last/mlp/out/kernel"] == 1
   assert match["stage1/merge/reduction/kernel"] == -1
-
-
-SHARDED = [
-  dict(),
-  dict(num_classes=0, depths=(1, 1)),
-  dict(depths=(4,), num_heads=(2,)),
-]
-
-
-@pytest.mark.parametrize("fields", SHARDED)
-def test_sharding_rules_fit_and_split_every_kernel(fields):
-  model = small(**fields)
-  mesh = mesh_lib.make(mesh_lib.MeshShape(data=2, fsdp=2, tensor=2))
-  params = small_models.shapes(model, X)["params"]
-  rules = swin.sharding_rules(model.config)
-  shardings = mesh_lib.shardings(mesh, params, rules)
-  specs = {k: v.spec for k, v in tree.flatten(shardings).items()}
-  assert all(any(v) for k, v in specs.items() if k.endswith("kernel"))
-
-
-@pytest.mark.parametrize("shape", [dict(data=2, fsdp=2, tensor=2)])
-def test_one_device_equals_eight(shape):
-  model, variables, x, whole = training()
-  mesh = mesh_lib.make(mesh_lib.MeshShape(data=2, fsdp=2, tensor=2))
-  rules = swin.sharding_rules(model.config)
-  params = mesh_lib.shardings(mesh, variables["params"], rules)
-  split = small_models.losses_and_gradients(
-    model,
-    {"params": jax.device_put(variables["params"], params)},
-    jax.device_put(x, mesh_lib.batch_sharding(mesh)),
-  )
-  small_models.assert_close(split, whole)
 
 
 BAD = [
