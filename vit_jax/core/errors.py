@@ -76,6 +76,23 @@ class NonFiniteError(UserError):
   """The loss or a gradient is no longer a finite number."""
 
 
+class RunError(UserError):
+  """Runs that another command started have failed."""
+
+
+class PeerError(UserError):
+  """Another process of the run ended or cannot be reached.
+
+  Args:
+    message: which one, why, and what to do.
+    exit_code: the other one's, or 75: run the same command again.
+  """
+
+  def __init__(self, message: str, exit_code: int = 75):
+    super().__init__(message)
+    self.exit_code = exit_code
+
+
 class Interrupted(UserError):
   """A signal asked the run to stop; everything is saved."""
 

@@ -1,0 +1,140 @@
+"""Running a sweep: killed, failing and interrupted runs, two sweeps at once."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from tests.e2e import run as command
+from tests.sweeps import stand_in
+from vit_jax.core import errors
+from vit_jax.sweeps import collect, execute, grid, state, status, sweep as lib
+
+RATES = tuple(float(f"{0.001 * 1.2**i:.4g}") for i in range(12))
+
+
+def grid_of_24():
+  return lib.Sweep(
+    config="tiny.py",
+    settings=grid.product(
+      grid.axis("seed", (0, 1)), grid.axis("optim.peak_lr", RATES)
+    ),
+  )
+
+
+@pytest.fixture
+def sweep(monkeypatch):
+  """24 runs of the stand-in."""
+
+  def command_of(run, home):
+    flags = [*run.flags(), f"--workdir={home}"]
+    return [sys.executable, stand_in.__file__, *flags]
+
+  monkeypatch.setattr(execute, "command", command_of)
+  made = grid_of_24()
+  return made, lib.runs(made, command.TINY)
+
+
+def plan(monkeypatch, **actions):
+  monkeypatch.setenv(
+    "PLAN", json.dumps({str(RATES[int(k[1:])]): v for k, v in actions.items()})
+  )
+
+
+def starts(folder, run):
+  file = state.folder(str(folder), run) / "starts"
+  return file.read_text().splitlines() if file.exists() else []
+
+
+def results(folder, sweep, runs):
+  files = collect.collect(sweep, runs, str(folder))
+  return [pathlib.Path(f).read_bytes() for f in files]
+
+
+def test_killed_and_failing_runs(sweep, monkeypatch, tmp_path):
+  made, runs = sweep
+  plan(monkeypatch, r2="kill", r5="kill", r6="busy", r9="fail")
+  lines = []
+  failed = execute.execute(
+    made, runs, str(tmp_path), workers=4, say=lines.append
+  )
+  assert failed == 2
+  assert len(lines) == 24 and lines[-1].startswith("[24/24] ")
+  assert sum("FAILED (2): ConfigError: optim.peak_lr is odd" in x
+             for x in lines) == 2  # fmt: skip
+  for run in runs:
+    again = run.setting["optim.peak_lr"] in (RATES[2], RATES[5], RATES[6])
+    assert len(starts(tmp_path, run)) == 1 + again
+  text, ended = status.text(made, runs, str(tmp_path))
+  assert ended and "24 runs: 22 done, 2 failed" in text
+  assert text.count("optim.peak_lr is odd (log: ") == 2
+  # What is done stays; what failed is tried on request alone.
+  assert execute.execute(made, runs, str(tmp_path), say=lines.append) == 2
+  assert len(lines) == 24
+  plan(monkeypatch)
+  done = execute.execute(
+    made, runs, str(tmp_path), workers=2, retry=True, say=lines.append
+  )
+  assert done == 0 and len(lines) == 26
+  # The same files as from a sweep that nothing disturbed.
+  undisturbed = tmp_path / "undisturbed"
+  execute.execute(made, runs, str(undisturbed), workers=3, say=lines.append)
+  assert results(tmp_path, made, runs) == results(undisturbed, made, runs)
+
+
+def test_cores_are_shared(sweep, tmp_path):
+  made, runs = sweep
+  cores = sorted(os.sched_getaffinity(0))
+  execute.execute(made, runs[:4], str(tmp_path), workers=2, say=print)
+  seen = {line for run in runs[:4] for line in starts(tmp_path, run)}
+  assert seen <= {str(cores[::2]), str(cores[1::2] or cores)}
+
+
+def test_interrupted_and_gone_on(sweep, monkeypatch, tmp_path):
+  made, runs = sweep
+  plan(monkeypatch, r1="wait")
+  waiting = state.folder(str(tmp_path), runs[1])
+
+  def interrupt():
+    while not (waiting / "waits").exists():
+      time.sleep(0.05)
+    during.append(state.of(str(tmp_path), runs[1]))
+    os.kill(os.getpid(), signal.SIGTERM)
+
+  during = []
+  thread = threading.Thread(target=interrupt)
+  thread.start()
+  with pytest.raises(errors.Interrupted, match="SIGTERM: every run has saved"):
+    execute.execute(made, runs[:3], str(tmp_path), say=print)
+  thread.join()
+  assert during == [state.Status("running", progress="3/10")]
+  found = [state.of(str(tmp_path), run).state for run in runs[:3]]
+  assert found == ["done", "interrupted", "waiting"]
+  assert execute.execute(made, runs[:3], str(tmp_path), say=print) == 0
+  assert [len(starts(tmp_path, run)) for run in runs[:3]] == [1, 2, 1]
+
+
+def test_a_run_that_another_holds_is_waited_for(sweep, tmp_path):
+  made, runs = sweep
+  home = state.folder(str(tmp_path), runs[0])
+  with state.hold(home) as lock:
+    holder = subprocess.Popen(["sleep", "2"], pass_fds=[lock])
+  # Held on by a process whose parent has let go.
+  assert state.of(str(tmp_path), runs[0]).state == "running"
+  execute.execute(made, runs[:2], str(tmp_path), say=print)
+  assert holder.poll() == 0
+  assert [len(starts(tmp_path, run)) for run in runs[:2]] == [1, 1]
+
+
+def test_another_form_of_the_sweep_is_told_apart(sweep, tmp_path):
+  made, runs = sweep
+  execute.execute(made, runs[:2], str(tmp_path), say=print)
+  text, ended = status.text(made, runs[1:3], str(tmp_path))
+  assert not ended and "1 done, 1 waiting" in text
+  assert f"and left alone: {runs[0].name}" in text

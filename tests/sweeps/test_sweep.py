@@ -1,0 +1,164 @@
+"""Which runs a sweep has, what selection chooses, and leaks of test data."""
+
+import pytest
+
+from tests.e2e import run as command
+from vit_jax.core import errors
+from vit_jax.sweeps import grid, leaks, state, sweep as sweep_lib
+
+RATES = (1e-3, 3e-3, 1e-2)
+
+
+def digits(**fields):
+  """Two data sizes, three rates; the best rate again with two seeds."""
+  given = dict(
+    config="tiny.py",
+    settings=grid.product(
+      grid.axis("data.train.split", ("train[:50%]", "train[:90%]")),
+      grid.axis("evals.test.data.split", ("train[90%:]",)),
+      grid.axis("optim.peak_lr", RATES),
+    ),
+    metric="test/top_1",
+    tuned=("optim.peak_lr",),
+    final=grid.product(
+      grid.axis("evals.test.data.split", ("test",)), grid.axis("seed", (0, 1))
+    ),
+  )
+  return sweep_lib.Sweep(**{**given, **fields})
+
+
+def test_a_run_is_its_config():
+  sweep = digits()
+  runs = sweep_lib.runs(sweep, command.TINY)
+  assert len({run.name for run in runs}) == 6
+  assert runs[1].config.optim.peak_lr == 3e-3
+  other = digits(settings=grid.product(sweep.settings, grid.axis("seed", (5,))))
+  names = {run.name for run in sweep_lib.runs(other, command.TINY)}
+  assert not names & {run.name for run in runs}
+
+
+def test_arguments_and_fields():
+  run = sweep_lib.make(command.TINY, {":steps": 7, "model.width": 8})
+  assert run.config.duration == "7 steps" and run.config.model.width == 8
+  assert run.flags() == [
+    f"--config={command.TINY}:steps=7",
+    "--config.model.width=8",
+  ]
+
+
+def test_selection_by_group():
+  sweep = digits()
+  runs = sweep_lib.runs(sweep, command.TINY)
+  scores = dict(zip((r.name for r in runs), (1, 3, 2, 5, None, 5), strict=True))
+  final = sweep_lib.finals(sweep, runs, scores)
+  # The second rate of the first group; of equals the first.
+  assert [
+    (r.setting["data.train.split"], r.setting["optim.peak_lr"],
+     r.setting["seed"], r.config.evals.test.data.split, r.final)
+    for r in final
+  ] == [
+    ("train[:50%]", 3e-3, 0, "test", True),
+    ("train[:50%]", 3e-3, 1, "test", True),
+    ("train[:90%]", 1e-3, 0, "test", True),
+    ("train[:90%]", 1e-3, 1, "test", True),
+  ]  # fmt: skip
+  lowest = digits(best="min")
+  assert sweep_lib.finals(lowest, runs, scores)[0].setting["optim.peak_lr"] == (
+    1e-3
+  )
+  del scores[runs[5].name]
+  assert len(sweep_lib.finals(sweep, runs, scores)) == 2
+
+
+LEAKS = [
+  ({}, {}, ""),
+  # Selection by what the final runs are scored with.
+  ({"evals.test.data.split": "test"}, {}, "selection .*, test. and the final"),
+  ({"evals.test.data.split": "test[:10]"}, {}, "share 10 examples"),
+  ({"evals.test.data.split": "train[80%:]"}, {}, "and training .* share"),
+  ({}, {"data.train.split": "test"}, "the final training .* share 351"),
+]
+
+
+@pytest.mark.parametrize(("first", "final", "message"), LEAKS)
+def test_a_planted_leak_is_caught(data_dir, first, final, message):
+  sweep = digits(
+    settings=tuple(
+      {**s, "runtime.data_dir": str(data_dir), **first}
+      for s in digits().settings
+    ),
+    final=tuple({**s, **final} for s in digits().final),
+  )
+  runs = sweep_lib.runs(sweep, command.TINY)
+  if message:
+    with pytest.raises(errors.ConfigError, match=message):
+      leaks.check(sweep, runs)
+  else:
+    leaks.check(sweep, runs)
+
+
+def test_pieces_of_other_sources():
+  files = {"name": "folder:x", "version": "a", "files": "d", "split": "train"}
+  a, b = ({**files, "shard_sizes": s} for s in ([0, 7, 9], [5, 9, 9]))
+  assert leaks.overlap(a, b) == 2
+  assert leaks.overlap({**a, "version": "b"}, b) == 0
+  mixed = {"parts": {"0": a, "1": b}, "shard_sizes": [7, 4]}
+  assert leaks.overlap(mixed, b) == 2 + 4
+
+
+BAD = [
+  (dict(settings=()), "at least one setting"),
+  (dict(tuned=()), "both of metric and tuned, or none"),
+  (dict(metric="", tuned=()), "final runs of a sweep need a metric"),
+  (dict(metric="top_1"), "metric=top_1 must be EVALUATOR/SCORE"),
+  (dict(tuned=("optim.peek_lr",)), "did you mean optim.peak_lr"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), BAD)
+def test_wrong_sweeps(fields, message):
+  with pytest.raises(errors.ConfigError, match=message):
+    digits(**fields)
+
+
+def test_wrong_runs(data_dir):
+  same = digits(settings=grid.axis("optim.peak_lr", (0.1, 0.1)), final=())
+  with pytest.raises(
+    errors.ConfigError, match="two runs of a sweep are the sa"
+  ):
+    sweep_lib.runs(same, command.TINY)
+  with pytest.raises(errors.ConfigError, match=r"did you mean optim\.peak_lr"):
+    sweep_lib.make(command.TINY, {"optim.peek_lr": 0.1})
+  where = grid.axis("runtime.data_dir", (str(data_dir),))
+  other = digits(
+    settings=grid.product(where, digits().settings), metric="val/top_1"
+  )
+  with pytest.raises(errors.ConfigError, match=r"no run has an evaluator val"):
+    leaks.check(other, sweep_lib.runs(other, command.TINY))
+
+
+def test_a_score_that_is_not_there(tmp_path):
+  sweep = digits(metric="test/top_7")
+  runs = sweep_lib.runs(sweep, command.TINY)
+  home = state.folder(str(tmp_path), runs[0])
+  home.mkdir(parents=True)
+  (home / "evals.jsonl").write_text(
+    '{"step": 1, "name": "test", "top_1": 0.5}\n'
+  )
+  state.write_end(home, 0, "")
+  with pytest.raises(errors.ConfigError, match=r"\(there are: test/top_1\)"):
+    state.all_of(sweep, runs, str(tmp_path))
+
+
+def test_files_that_are_no_sweep(tmp_path):
+  file = tmp_path / "s.py"
+  file.write_text("def get_sweep(arg): return 3\n")
+  with pytest.raises(errors.ConfigError, match="returned a int, no Sweep"):
+    sweep_lib.load(str(file))
+  file.write_text("x = 1\n")
+  with pytest.raises(errors.ConfigError, match="defines no get_sweep"):
+    sweep_lib.load(str(file))
+  with pytest.raises(
+    errors.ConfigError, match=r"is no file; did you mean .*s\.py"
+  ):
+    sweep_lib.load(str(tmp_path / "ss.py"))

@@ -1,0 +1,105 @@
+"""Run a grid of trainings, see how far it is, and collect its results.
+
+Each run has a folder of its own below the workdir and resumes there. A sweep
+is a file with get_sweep(arg), such as those of configs/sweeps.
+"""
+
+import argparse
+import time
+
+from vit_jax.cli import flags
+from vit_jax.core import errors
+
+_ACTIONS = {
+  "run": "run what is not done yet",
+  "status": "show where every run stands",
+  "collect": "write results.csv, results.md and results.png",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  actions = parser.add_subparsers(dest="action", required=True)
+  for action, summary in _ACTIONS.items():
+    sub = actions.add_parser(action, help=summary, description=summary)
+    sub.add_argument(
+      "--config", required=True, metavar="FILE[:ARG]", help="the sweep's file"
+    )
+    sub.add_argument(
+      "--workdir", required=True, metavar="DIR", help="where the runs are"
+    )
+    if action == "run":
+      sub.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="runs at a time"
+      )
+      sub.add_argument(
+        "--retry", action="store_true", help="try what failed again"
+      )
+      sub.add_argument(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="submit each run to Slurm with this submitit parameter, such as"
+        " slurm_partition=gpu (give it once for each)",
+      )
+    if action == "status":
+      sub.add_argument(
+        "--watch",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="show it again and again until every run has ended",
+      )
+
+
+def run(args: argparse.Namespace) -> None:
+  flags.refuse_rest(args)
+  from vit_jax.sweeps import sweep as sweep_lib
+
+  path, _, arg = args.config.partition(":")
+  sweep, config = sweep_lib.load(path, arg)
+  runs = sweep_lib.runs(sweep, config)
+  if args.action == "status":
+    _watch(sweep, runs, args)
+  elif args.action == "collect":
+    from vit_jax.sweeps import collect
+
+    for file in collect.collect(sweep, runs, args.workdir):
+      print(f"wrote {file}")
+  else:
+    _run(sweep, runs, args)
+
+
+def _run(sweep, runs, args: argparse.Namespace) -> None:
+  from vit_jax.sweeps import execute, leaks
+
+  if args.workers < 1:
+    raise errors.ConfigError(f"workers={args.workers} must be at least 1")
+  leaks.check(sweep, runs)
+  if args.slurm:
+    from vit_jax.sweeps import slurm
+
+    print(slurm.submit(sweep, runs, args.workdir, args.slurm))
+    return
+  failed = execute.execute(
+    sweep, runs, args.workdir, workers=args.workers, retry=args.retry
+  )
+  again = f"--config={args.config} --workdir={args.workdir}"
+  if failed:
+    raise errors.RunError(
+      f"{failed} runs failed; see python -m vit_jax sweep status {again}, then"
+      " sweep run with --retry"
+    )
+  print(f"all runs are done; python -m vit_jax sweep collect {again}")
+
+
+def _watch(sweep, runs, args: argparse.Namespace) -> None:
+  from vit_jax.sweeps import status
+
+  while True:
+    text, ended = status.text(sweep, runs, args.workdir)
+    clear = "\x1b[H\x1b[2J" if args.watch else ""
+    print(f"{clear}{text}", flush=True)
+    if ended or not args.watch:
+      return
+    time.sleep(args.watch)

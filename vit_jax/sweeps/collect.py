@@ -1,0 +1,148 @@
+"""Results of a sweep: all runs in CSV, means in Markdown, a plot."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+import statistics
+from typing import Any
+
+from vit_jax.core import errors
+from vit_jax.sweeps import state as state_lib, sweep as sweep_lib
+
+_SEEDS = ("seed", ":seed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """Runs that differ in their seeds alone.
+
+  Attributes:
+    final: whether they are final runs.
+    setting: what they share.
+    scores: values by "EVALUATOR/SCORE", one for each seed.
+  """
+
+  final: bool
+  setting: dict[str, Any]
+  scores: dict[str, list[float]]
+
+
+def collect(
+  sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run], workdir: str
+) -> list[str]:
+  """Writes results.csv, results.md and results.png; returns their paths.
+
+  The same runs give the same files, in whatever order and however often
+  interrupted they ran.
+
+  Raises:
+    ConfigError: no run is done.
+  """
+  found = state_lib.all_of(sweep, runs, workdir)
+  if not any(status.state == "done" for _, status in found):
+    raise errors.ConfigError(
+      f"workdir={workdir}: no run is done; `sweep run` comes first"
+    )
+  rows = means(found)
+  home = pathlib.Path(workdir)
+  files = [home / f"results.{end}" for end in ("csv", "md", "png")]
+  files[0].write_text(_csv(found))
+  files[1].write_text(_markdown(sweep, found, rows))
+  from vit_jax.sweeps import plot
+
+  drawn = plot.draw(rows, _metric(sweep, rows), str(files[2]))
+  return [str(f) for f in (files if drawn else files[:2])]
+
+
+def means(found: state_lib.Found) -> list[Row]:
+  """The runs that are done, grouped over seeds, in the order of the sweep."""
+  rows: dict[str, Row] = {}
+  for run, status in found:
+    if status.state != "done":
+      continue
+    setting = {k: v for k, v in run.setting.items() if k not in _SEEDS}
+    key = str((run.final, setting))
+    row = rows.setdefault(key, Row(run.final, setting, {}))
+    for name, value in status.scores.items():
+      row.scores.setdefault(name, []).append(value)
+  return list(rows.values())
+
+
+def _csv(found: state_lib.Found) -> str:
+  """One line a run, with the error of one that failed."""
+  settings = dict.fromkeys(k for run, _ in found for k in run.setting)
+  scores = dict.fromkeys(k for _, status in found for k in status.scores)
+  text = io.StringIO()
+  write = csv.writer(text, lineterminator="\n").writerow
+  write(["run", "stage", "state", *settings, *scores, "error"])
+  for run, status in found:
+    write(
+      [
+        run.name,
+        "final" if run.final else "first",
+        status.state,
+        *(run.setting.get(k, "") for k in settings),
+        *(status.scores.get(k, "") for k in scores),
+        status.error,
+      ]
+    )
+  return text.getvalue()
+
+
+def _markdown(
+  sweep: sweep_lib.Sweep,
+  found: state_lib.Found,
+  rows: list[Row],
+) -> str:
+  """Mean and standard deviation over seeds; what has none is one run."""
+  done = sum(status.state == "done" for _, status in found)
+  failed = [(r, s) for r, s in found if s.state == "failed"]
+  parts = [
+    f"# {pathlib.Path(sweep.config).stem}",
+    f"{done} of {len(found)} runs done, {len(failed)} failed.",
+  ]
+  if sweep.metric:
+    parts.append(
+      f"Selected by {sweep.metric} ({sweep.best}) over"
+      f" {', '.join(sweep.tuned)}."
+    )
+  for final, title in ((True, "Final runs"), (False, "Runs")):
+    mine = [row for row in rows if row.final == final]
+    if mine:
+      parts += [f"## {title}", _table(mine)]
+  if failed:
+    parts += ["## Failed"]
+    parts += [
+      f"- {r.name} ({sweep_lib.shown(r.setting)}): {s.error}" for r, s in failed
+    ]
+  return "\n\n".join(parts) + "\n"
+
+
+def _table(rows: list[Row]) -> str:
+  settings = list(dict.fromkeys(k for row in rows for k in row.setting))
+  scores = list(dict.fromkeys(k for row in rows for k in row.scores))
+  lines = [[*settings, *scores, "runs"]]
+  for row in rows:
+    cells = [str(row.setting.get(k, "")) for k in settings]
+    cells += [text(row.scores.get(k, [])) for k in scores]
+    lines.append([*cells, str(max(map(len, row.scores.values()), default=1))])
+  lines.insert(1, ["---"] * len(lines[0]))
+  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def text(values: list[float]) -> str:
+  """ "mean ± standard deviation" (of a sample), or the one value."""
+  if not values:
+    return ""
+  mean = f"{statistics.fmean(values):.5g}"
+  if len(values) == 1:
+    return mean
+  return f"{mean} ± {statistics.stdev(values):.2g}"
+
+
+def _metric(sweep: sweep_lib.Sweep, rows: list[Row]) -> str:
+  """What is drawn: what selects, else the first accuracy, else the first."""
+  names = list(dict.fromkeys(k for row in rows for k in row.scores))
+  first = next((k for k in names if k.endswith("/top_1")), "")
+  return sweep.metric or first or next(iter(names), "")

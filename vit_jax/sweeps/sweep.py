@@ -1,0 +1,192 @@
+"""A sweep: which runs it has, and which of them selection adds."""
+
+from collections.abc import Mapping
+import dataclasses
+import importlib.util
+import pathlib
+from typing import Any, Literal
+
+from vit_jax.core import config as config_lib, errors
+from vit_jax.sweeps import grid
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+  """What a sweep's file returns from `get_sweep(arg="")`.
+
+  Attributes:
+    config: the config file of every run, relative to the sweep's file.
+    settings: of the runs, see `grid`.
+    metric: "EVALUATOR/SCORE" that selects, at the end of a run, such as
+      "val/top_1"; "" does not select.
+    best: which value of it is the best.
+    tuned: keys whose values selection chooses; each combination of the others
+      has a winner of its own.
+    final: settings that are put over those of each winner, one run for each:
+      such as training on everything, with three seeds.
+  """
+
+  config: str
+  settings: grid.Settings
+  metric: str = ""
+  best: Literal["max", "min"] = "max"
+  tuned: tuple[str, ...] = ()
+  final: grid.Settings = ()
+
+  def __post_init__(self):
+    if not self.settings:
+      raise errors.ConfigError("a sweep needs at least one setting")
+    if bool(self.tuned) != bool(self.metric):
+      raise errors.ConfigError(
+        "a sweep gives both of metric and tuned, or none"
+      )
+    if self.final and not self.metric:
+      raise errors.ConfigError(
+        "final runs of a sweep need a metric that selects"
+      )
+    if self.metric and self.metric.count("/") != 1:
+      raise errors.ConfigError(
+        f"metric={self.metric} must be EVALUATOR/SCORE, such as val/top_1"
+      )
+    keys = {key for setting in self.settings for key in setting}
+    for key in self.tuned:
+      if key not in keys:
+        raise errors.ConfigError(
+          f"tuned {key} is set by no run{errors.did_you_mean(key, keys)}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A run of a sweep.
+
+  Attributes:
+    name: of its folder; from what the config says it is, so that the same
+      settings of another config are another run.
+    final: whether it is one of the final runs.
+    setting: what makes it differ from the config file's defaults.
+    path, arg, overrides: as for `core.config.load`.
+    config: the resolved config.
+  """
+
+  name: str
+  final: bool
+  setting: grid.Setting
+  path: str
+  arg: str
+  overrides: Mapping[str, Any]
+  config: config_lib.ConfigDict
+
+  def flags(self) -> list[str]:
+    """Arguments of the train command, but its workdir."""
+    colon = f":{self.arg}" if self.arg else ""
+    return [
+      f"--config={self.path}{colon}",
+      *(f"--config.{k}={_text(v)}" for k, v in self.overrides.items()),
+    ]
+
+
+def _text(value: Any) -> str:
+  """As ml_collections' flags read it."""
+  if isinstance(value, tuple | list):
+    return repr(tuple(value))
+  return str(value)
+
+
+def load(path: str, arg: str = "") -> tuple[Sweep, str]:
+  """A sweep, and the path of its config file.
+
+  Raises:
+    ConfigError: no such file, no `get_sweep`, or what it returns is none.
+  """
+  file = pathlib.Path(path)
+  if not file.is_file():
+    near = [str(p) for p in sorted(file.parent.glob("*.py"))]
+    raise errors.ConfigError(
+      f"config={path} is no file{errors.did_you_mean(path, near)}"
+    )
+  spec = importlib.util.spec_from_file_location(f"sweep_{file.stem}", file)
+  if spec is None or spec.loader is None:
+    raise errors.ConfigError(f"config={path} is not a Python file (*.py)")
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  if not hasattr(module, "get_sweep"):
+    raise errors.ConfigError(
+      f"config={path} defines no get_sweep(arg); one that defines get_config is"
+      " for train"
+    )
+  sweep = module.get_sweep(arg)
+  if not isinstance(sweep, Sweep):
+    raise errors.ConfigError(
+      f"config={path}: get_sweep returned a {type(sweep).__name__}, no Sweep"
+    )
+  return sweep, str(file.parent / sweep.config)
+
+
+def runs(sweep: Sweep, path: str) -> list[Run]:
+  """The runs that are known from the beginning.
+
+  Raises:
+    ConfigError: a setting does not fit the config, or two are the same run.
+  """
+  return _distinct([make(path, setting, False) for setting in sweep.settings])
+
+
+def finals(
+  sweep: Sweep, first: list[Run], scores: Mapping[str, float | None]
+) -> list[Run]:
+  """The final runs of the groups whose every run has ended.
+
+  Args:
+    sweep: with a metric.
+    first: its runs.
+    scores: of the ended runs by name; None for one that failed.
+  """
+  groups: dict[tuple, list[Run]] = {}
+  for run in first:
+    key = tuple((k, v) for k, v in run.setting.items() if k not in sweep.tuned)
+    groups.setdefault(key, []).append(run)
+  made = []
+  sign = 1 if sweep.best == "max" else -1
+  for group in groups.values():
+    if any(run.name not in scores for run in group):
+      continue
+    scored = [
+      (sign * score, -i)
+      for i, run in enumerate(group)
+      if (score := scores[run.name]) is not None
+    ]
+    if scored:
+      # The first of equal ones wins.
+      winner = group[-max(scored)[1]]
+      made += [
+        make(winner.path, {**winner.setting, **over}, True)
+        for over in sweep.final
+      ]
+  return _distinct(made)
+
+
+def make(path: str, setting: grid.Setting, final: bool = False) -> Run:
+  """The run of a setting."""
+  arg = ",".join(f"{k[1:]}={v}" for k, v in setting.items() if k[0] == ":")
+  overrides = {k: v for k, v in setting.items() if k[0] != ":"}
+  config = config_lib.load(path, arg, overrides)
+  name = config_lib.fingerprint(config)[:12]
+  return Run(name, final, setting, path, arg, overrides, config)
+
+
+def _distinct(found: list[Run]) -> list[Run]:
+  by_name: dict[str, Run] = {}
+  for run in found:
+    other = by_name.setdefault(run.name, run)
+    if other is not run:
+      raise errors.ConfigError(
+        f"two runs of a sweep are the same: {shown(other.setting)} and"
+        f" {shown(run.setting)}"
+      )
+  return found
+
+
+def shown(setting: grid.Setting) -> str:
+  """A setting on one line."""
+  return ", ".join(f"{k}={v}" for k, v in setting.items()) or "(the defaults)"
