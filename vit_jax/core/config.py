@@ -339,8 +339,8 @@ def to_json(config: ConfigDict) -> str:
   return json.dumps(config.to_dict(), indent=2, sort_keys=True)
 
 
-def identity(config: ConfigDict) -> dict[str, Any]:
-  """Leaf values by dotted path of all that makes a run what it is."""
+def leaves(config: Group) -> dict[str, Any]:
+  """Leaf values by dotted path."""
   flat: dict[str, Any] = {}
 
   def visit(node: Group, prefix: str) -> None:
@@ -350,9 +350,14 @@ def identity(config: ConfigDict) -> dict[str, Any]:
       else:
         flat[prefix + key] = value
 
-  visit({k: v for k, v in config.items() if k != RUNTIME}, "")
+  visit(config, "")
   # As it is read back from a file: tuples, also nested ones, are lists.
   return json.loads(json.dumps(flat, sort_keys=True))
+
+
+def identity(config: ConfigDict) -> dict[str, Any]:
+  """Leaf values by dotted path of all that makes a run what it is."""
+  return leaves({k: v for k, v in config.items() if k != RUNTIME})
 
 
 def fingerprint(config: ConfigDict) -> str:

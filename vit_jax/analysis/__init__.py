@@ -1,0 +1,1 @@
+"""What a run did and what a model sees, as pictures and pages."""

@@ -1,0 +1,191 @@
+"""One HTML page of one or several runs, which needs nothing but itself."""
+
+from collections.abc import Iterable, Sequence
+import html
+import math
+from typing import Any
+
+import numpy as np
+
+from vit_jax.analysis import plots
+from vit_jax.analysis.run_files import RunFiles
+from vit_jax.train import hooks
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem;
+  max-width: 60rem; color: #1b1b1b; background: #fff; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
+h3 { font-size: 1rem; margin-bottom: .2rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .85rem; }
+th, td { text-align: left; padding: .25rem .7rem .25rem 0; white-space: nowrap;
+  border-bottom: 1px solid #ddd; vertical-align: top; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+.curves { display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }
+svg { width: 100%; height: auto; }
+"""
+_CURVES = {
+  "loss": ("Training loss", True),
+  "learning_rate": ("Learning rate", False),
+  "l2_grads": ("Norm of the gradients", True),
+  "l2_params": ("Norm of the parameters", False),
+  "l2_updates": ("Norm of the updates", True),
+  "skipped": ("Examples passed over", False),
+}
+
+
+def page(runs: Sequence[RunFiles]) -> str:
+  """The HTML text: summary, curves, evaluations, configs, environments."""
+  title = ", ".join(run.name for run in runs)
+  parts = [
+    f"<h1>{html.escape(title)}</h1>",
+    _table(
+      ["run", *_summary(runs[0])],
+      [[run.name, *_summary(run).values()] for run in runs],
+    ),
+    "<h2>Training</h2>",
+    _grid(_training(runs)),
+    "<h2>Evaluation</h2>",
+    _grid(_evaluations(runs)),
+    _last_scores(runs),
+    "<h2>Config</h2>",
+    _differences(runs),
+    *_whole("config of", {run.name: run.config for run in runs}),
+    "<h2>Environment</h2>",
+    _environment(runs),
+  ]
+  return (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
+    f"{''.join(parts)}</body></html>\n"
+  )
+
+
+def _summary(run: RunFiles) -> dict[str, Any]:
+  rate = run.images_per_s
+  known = rate[np.isfinite(rate)]
+  seconds = np.diff(run.metrics["time_s"], prepend=0.0)
+  return {
+    "model": run.config["model.name"],
+    "steps": int(run.metrics["step"][-1]),
+    "last loss": float(run.metrics["loss"][-1]),
+    "images/s (median)": float(np.median(known)) if len(known) else math.nan,
+    # A resumed run's clock begins again: only what goes forward counts.
+    "training time": hooks.duration_text(seconds[seconds > 0].sum()),
+    "devices": run.provenance.get("devices", "unknown"),
+  }
+
+
+def _training(runs: Sequence[RunFiles]) -> Iterable[tuple[str, str]]:
+  """Titles and curves of what a step reports."""
+  for key, (title, log) in _CURVES.items():
+    lines = {
+      run.name: (run.metrics["step"], run.metrics[key])
+      for run in runs
+      if key in run.metrics
+    }
+    yield title, plots.curves(lines, x_label="step", y_label=key, log=log)
+  lines = {run.name: _throughput(run) for run in runs}
+  yield "Throughput", plots.curves(lines, x_label="step", y_label="images/s")
+
+
+def _throughput(run: RunFiles) -> tuple[np.ndarray, np.ndarray]:
+  """Steps and rates; of neighbours the times are averaged, not the rates."""
+  known = np.isfinite(run.images_per_s)
+  time = plots.thinned(1 / run.images_per_s[known])
+  return plots.thinned(run.metrics["step"][1:][known]), 1 / time
+
+
+def _evaluations(runs: Sequence[RunFiles]) -> Iterable[tuple[str, str]]:
+  """Titles and curves of every score that was measured more than once."""
+  keys = dict.fromkeys(
+    (row["name"], key)
+    for run in runs
+    for row in run.evals
+    for key in row
+    if key not in ("name", "step", "examples")
+  )
+  for name, key in keys:
+    lines = {}
+    for run in runs:
+      rows = [r for r in run.evals if r["name"] == name and key in r]
+      columns = ([r[column] for r in rows] for column in ("step", key))
+      lines[run.name] = tuple(np.array(c, float) for c in columns)
+    if max(len(x) for x, _ in lines.values()) > 1:
+      title = f"{name}: {key}"
+      yield title, plots.curves(lines, x_label="step", y_label=title)
+
+
+def _last_scores(runs: Sequence[RunFiles]) -> str:
+  """A row for each run and evaluator."""
+  found = [
+    (run.name, name, scores)
+    for run in runs
+    for name, scores in run.last_scores.items()
+  ]
+  if not found:
+    return "<p>Nothing was evaluated yet.</p>"
+  keys = list(dict.fromkeys(k for *_, scores in found for k in scores))
+  rows = [[run, name, *(s.get(k, "") for k in keys)] for run, name, s in found]
+  return _table(["run", "evaluator", *keys], rows)
+
+
+def _differences(runs: Sequence[RunFiles]) -> str:
+  """The fields in which the runs differ."""
+  if len(runs) == 1:
+    return ""
+  keys = sorted({key for run in runs for key in run.config})
+  rows = [[key, *(str(r.config.get(key, "")) for r in runs)] for key in keys]
+  rows = [row for row in rows if len(set(row[1:])) > 1]
+  if not rows:
+    return "<p>The runs have the same config.</p>"
+  return _table(["field", *(run.name for run in runs)], rows)
+
+
+def _environment(runs: Sequence[RunFiles]) -> str:
+  if not any(run.provenance for run in runs):
+    return "<p>Unknown: there is no checkpoint yet.</p>"
+  flat = []
+  for run in runs:
+    rest = {k: v for k, v in run.provenance.items() if k != "versions"}
+    flat.append({**rest, **run.provenance.get("versions", {})})
+  keys = dict.fromkeys(key for one in flat for key in one)
+  rows = [[key, *(str(one.get(key, "")) for one in flat)] for key in keys]
+  return _table(["", *(run.name for run in runs)], rows)
+
+
+def _whole(what: str, values: dict[str, dict[str, Any]]) -> Iterable[str]:
+  for name, fields in values.items():
+    rows = [[key, str(value)] for key, value in fields.items()]
+    yield (
+      f"<details><summary>{what} {html.escape(name)}</summary>"
+      f"{_table(['field', 'value'], rows)}</details>"
+    )
+
+
+def _grid(drawn: Iterable[tuple[str, str]]) -> str:
+  """Titled curves beside each other, or below each other on a phone."""
+  boxes = [
+    f"<div><h3>{html.escape(title)}</h3>{svg}</div>"
+    for title, svg in drawn
+    if svg
+  ]
+  return f'<div class="curves">{"".join(boxes)}</div>'
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+  top = "".join(f"<th>{html.escape(text)}</th>" for text in head)
+  body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+  return f'<div class="scroll"><table><tr>{top}</tr>{body}</table></div>'
+
+
+def _cell(value: Any) -> str:
+  if isinstance(value, float):
+    value = f"{value:.5g}" if math.isfinite(value) else "unknown"
+    return f'<td class="number">{value}</td>'
+  if isinstance(value, int) and not isinstance(value, bool):
+    return f'<td class="number">{value:,}</td>'
+  return f"<td>{html.escape(str(value))}</td>"

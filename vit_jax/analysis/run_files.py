@@ -1,0 +1,110 @@
+"""Reads what a run has left in its workdir."""
+
+from collections.abc import Iterator
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from vit_jax.checkpoints import manifest, steps
+from vit_jax.core import config as config_lib, errors
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFiles:
+  """A run as its files tell it.
+
+  Attributes:
+    name: of its folder.
+    config: every field by its dotted path.
+    metrics: columns of metrics.jsonl by name, float64 [steps]; NaN where a row
+      has no such value.
+    evals: rows of evals.jsonl, in their order.
+    provenance: of the newest checkpoint; empty where there is none.
+  """
+
+  name: str
+  config: dict[str, Any]
+  metrics: dict[str, np.ndarray]
+  evals: list[dict[str, Any]]
+  provenance: dict[str, Any]
+
+  @property
+  def images_per_s(self) -> np.ndarray:
+    """Training rate between each row and the one before, [steps - 1].
+
+    NaN where a run was resumed: the clock begins again there.
+    """
+    step, time = self.metrics["step"], self.metrics["time_s"]
+    images = np.diff(step) * self.config["data.batch_size"]
+    seconds = np.diff(time)
+    rate = np.full(images.shape, np.nan)
+    return np.divide(images, seconds, out=rate, where=seconds > 0)
+
+  @property
+  def last_scores(self) -> dict[str, dict[str, float]]:
+    """The last scores of each evaluator."""
+    return {
+      row["name"]: {k: v for k, v in row.items() if k != "name"}
+      for row in self.evals
+    }
+
+
+def read_all(workdirs: list[str]) -> list[RunFiles]:
+  """Several runs, each under a name of its own."""
+  runs = [read(workdir) for workdir in workdirs]
+  if len({run.name for run in runs}) == len(runs):
+    return runs
+  return [
+    dataclasses.replace(run, name=workdir)
+    for run, workdir in zip(runs, workdirs, strict=True)
+  ]
+
+
+def read(workdir: str) -> RunFiles:
+  """The files of a run.
+
+  Raises:
+    ConfigError: it is no workdir, or has no step yet.
+    DataError: a file is damaged.
+  """
+  home = pathlib.Path(workdir)
+  try:
+    config = json.loads((home / "config.json").read_text())
+    rows = list(_rows(home / "metrics.jsonl"))
+  except FileNotFoundError as e:
+    raise errors.ConfigError(
+      f"workdir={workdir} is not the folder of a run: it has no"
+      f" {pathlib.Path(e.filename).name}"
+    ) from e
+  except (ValueError, OSError) as e:
+    raise errors.DataError(f"workdir={workdir}: {e}") from e
+  if not rows:
+    raise errors.ConfigError(f"workdir={workdir}: no step is done yet")
+  names = dict.fromkeys(key for row in (rows[0], rows[-1]) for key in row)
+  evals = home / "evals.jsonl"
+  saved = home / "checkpoints"
+  finished = steps.finished(saved) if saved.exists() else []
+  meta = manifest.read(saved / str(finished[-1]))["meta"] if finished else {}
+  return RunFiles(
+    name=home.absolute().name,
+    config=config_lib.leaves(config),
+    metrics={
+      name: np.array([row.get(name, np.nan) for row in rows], float)
+      for name in names
+    },
+    evals=list(_rows(evals)) if evals.exists() else [],
+    provenance=meta.get("provenance", {}),
+  )
+
+
+def _rows(file: pathlib.Path) -> Iterator[dict[str, Any]]:
+  """Rows of a journal; its last line may be cut off by a crash."""
+  lines = file.read_text().split("\n")
+  for number, line in enumerate(lines[:-1], 1):
+    try:
+      yield json.loads(line)
+    except json.JSONDecodeError as e:
+      raise errors.DataError(f"{file}, line {number}: {e}") from e
