@@ -116,6 +116,15 @@ def test_a_sheet_has_at_most_sixty(digits_dir):
   assert describe.contact_sheet(source).shape == (6 * 148, 1280, 3)
 
 
+def test_a_sheet_has_every_class(tmp_path):
+  trees.classes(tmp_path, {"ant": 300, "bee": 2, "cat": 50})
+  source = sources.open_source(f"folder:{tmp_path}", "train")
+  chosen = describe._chosen(source)
+  assert len({*chosen}) == 60
+  labels = [source.label(i) for i in chosen]
+  assert [labels.count(c) for c in range(3)] == [29, 2, 29]
+
+
 def test_writing_a_sheet(tmp_path):
   source = red_and_blue(tmp_path / "x")
   file = tmp_path / "sheet.png"

@@ -1,5 +1,6 @@
 """The digits builder, and building data sets."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -8,7 +9,7 @@ from sklearn import datasets
 import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
-from vit_jax.data import pipeline, prepare, sources
+from vit_jax.data import catalog, pipeline, prepare, sources
 from vit_jax.data.builders import digits
 from vit_jax.preprocess.pipeline import Pipeline
 
@@ -105,3 +106,27 @@ def test_an_unreachable_host_is_one_line(tmp_path, monkeypatch):
   assert "no route to host" in str(caught.value)
   with pytest.raises(errors.ConfigError, match="is not prepared"):
     sources.open_source("tfds:fashion_mnist", "train", str(tmp_path))
+
+
+def test_size_is_said_before_and_counts_are_checked_after(
+  tmp_path, monkeypatch, capsys
+):
+  facts = catalog.Facts(
+    "tfds:digits",
+    "",
+    10,
+    {"train": 1446, "test": 351},
+    version="1.2.0",
+    disk="90 kB",
+  )
+  monkeypatch.setattr(catalog, "CATALOG", {"tfds:digits": facts})
+  prepare.prepare("tfds:digits", str(tmp_path / "right"))
+  said = capsys.readouterr().err.splitlines()
+  assert said[0] == (
+    "tfds:digits downloads nothing and takes 90 kB in"
+    f" {tmp_path}/right/digits/1.0.0"
+  )
+  wrong = dataclasses.replace(facts, splits={"test": 352})
+  monkeypatch.setattr(catalog, "CATALOG", {"tfds:digits": wrong})
+  with pytest.raises(errors.DataError, match="351 examples, not the publi"):
+    prepare.prepare("tfds:digits", str(tmp_path / "wrong"))

@@ -34,8 +34,8 @@ def test_prepare_notes_checksums(digits):
     "features.json",
   }
   assert check(digits, images=True) == (
-    "tfds:digits is whole: records of all shards, checksums of all files, all"
-    " images decoded, examples: train 1,446, test 351"
+    "tfds:digits is whole: published counts, records of all shards, checksums"
+    " of all files, all images decoded, examples: train 1,446, test 351"
   )
 
 

@@ -18,6 +18,15 @@ _INFO = "dataset_info.json"
 _THREADS = 8
 
 
+def is_there(rest: str, from_dir: str) -> bool:
+  """Whether a folder has the data set as TFDS built it."""
+  try:
+    tfds_source.find(rest, from_dir)
+  except errors.ConfigError:
+    return False
+  return True
+
+
 def convert(name: str, from_dir: str, data_dir: str) -> str:
   """Writes a data set that TFDS built in TFRecord again in ArrayRecord.
 

@@ -1,6 +1,7 @@
 """What a data set holds: splits, classes, sizes, and a sheet of examples."""
 
 import collections
+import itertools
 from typing import Any
 
 import cv2
@@ -146,15 +147,28 @@ def _sizes(source: sources.Source) -> dict[str, Any]:
   return {"sampled": len(indices), "unreadable": bad, **spread}
 
 
+def _chosen(source: sources.Source) -> list[int]:
+  """Sixty examples, in turns of each class that evenly spaced ones have."""
+  most = _COLUMNS * _ROWS
+  by_label = collections.defaultdict(list)
+  for i in _spaced(len(source), 10 * most):
+    try:
+      label = tuple(_valid(source[i]["label"]).tolist())
+    except errors.DataError:
+      label = ()
+    by_label[label].append(i)
+  turns = itertools.zip_longest(*by_label.values())
+  return [i for turn in turns for i in turn if i is not None][:most]
+
+
 def contact_sheet(source: sources.Source) -> np.ndarray:
-  """Sixty evenly spaced examples with their labels, uint8 [h, w, 3].
+  """Sixty examples of all classes with their labels, uint8 [h, w, 3].
 
   An example that cannot be read is a red field.
   """
-  indices = _spaced(len(source), _COLUMNS * _ROWS)
   to_rgb = decode.Decode()
   tiles = []
-  for i in indices:
+  for i in _chosen(source):
     try:
       example = to_rgb(source[i], np.random.default_rng(0))
       labels = _valid(example["label"]).tolist()

@@ -4,7 +4,8 @@ Columns, or keys: "path" (below the manifest's folder), "label" or "labels" (a
 name or a number each), and where wanted "split" (else all is "train") and
 "confidence" of the labels. In CSV, which begins with a line of the columns'
 names, several labels or confidences have a | between them. Others are left
-alone.
+alone. In place of "path" there may be "url", of http or https, in a manifest
+that is prepared: only `survey` and `examples` take it.
 
 A file classes.txt beside the manifest, a name a line, says what the classes
 are and numbers them from 0. Without one they are the names that occur, sorted,
@@ -22,7 +23,7 @@ import pathlib
 from typing import Any
 
 from vit_jax.core import errors
-from vit_jax.data import index, scan, table
+from vit_jax.data import fetch, index, scan, table
 
 CLASSES = "classes.txt"
 _THREADS = 16
@@ -36,14 +37,83 @@ class _Vocabulary:
   seen: dict[Any, tuple[int, int]] = dataclasses.field(default_factory=dict)
 
   def place(self, label: Any, line: int) -> int:
-    # True == 1 in Python, and not in a manifest.
-    if type(label) not in (int, str) or label == "":
-      raise _Row(f"{label!r} is no label: give a name or a number")
     return self.seen.setdefault(label, (len(self.seen), line))[0]
 
 
 class _Row(Exception):
   """What is wrong with a row."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+  """What must be known of a whole manifest before its first image is written.
+
+  Attributes:
+    numbers: of each label that occurs.
+    class_names: by class; empty where nobody named them.
+    num_classes: classes, named or not.
+    most_labels: of an image.
+    has_confidence: whether any row has.
+  """
+
+  numbers: dict[Any, int]
+  class_names: list[str]
+  num_classes: int
+  most_labels: int
+  has_confidence: bool
+
+
+def survey(file: str) -> Survey:
+  """Reads a manifest with several labels an image once.
+
+  Raises:
+    DataError: what cannot be read, with its line.
+  """
+  words, most_labels, has_confidence = _Vocabulary(), 0, False
+  for row in _parsed(file, many=True, urls=True):
+    for label in row.labels:
+      words.place(label, row.line)
+    most_labels = max(most_labels, len(row.labels))
+    has_confidence |= bool(row.confidences)
+  final, names, num_classes = _numbers(
+    words, file, _class_names(os.path.dirname(file) or ".")
+  )
+  numbers = dict(zip(words.seen, final, strict=True))
+  return Survey(numbers, names, num_classes, most_labels, has_confidence)
+
+
+def examples(
+  file: str, known: Survey
+) -> Iterator[tuple[str, str, list[int], list[float]]]:
+  """Split, path or URL, labels and confidences (1 where not given)."""
+  for row in _parsed(file, many=True, urls=True):
+    labels = [known.numbers[label] for label in row.labels]
+    confidences = row.confidences or [1.0] * len(labels)
+    yield row.split, row.place, labels, confidences
+
+
+@dataclasses.dataclass(frozen=True)
+class _Parsed:
+  """A row; its place is a path below the manifest's folder, or a URL."""
+
+  line: int
+  place: str
+  split: str
+  labels: list[Any]
+  confidences: list[float]
+
+
+def _parsed(file: str, *, many: bool, urls: bool) -> Iterator[_Parsed]:
+  root = os.path.dirname(file) or "."
+  for line, row in _rows(file):
+    try:
+      place = _place(root, row, urls)
+      split = row.get("split") or "train"
+      if not isinstance(split, str) or "[" in split:
+        raise _Row(f"{split!r} is no name of a split")
+      yield _Parsed(line, place, split, *_labels(row, many))
+    except _Row as e:
+      raise errors.DataError(f"{table.shown(file)}, line {line}: {e}") from e
 
 
 def read(
@@ -65,25 +135,25 @@ def read(
   ]
   out, words = table.Table(), _Vocabulary()
   splits: dict[str, int] = {}
-  for line, row in _rows(file):
-    try:
-      path = _inside(root, _text(row, "path"))
-      split = row.get("split") or "train"
-      if not isinstance(split, str) or "[" in split:
-        raise _Row(f"{split!r} is no name of a split")
-      labels = _labels(row, many, min_confidence)
-      out.labels.extend(words.place(label, line) for label in labels)
-    except _Row as e:
-      raise errors.DataError(f"{table.shown(file)}, line {line}: {e}") from e
-    out.names += path
+  for row in _parsed(file, many=many, urls=False):
+    sure = row.confidences or [1.0] * len(row.labels)
+    out.labels.extend(
+      words.place(label, row.line)
+      for label, confidence in zip(row.labels, sure, strict=True)
+      if confidence >= min_confidence
+    )
+    out.names += os.fsencode(row.place)
     out.ends.append(len(out.names))
-    out.splits.append(splits.setdefault(split, len(splits)))
+    out.splits.append(splits.setdefault(row.split, len(splits)))
     if many:
       out.label_ends.append(len(out.labels))
   if not out.ends:
     raise errors.DataError(f"{table.shown(file)} has no rows")
   out.split_names = list(splits)
-  _number(out, words, file, _class_names(root))
+  final, out.class_names, out.num_classes = _numbers(
+    words, file, _class_names(root)
+  )
+  out.labels = array("i", (final[place] for place in out.labels))
   out.sizes = _sizes(root, out)
   return out, watched, (0, "")
 
@@ -127,8 +197,19 @@ def _text(row: dict[str, Any], key: str) -> str:
   return value
 
 
-def _inside(root: str, path: str) -> bytes:
-  """A path below the root, as bytes."""
+def _place(root: str, row: dict[str, Any], urls: bool) -> str:
+  url = row.get("url")
+  if not url:
+    return _inside(root, _text(row, "path"))
+  if not urls:
+    raise _Row(f"{url!r} is to be fetched first: data prepare multilabel:FILE")
+  if row.get("path") or not isinstance(url, str) or not fetch.is_url(url):
+    raise _Row(f"{url!r} is no URL of http or https alone")
+  return url
+
+
+def _inside(root: str, path: str) -> str:
+  """A path below the root."""
   inner = os.path.normpath(path)
   if os.path.isabs(inner):
     inner = os.path.relpath(inner, os.path.abspath(root))
@@ -137,17 +218,23 @@ def _inside(root: str, path: str) -> bytes:
       f"the path {table.shown(path)!r} leads outside {table.shown(root)}, the"
       " manifest's folder"
     )
-  return os.fsencode(inner)
+  return inner
 
 
-def _labels(row: dict[str, Any], many: bool, least: float) -> list[Any]:
+def _labels(row: dict[str, Any], many: bool) -> tuple[list[Any], list[float]]:
+  """The labels of a row, and their confidences where it has them."""
   if not many:
     if row.get("label") is None:
       raise _Row(f"it has no label (it has {', '.join(map(str, row))})")
-    return [row["label"]]
-  labels = _list(row, "labels")
-  if "confidence" not in row:
-    return labels
+    labels = [row["label"]]
+  else:
+    labels = _list(row, "labels")
+  for label in labels:
+    # True == 1 in Python, and not in a manifest.
+    if type(label) not in (int, str) or label == "":
+      raise _Row(f"{label!r} is no label: give a name or a number")
+  if not many or "confidence" not in row:
+    return labels, []
   values = _list(row, "confidence")
   try:
     confidences = [float(v) for v in values]
@@ -157,8 +244,7 @@ def _labels(row: dict[str, Any], many: bool, least: float) -> list[Any]:
     raise _Row(f"{len(labels)} labels, but {len(confidences)} confidences")
   if not all(0.0 <= c <= 1.0 for c in confidences):
     raise _Row(f"confidence {confidences} must be from 0 to 1")
-  pairs = zip(labels, confidences, strict=True)
-  return [label for label, c in pairs if c >= least]
+  return labels, confidences
 
 
 def _list(row: dict[str, Any], key: str) -> list[Any]:
@@ -185,10 +271,10 @@ def _class_names(root: str) -> list[str]:
   return names
 
 
-def _number(
-  out: table.Table, words: _Vocabulary, file: str, names: list[str]
-) -> None:
-  """Turns places in the vocabulary into the numbers of the classes."""
+def _numbers(
+  words: _Vocabulary, file: str, names: list[str]
+) -> tuple[array, list[str], int]:
+  """The class of each label by its place, the names and number of classes."""
   known = {name: i for i, name in enumerate(names)}
   numbers = all(
     type(w) is int or (w.isascii() and w.isdigit()) for w in words.seen
@@ -209,9 +295,7 @@ def _number(
     if not 0 <= number < limit:
       _refuse(file, words, word, f"is none of the {limit} classes")
     final.append(number)
-  out.labels = array("i", (final[place] for place in out.labels))
-  out.class_names = names
-  out.num_classes = len(names) or max(final, default=-1) + 1
+  return final, names, len(names) or max(final, default=-1) + 1
 
 
 def _refuse(file: str, words: _Vocabulary, word: Any, why: str) -> None:

@@ -1,6 +1,6 @@
 """Checks that a data set is what it was when it was prepared."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent import futures
 import hashlib
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
-from vit_jax.data import files, sources
+from vit_jax.data import catalog, files, sources
 from vit_jax.data.sources import tfds as tfds_source
 from vit_jax.preprocess import decode
 
@@ -22,10 +22,18 @@ _SHOWN = 20
 _CHUNK = 256
 
 
-def record(directory: str) -> None:
-  """Notes size and SHA-256 of every file of a built TFDS data set."""
-  folder = pathlib.Path(directory)
-  sums = {f.name: _sums(f) for f in sorted(folder.iterdir()) if _counts(f)}
+def record(
+  directory: str, known: Mapping[str, dict[str, Any]] | None = None
+) -> None:
+  """Notes size and SHA-256 of every file of a built TFDS data set.
+
+  Args:
+    directory: of a version.
+    known: by file name, of files that need not be read again.
+  """
+  folder, known = pathlib.Path(directory), known or {}
+  there = sorted(f for f in folder.iterdir() if _counts(f))
+  sums = {f.name: known.get(f.name) or _sums(f) for f in there}
   part = folder / f".{CHECKSUMS}.part"
   part.write_text(json.dumps(sums, indent=2) + "\n")
   os.replace(part, folder / CHECKSUMS)
@@ -48,7 +56,7 @@ def verify(name: str, data_dir: str = "", *, images: bool = False) -> str:
   A TFDS data set: records of each shard against the counts that TFDS noted,
   and each file's SHA-256 against the one noted when it was prepared (noted
   now where it was not). Files of a folder or manifest: their sizes against
-  the index.
+  the index. One of the catalog: its examples against the published counts.
 
   Args:
     name: of the data set; see sources.open_source.
@@ -64,9 +72,15 @@ def verify(name: str, data_dir: str = "", *, images: bool = False) -> str:
     for split in sources.split_names(name, data_dir)
   }
   said, wrong = [], []
-  scheme, _, rest = name.partition(":")
-  if scheme == "tfds":
-    directory = tfds_source.find(rest, data_dir)
+  published = catalog.facts(name)
+  if published and _same_major(published, opened):
+    wrong += _unpublished(published, opened)
+    said.append("published counts")
+  built = published.prepare if published else name
+  if built.startswith("tfds:"):
+    # With the version that was asked for.
+    rest = name if name.startswith("tfds:") else built
+    directory = tfds_source.find(rest.partition(":")[2], data_dir)
     wrong += _wrong_counts(directory)
     said.append("records of all shards")
     if (pathlib.Path(directory) / CHECKSUMS).exists():
@@ -90,6 +104,24 @@ def verify(name: str, data_dir: str = "", *, images: bool = False) -> str:
     )
   counts = ", ".join(f"{split} {len(s):,}" for split, s in opened.items())
   return f"{name} is whole: {', '.join([*said, f'examples: {counts}'])}"
+
+
+def _same_major(
+  published: catalog.Facts, opened: dict[str, sources.Source]
+) -> bool:
+  """Whether TFDS's versions promise that the examples are the same."""
+  version = next(iter(opened.values())).fingerprint["version"]
+  return version.partition(".")[0] == published.version.partition(".")[0]
+
+
+def _unpublished(
+  published: catalog.Facts, opened: dict[str, sources.Source]
+) -> Iterator[str]:
+  """Splits that have another number of examples than was published."""
+  for split, source in opened.items():
+    wanted = published.splits.get(split, len(source))
+    if len(source) != wanted:
+      yield f"split {split} has {len(source):,} examples, not {wanted:,}"
 
 
 def _wrong_counts(directory: str) -> Iterator[str]:

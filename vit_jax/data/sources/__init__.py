@@ -76,7 +76,8 @@ def open_source(name: str, split: str, data_dir: str = "") -> Source:
 
   Args:
     name: "tfds:NAME[/CONFIG][:VERSION]", "folder:PATH", "multilabel:PATH",
-      "mix:WEIGHT*NAME+..." or "synthetic[:NxHxWxCxCLASSES]".
+      "vtab:TASK", "real:FILE", "mix:WEIGHT*NAME+..." or
+      "synthetic[:NxHxWxCxCLASSES]".
     split: such as "train" or "train[:90%]".
     data_dir: where TFDS data sets are; "" is TFDS's own default.
 

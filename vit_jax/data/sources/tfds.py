@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from etils import epath
+import numpy as np
 import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
@@ -21,6 +22,9 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 class Tfds(sources.Source):
   """A split of a prepared data set; images stay encoded.
 
+  Lists of classes in a feature "labels" become "label", padded; see
+  sources.Source.
+
   Args:
     directory: the data set's version directory.
     split: in TFDS's syntax, such as "train[:90%]".
@@ -37,6 +41,10 @@ class Tfds(sources.Source):
     }
     self._examples = builder.as_data_source(split=split, decoders=decoders)
     label = dict(features.items()).get("label")
+    self._num_labels = 0
+    if label is None and _is_labels(dict(features.items()).get("labels")):
+      label = features["labels"].feature
+      self._num_labels = _num_labels(info)
     is_class = isinstance(label, tfds.features.ClassLabel)
     self.num_classes: int = label.num_classes if is_class else 0
     self.class_names: tuple[str, ...] = tuple(label.names) if is_class else ()
@@ -60,12 +68,30 @@ class Tfds(sources.Source):
 
   def __getitem__(self, index: int) -> dict[str, Any]:
     try:
-      return {**self._examples[index], "id": index}
+      example = {**self._examples[index], "id": index}
     except _UNREADABLE as e:
       reason = " ".join(str(e).split())
       raise errors.DataError(
         f"{self.where(index)} cannot be read: {reason[:200]}"
       ) from e
+    return self._padded(example) if self._num_labels else example
+
+  def _padded(self, example: dict[str, Any]) -> dict[str, Any]:
+    """Labels as int32 [K] with -1, confidences as float32 [K] with 0."""
+    labels = example.pop("labels")
+    if len(labels) > self._num_labels:
+      raise errors.DataError(
+        f"{self.where(example['id'])} has {len(labels)} labels, more than the"
+        f" {self._num_labels} of metadata.json"
+      )
+    padded = np.full(self._num_labels, -1, np.int32)
+    padded[: len(labels)] = labels
+    example["label"] = padded
+    if "confidences" in example:
+      confidences = np.zeros(self._num_labels, np.float32)
+      confidences[: len(labels)] = example["confidences"]
+      example["confidences"] = confidences
+    return example
 
   def where(self, index: int) -> str:
     for shard in self._shards:
@@ -73,6 +99,24 @@ class Tfds(sources.Source):
         return f"{shard.filename}, record {shard.skip + index}"
       index -= shard.take
     raise IndexError(index)
+
+
+def _is_labels(feature: Any) -> bool:
+  return isinstance(feature, tfds.features.Sequence) and isinstance(
+    feature.feature, tfds.features.ClassLabel
+  )
+
+
+def _num_labels(info: tfds.core.DatasetInfo) -> int:
+  """The most labels of an example, which `data prepare` notes."""
+  number = (info.metadata or {}).get("num_labels")
+  if type(number) is not int or not 0 < number < 2**16:
+    raise errors.ConfigError(
+      f"{{name}} has lists of labels, but no num_labels in"
+      f" {info.data_dir}/metadata.json, the most of an example; write it there",
+      {"name": f"tfds:{info.name}"},
+    )
+  return number
 
 
 def open_source(rest: str, split: str, data_dir: str) -> Tfds:

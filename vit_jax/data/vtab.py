@@ -1,0 +1,222 @@
+"""The 19 tasks of VTAB-1k: which data, which examples, which labels.
+
+Source: the Visual Task Adaptation Benchmark, arXiv:1910.04867, whose code
+(google-research/task_adaptation, one file for each data set in its folder
+`data`, as of its splits train800 and val200) fixes slices and labels. They are
+slices of TFDS data sets in TFDS's order, which is the same in each version of
+one major number. The pets were version 3 then and are 4 now: the order is that
+of the file names' hashes, which did not change.
+"""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+import functools
+from typing import Any
+
+from vit_jax.core import errors
+
+GROUPS = ("natural", "specialized", "structured")
+SIZES = {"train800": 800, "val200": 200, "train800val200": 1000}
+
+
+def _feature(example: Mapping[str, Any], *, name: str) -> int:
+  return int(example[name])
+
+
+def _grouped(example: Mapping[str, Any], *, name: str, of: int) -> int:
+  """Sixteen groups of neighbouring values out of `of`."""
+  return int(example[name]) * 16 // of
+
+
+def _bin(value: Any, edges: tuple[float, ...]) -> int:
+  """The bin a value is in; an edge belongs to the bin below it."""
+  return sum(bool(edge < value) for edge in edges) - 1
+
+
+def clevr_count(example: Mapping[str, Any]) -> int:
+  """Class k is a scene of k + 3 objects."""
+  return len(example["objects"]["size"]) - 3
+
+
+# Distance from the camera, in CLEVR's units.
+_CLEVR_EDGES = (0.0, 8.0, 8.5, 9.0, 9.5, 10.0, 100.0)
+
+
+def clevr_distance(example: Mapping[str, Any]) -> int:
+  """The bin of the closest object's distance."""
+  places = example["objects"]["pixel_coords"]
+  return _bin(min(place[2] for place in places), _CLEVR_EDGES)
+
+
+# In metres; a picture without vehicles counts as one at 1000 m.
+_KITTI_EDGES = (-100.0, 8.0, 20.0, 999.0)
+_NO_VEHICLE_M = 1000.0
+# Car, van and truck are KITTI's first types.
+_VEHICLES = 3
+
+
+def kitti_distance(example: Mapping[str, Any]) -> int:
+  """The bin of the closest vehicle's distance; the last is no vehicle."""
+  objects = example["objects"]
+  pairs = zip(objects["type"], objects["location"], strict=True)
+  away = [place[2] for kind, place in pairs if kind < _VEHICLES]
+  return _bin(min([*away, _NO_VEHICLE_M]), _KITTI_EDGES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """A task of VTAB-1k.
+
+  Attributes:
+    group: natural, specialized or structured.
+    data: "NAME[/CONFIG]" of the TFDS data set.
+    num_classes: of the label.
+    validation: the split that the 200 validation examples are from, and the
+      percentage of it where they begin.
+    test: likewise of the test examples, which go on to the end.
+    label: makes the label of an example as TFDS gives it.
+    class_names: of a label that is made; empty where TFDS names the classes
+      or nobody does.
+    binary: whether the pixels are 0 and 1 and not 0 and 255.
+  """
+
+  group: str
+  data: str
+  num_classes: int
+  validation: tuple[str, int] = ("validation", 0)
+  test: tuple[str, int] = ("test", 0)
+  label: Callable[[Mapping[str, Any]], int] = functools.partial(
+    _feature, name="label"
+  )
+  class_names: tuple[str, ...] = ()
+  binary: bool = False
+
+
+_dsprites = functools.partial(
+  Task,
+  "structured",
+  "dsprites",
+  16,
+  ("train", 80),
+  ("train", 90),
+  binary=True,
+)
+
+TASKS: dict[str, Task] = {
+  "caltech101": Task("natural", "caltech101", 102, ("train", 90)),
+  "cifar100": Task("natural", "cifar100", 100, ("train", 90)),
+  "dtd": Task("natural", "dtd", 47),
+  "flowers102": Task("natural", "oxford_flowers102", 102),
+  "pets": Task("natural", "oxford_iiit_pet", 37, ("train", 80)),
+  "sun397": Task("natural", "sun397/tfds", 397),
+  "svhn": Task("natural", "svhn_cropped", 10, ("train", 90)),
+  "patch_camelyon": Task("specialized", "patch_camelyon", 2),
+  "eurosat": Task(
+    "specialized", "eurosat/rgb", 10, ("train", 60), ("train", 80)
+  ),
+  "resisc45": Task("specialized", "resisc45", 45, ("train", 60), ("train", 80)),
+  "diabetic_retinopathy": Task(
+    "specialized", "diabetic_retinopathy_detection/btgraham-300", 5
+  ),
+  "clevr_count": Task(
+    "structured",
+    "clevr",
+    8,
+    ("train", 90),
+    ("validation", 0),
+    clevr_count,
+    tuple(f"{k} objects" for k in range(3, 11)),
+  ),
+  "clevr_distance": Task(
+    "structured",
+    "clevr",
+    6,
+    ("train", 90),
+    ("validation", 0),
+    clevr_distance,
+    ("to 8", "to 8.5", "to 9", "to 9.5", "to 10", "to 100"),
+  ),
+  "dmlab": Task("structured", "dmlab", 6),
+  "dsprites_location": _dsprites(
+    label=functools.partial(_grouped, name="label_x_position", of=32)
+  ),
+  "dsprites_orientation": _dsprites(
+    label=functools.partial(_grouped, name="label_orientation", of=40)
+  ),
+  "kitti_distance": Task(
+    "structured",
+    "kitti",
+    4,
+    label=kitti_distance,
+    class_names=("to 8 m", "to 20 m", "farther", "no vehicle"),
+  ),
+  "smallnorb_azimuth": Task(
+    "structured",
+    "smallnorb",
+    18,
+    ("test", 0),
+    ("test", 50),
+    functools.partial(_feature, name="label_azimuth"),
+    tuple(f"{degrees} degrees" for degrees in range(0, 360, 20)),
+  ),
+  "smallnorb_elevation": Task(
+    "structured",
+    "smallnorb",
+    9,
+    ("test", 0),
+    ("test", 50),
+    functools.partial(_feature, name="label_elevation"),
+    tuple(f"{degrees} degrees" for degrees in range(30, 75, 5)),
+  ),
+}
+
+
+def task(name: str) -> Task:
+  """The task of that name.
+
+  Raises:
+    ConfigError: there is none.
+  """
+  if name not in TASKS:
+    raise errors.ConfigError(
+      f"{{name}}: no task {name or '(none)'}"
+      f"{errors.did_you_mean(name, TASKS)} (tasks: {', '.join(TASKS)})",
+      {"name": f"vtab:{name}"},
+    )
+  return TASKS[name]
+
+
+def splits(of: Task, sizes: Mapping[str, int]) -> dict[str, str]:
+  """TFDS's name of each split of a task, such as "train[:800]".
+
+  Args:
+    of: the task.
+    sizes: examples of each split of its data set.
+
+  Raises:
+    ConfigError: the data set is too small to be the published one.
+  """
+  source, percent = of.validation
+  first = sizes.get(source, 0) * percent // 100
+  # What is validated on may not be trained on as well.
+  least = 800 if source == "train" else 0
+  if (
+    first < least
+    or first + 200 > sizes.get(source, 0)
+    or sizes.get("train", 0) < 800
+    or of.test[0] not in sizes
+  ):
+    raise errors.ConfigError(
+      f"tfds:{of.data} is not the published data set: VTAB takes 800 training"
+      f" examples, 200 of {source}[{percent}%:] and {of.test[0]}, but there are"
+      f" {', '.join(f'{k} {n}' for k, n in sizes.items()) or 'none'}"
+    )
+  train = "train[:800]"
+  validation = f"{source}[{first}:{first + 200}]"
+  test, percent = of.test
+  return {
+    "train800": train,
+    "val200": validation,
+    "train800val200": f"{train}+{validation}",
+    "test": f"{test}[{sizes[test] * percent // 100}:]" if percent else test,
+  }
