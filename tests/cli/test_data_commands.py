@@ -65,3 +65,12 @@ def test_one_line_and_exit_2(capsys, arguments, tmp_path, monkeypatch):
   assert (code, err.count("\n")) == (2, 1)
   assert err.startswith("ConfigError: ")
   assert WRONG[arguments] in err
+
+
+def test_list(capsys):
+  code, out, err = run(capsys, "list")
+  assert (code, err) == (0, "")
+  assert "vtab:kitti_distance" in out
+  assert "ILSVRC2012_img_val.tar" in out
+  code, _, err = run(capsys, "list", "tfds:digits")
+  assert (code, err.count("\n")) == (2, 1)

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from absl import flags
 import numpy as np
 import pytest
 
@@ -63,17 +62,6 @@ def test_start_and_threads_change_nothing(start, num_threads):
   batches = train()
   made = pipeline.iterate(batches, start, num_threads=num_threads)
   assert_same(made, steps(batches, start))
-
-
-@pytest.mark.slow
-def test_workers_change_nothing():
-  flags.FLAGS.mark_as_parsed()
-  batches = train()
-  iterator = pipeline.iterate(batches, 5, num_workers=2)
-  try:
-    assert_same(iterator, steps(batches, 5))
-  finally:
-    iterator.close()
 
 
 @pytest.mark.parametrize("parts", [1, 2, 4])

@@ -60,6 +60,20 @@ def frames(kind):
   )
 
 
+def without(image, color):
+  """A picture with the pixels of a palette's colour black."""
+  return np.where(np.asarray(image)[..., None] == color, 0, rgb(image))
+
+
+def on_a_screen(gif, h, w, top, left):
+  """A GIF whose picture is a part of its screen, and what it shows."""
+  i = gif.index(b"\x2c\0\0\0\0")
+  moved = patched(patched(gif, 6, "<HH", w, h), i + 1, "<HH", left, top)
+  shown = np.zeros((h, w, 3), np.uint8)
+  shown[top : top + H, left : left + W] = rgb(palette())
+  return moved, shown
+
+
 def chunk(name, body):
   check = zlib.crc32(name + body)
   return struct.pack(">I", len(body)) + name + body + struct.pack(">I", check)
@@ -167,6 +181,8 @@ PROGRESSIVE = pillow(
 _ALPHA = np.dstack([PICTURE, _X.astype(np.uint8) * 8])
 _DEEP = PICTURE.astype(np.uint16) << 8 | 0xFF
 _IDAT = PNG.index(b"IDAT")
+# The first block of codes, behind the picture's head and its code size.
+_CODES = GIF.index(b"\x2c\0\0\0\0") + 11
 
 # name: (file, pixels, the largest difference that its coding allows).
 READ = {
@@ -205,6 +221,20 @@ READ = {
   "png with bytes after its end": (PNG + b"rest", PICTURE, 0),
   "gif": (GIF, rgb(palette()), 0),
   "animated gif": (frames("GIF"), rgb(palette()), 0),
+  "gif in one pass": (pillow(palette(), "GIF", interlace=0), rgb(palette()), 0),
+  "gif of two colours": (pillow(palette(2), "GIF"), rgb(palette(2)), 0),
+  # As in the icons of Python 2: 255 of 64 colours is the background.
+  "gif whose background is no colour of its own": (
+    patched(GIF, 11, "B", 255),
+    rgb(palette()),
+    0,
+  ),
+  "gif with a transparent colour": (
+    pillow(palette(), "GIF", transparency=9),
+    without(palette(), 9),
+    0,
+  ),
+  "gif that is a part of its screen": (*on_a_screen(GIF, 40, 50, 7, 3), 0),
   "bmp": (BMP, PICTURE, 0),
   "palette bmp": (pillow(palette(), "BMP"), rgb(palette()), 0),
   "bmp from the top": (bmp_top_down(), PICTURE, 0),
@@ -289,7 +319,24 @@ REFUSED = {
   ),
   "png of rubbish": (png(H, W, 8, 2, bytes(range(256))), _DAMAGED),
   "png of an unknown depth": (patched(PNG, 24, "B", 3), _DAMAGED),
-  "gif cut": (GIF[: len(GIF) // 2], _DAMAGED),
+  "gif cut": (GIF[: len(GIF) // 2], _CUT),
+  "gif with too few codes": (
+    GIF[:_CODES] + bytes([9]) + GIF[_CODES + 1 :][:9] + b"\0;",
+    "is cut off: ",
+  ),
+  "gif without a picture": (GIF[:205] + b";", "is a GIF without a picture"),
+  "gif larger than its screen": (
+    patched(GIF, 6, "<HH", W, H - 1),
+    "claims 23 x 32 pixels, but its picture goes to 24 x 32",
+  ),
+  "gif of wrong codes": (
+    GIF[:_CODES] + b"\x03\xff\xff\xff\0;",
+    "is damaged: code",
+  ),
+  "gif with too few colours": (
+    patched(GIF[:19] + GIF[205:], 10, "B", 0x80),
+    "is damaged: colour",
+  ),
   "gif cut in its header": (GIF[:8], _CUT),
   "bmp cut": (BMP[:-9], _DAMAGED),
   "bmp cut in its header": (BMP[:20], _CUT),

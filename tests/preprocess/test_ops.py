@@ -190,11 +190,11 @@ def test_flip():
 
 
 def test_inception_crop_stays_within_area_and_aspect():
-  crop = geometry.InceptionCrop(op.Size(8, 8), (0.1, 0.6), (0.5, 2.0))
+  crop = geometry.InceptionCrop(op.Size(8, 8), 10, 60, aspect=(0.5, 2.0))
   h, w = 60, 90
   shares, aspects, corners = [], [], []
   for seed in range(500):
-    y, x, part = crop._part(h, w, rng(seed))
+    y, x, part = crop.draw(h, w, rng(seed))
     assert 0 <= y <= h - part.h and 0 <= x <= w - part.w
     shares.append(part.h * part.w / (h * w))
     aspects.append(part.w / part.h)
@@ -206,7 +206,7 @@ def test_inception_crop_stays_within_area_and_aspect():
 
 
 def test_inception_crop_takes_the_whole_image_where_nothing_fits():
-  out = run("inception_crop((2, 2), area=(1, 1))", grid(2, 40))
+  out = run("inception_crop((2, 2), area_min=100)", grid(2, 40))
   assert out.shape == (2, 2, 2)
   # Half-pixel bilinear samples columns 9.5 and 29.5, cut off.
   np.testing.assert_array_equal(out[0, :, 1], [9, 29])

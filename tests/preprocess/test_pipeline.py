@@ -22,8 +22,8 @@ TEXTS = {
     "keep('image', 'label')|copy('fine', 'label')"
   ),
   "normalise((0.5,), std=(1,))": "normalise((0.5,), (1.0,))",
-  "inception_crop((8, 8), area=(0.2, 1))|flip_lr(0.25)": (
-    "inception_crop(8, area=(0.2, 1.0))|flip_lr(p=0.25)"
+  "inception_crop((8, 8), area_min=20)|flip_lr(0.25)": (
+    "inception_crop(8, area_min=20.0)|flip_lr(p=0.25)"
   ),
 }
 
@@ -37,8 +37,16 @@ def test_canonical_text_parses_to_the_equal_pipeline(text):
 
 
 def test_arguments_reach_the_fields():
-  (crop,) = pipeline.Pipeline.parse("inception_crop((4, 6), (0.1, 0.5))").ops
-  assert crop == geometry.InceptionCrop(op.Size(4, 6), (0.1, 0.5), (0.75, 1.33))
+  text = "inception_crop((4, 6), 10, 50, 'bicubic', True)"
+  (crop,) = pipeline.Pipeline.parse(text).ops
+  assert crop == geometry.InceptionCrop(
+    size=op.Size(4, 6),
+    area_min=10.0,
+    area_max=50.0,
+    method="bicubic",
+    antialias=True,
+    aspect=(0.75, 1.33),
+  )
 
 
 REFUSED = {
@@ -64,8 +72,13 @@ REFUSED = {
   "decode and flip_lr": "decode and flip_lr is no op",
   "decode(2)": "decode.channels=2 must be 1 (grey) or 3 (RGB)",
   "decode(max_pixels=0)": "decode.max_pixels=0 must be > 0",
-  "inception_crop(8, (0.1,))": "inception_crop.area=(0.1,) has 1 entries",
-  "inception_crop(8, (0.5, 0.1))": "inception_crop.area=(0.5, 0.1) must be",
+  "inception_crop(8, aspect=(1.5,))": "inception_crop.aspect=(1.5,) has 1",
+  "inception_crop(8, 50, 10)": (
+    "inception_crop.area_min=50.0 and inception_crop.area_max=10.0 are percent"
+  ),
+  "inception_crop(8, 0)": "0 < area_min <= area_max <= 100",
+  "inception_crop(8, 5, 101)": "0 < area_min <= area_max <= 100",
+  "inception_crop(8, area=(0.1, 1))": "did you mean inception_crop.area_m",
   "inception_crop(8, aspect=(0, 1))": "inception_crop.aspect=(0.0, 1.0) must",
   "flip_lr(2)": "flip_lr.p=2.0 must be in [0, 1]",
   "random_shift(0)": "random_shift.pixels=0 must be > 0",

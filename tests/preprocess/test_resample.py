@@ -73,7 +73,7 @@ def test_inception_crop_has_the_methods_of_resize():
   image = picture()
   for how in ("method='area'", "method='bicubic', antialias=True"):
     out = run(
-      f"inception_crop(24, area=(1, 1), aspect=(1.36, 1.361), {how})", image
+      f"inception_crop(24, area_min=100, aspect=(1.36, 1.361), {how})", image
     )
     np.testing.assert_array_equal(out, run(f"resize(24, {how})", image))
 

@@ -14,8 +14,8 @@ class Split:
 
   Attributes:
     name: "tfds:NAME[/CONFIG][:VERSION]", "folder:PATH", "multilabel:PATH",
-      "mix:WEIGHT*NAME+..." or "synthetic[:NxHxWxCxCLASSES]"; see the files of
-      data/sources.
+      "vtab:TASK", "real:FILE", "mix:WEIGHT*NAME+..." or
+      "synthetic[:NxHxWxCxCLASSES]"; see the files of data/sources.
     split: such as "train" or "train[:90%]".
     preprocess: ops, such as "decode|inception_crop(224)|value_range(-1, 1)".
     on_error: what an example that cannot be read does: "raise" ends the run,

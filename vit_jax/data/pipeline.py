@@ -11,10 +11,11 @@ batch, and there is no iterator state to save: resume slices the batches at the
 step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import dataclasses
 import functools
 import logging
+import sys
 from typing import Any
 
 import grain
@@ -22,12 +23,22 @@ import numpy as np
 
 from vit_jax.core import errors, rng as rng_lib
 from vit_jax.data import sources
+from vit_jax.preprocess import op
 from vit_jax.preprocess.pipeline import Pipeline
 
 Batch = dict[str, np.ndarray]
+# An example, and how many were passed over for it.
+_Made = tuple[op.Example, int]
+# Examples that are encoded in memory at once, in each thread.
+_TOGETHER = 16
 # Bad examples on end after which the data set is held to be broken.
 MAX_SKIPPED = 100
 _log = logging.getLogger(__name__)
+# The C library gives freed memory back to the system at once, and asks for it
+# page by page again: a fifth of the time of decoding. The largest block that
+# was ever freed is what it takes for worth keeping, up to 32 MB (glibc; others
+# keep what they like).
+bytearray(2**25 - 2**16)
 # JAX holds integers and floats in 32 bits.
 _NARROW = {
   np.dtype(np.int64): np.dtype(np.int32),
@@ -61,7 +72,7 @@ class Batches:
   rows: slice
   num_batches: int
   seed: int
-  order: grain.MapDataset
+  order: Sequence[int]
   masked: bool
   skip: bool
 
@@ -75,8 +86,10 @@ class Batches:
     first = step * self.batch_size
     positions = range(first + start, first + stop)
     last = len(self.order) - 1
-    made = [self._example(min(g, last)) for g in positions]
-    batch = _stack([example for example, _ in made])
+    made = []
+    for k in range(0, len(positions), _TOGETHER):
+      made += self._examples([min(g, last) for g in positions[k:][:_TOGETHER]])
+    batch = stack([example for example, _ in made])
     skipped = np.array([count for _, count in made], np.int32)
     if self.masked:
       real = np.array([g <= last for g in positions])
@@ -84,30 +97,51 @@ class Batches:
       batch["mask"] = (real & (skipped == 0)).astype(np.float32)
     return {**batch, "skipped": skipped} if self.skip else batch
 
-  def _example(self, position: int) -> tuple[dict[str, Any], int]:
-    """The example of a position, and how many were passed over for it."""
-    index = self.order[position]
-    if not self.skip:
-      return self._read(index, position), 0
+  def _examples(self, positions: list[int]) -> list[_Made]:
+    """The examples of some positions.
+
+    All are read before the first is preprocessed: in turns, each would find
+    the processor's caches full of the other's code and data.
+    """
+    indices = [self.order[g] for g in positions]
+    raw = [self._read(index) for index in indices]
+    rngs = [self._rng(g) for g in positions]
+    return list(map(self._example, positions, indices, raw, rngs))
+
+  def _example(
+    self,
+    position: int,
+    index: int,
+    raw: op.Example | errors.DataError,
+    rng: np.random.Generator,
+  ) -> _Made:
+    first = index
     for skipped in range(MAX_SKIPPED):
       try:
-        return self._read((index + skipped) % len(self.source), position), (
-          skipped
-        )
+        if isinstance(raw, errors.DataError):
+          raise raw
+        return self.preprocess.host(raw, rng), skipped
       except errors.DataError as e:
-        _say_once(str(e))
+        text = sources.located(self.source, index, e)
+        named = errors.DataError(f"{self._name()}: {text}")
+        if not self.skip:
+          raise named from e
+        _say_once(str(named))
+      index = (index + 1) % len(self.source)
+      raw, rng = self._read(index), self._rng(position)
     raise errors.DataError(
       f"{self._name()}: {MAX_SKIPPED} examples on end cannot be read, from"
-      f" {self.source.where(index)} on"
+      f" {self.source.where(first)} on"
     )
 
-  def _read(self, index: int, position: int) -> dict[str, Any]:
-    rng = np.random.default_rng((self.seed, position))
+  def _read(self, index: int) -> op.Example | errors.DataError:
     try:
-      return self.preprocess.host(self.source[index], rng)
+      return self.source[index]
     except errors.DataError as e:
-      text = sources.located(self.source, index, e)
-      raise errors.DataError(f"{self._name()}: {text}") from e
+      return e
+
+  def _rng(self, position: int) -> np.random.Generator:
+    return np.random.default_rng((self.seed, position))
 
   def _name(self) -> str:
     of = self.source.fingerprint
@@ -157,19 +191,45 @@ def train_batches(
   )
 
 
-def _order(source: sources.Source, seed: int) -> grain.MapDataset:
+@dataclasses.dataclass(frozen=True)
+class _Shuffled(Sequence[int]):
+  """[start, start + size) in another order each epoch, without an end.
+
+  The order is that of `grain.MapDataset.shuffle(seed).repeat()`, whose layers
+  cost more than the permutation itself.
+  """
+
+  start: int
+  size: int
+  seed: int
+
+  def __len__(self) -> int:
+    return sys.maxsize
+
+  def __getitem__(self, position: int) -> int:
+    epoch, place = divmod(position, self.size)
+    return self.start + grain.experimental.index_shuffle(
+      place,
+      max_index=self.size - 1,
+      seed=(self.seed + epoch) % 2**32,
+      rounds=4,
+    )
+
+
+def _order(source: sources.Source, seed: int) -> Sequence[int]:
   """Index into the source by position."""
   orders, start = [], 0
   for k, (size, _) in enumerate(source.parts):
     of_part = rng_lib.host_seed(seed, f"part {k}") if k else seed
-    indices = grain.MapDataset.range(start, start + size)
-    orders.append(indices.seed(of_part).shuffle().repeat())
+    # Epoch k is shuffled by seed + k, so neighbours would share their epochs.
+    spread = np.random.SeedSequence((of_part, 1)).generate_state(1)
+    orders.append(_Shuffled(start, size, int(spread[0])))
     start += size
   if len(orders) == 1:
     return orders[0]
   # Whole numbers: Grain rounds others.
   weights = [weight for _, weight in source.parts]
-  return grain.MapDataset.mix(orders, weights)
+  return grain.MapDataset.mix([*map(grain.MapDataset.source, orders)], weights)
 
 
 def eval_batches(
@@ -187,7 +247,6 @@ def eval_batches(
   and mask 0 as well, and "skipped" int32 [rows] is 1 there: the sum of both
   is the number of examples. Random ops draw the same numbers every time.
   """
-  order = grain.MapDataset.range(len(source))
   num_batches = -(-len(source) // batch_size)
   return Batches(
     source,
@@ -196,7 +255,7 @@ def eval_batches(
     rows,
     num_batches,
     0,
-    order,
+    range(len(source)),
     masked=True,
     skip=on_error == "skip",
   )
@@ -238,22 +297,26 @@ def iterate(
 def image_shape(
   source: sources.Source, preprocess: Pipeline, on_error: str = "raise"
 ) -> tuple[int, int, int]:
-  """[h, w, c] of the images in a batch, from the first example.
+  """[h, w, c] of "image" in a batch, or of its views, from the first example.
 
   Raises:
     ConfigError: the preprocessed example cannot go into a batch.
   """
   batches = eval_batches(source, preprocess, batch_size=1, on_error=on_error)
   batch = batches[0]
-  if batch["image"].ndim != 4:
-    raise errors.ConfigError(
-      f"images are {batch['image'].shape[1:]}, not [h, w, c]"
-    )
-  return batch["image"].shape[1:]
+  shape = batch["image"].shape[1:]
+  # Multicrop gives [views, h, w, c].
+  if len(shape) not in {3, 4}:
+    raise errors.ConfigError(f"images are {shape}, not [h, w, c]")
+  return shape[-3:]
 
 
-def _stack(examples: list[dict[str, Any]]) -> Batch:
-  """Arrays [rows, ...] of each feature."""
+def stack(examples: list[dict[str, Any]]) -> Batch:
+  """Arrays [rows, ...] of each feature.
+
+  Raises:
+    ConfigError: a feature is not numbers, or not of one shape.
+  """
   return {key: _column(key, [e[key] for e in examples]) for key in examples[0]}
 
 

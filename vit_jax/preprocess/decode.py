@@ -1,5 +1,6 @@
 """Encoded images to pixels, with every claim of the file checked first."""
 
+from collections.abc import Callable
 import dataclasses
 import struct
 
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 
 from vit_jax.core import errors
-from vit_jax.preprocess import op
+from vit_jax.preprocess import gif, jpeg, op, resample
 
 # The pipeline runs one example per thread; OpenCV's own threads on top of
 # them would only compete for the same cores.
@@ -17,10 +18,8 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
-# Start-of-frame markers of JPEG: 0xC0..0xCF without DHT, JPG and DAC.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SCAN = 0xDA
-_ADOBE = 0xEE
+# Upper row, left column and size of the part of an h x w image that is wanted.
+Draw = Callable[[int, int], tuple[int, int, op.Size]]
 _FLAGS = {
   1: cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION,
   3: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION,
@@ -35,7 +34,7 @@ class Decode(op.HostOp):
   WebP, told apart by their first bytes and never by a file's name. As in the
   published input pipelines the orientation that cameras note is ignored, an
   alpha channel is dropped, 16 bits are cut to the upper 8 and an animation is
-  its first picture.
+  its first picture. Where a GIF is transparent it is black, as in TensorFlow.
 
   Raises:
     DataError: another kind of file, one that is damaged or cut off, or more
@@ -45,6 +44,7 @@ class Decode(op.HostOp):
 
   channels: int = 3
   max_pixels: int = 100_000_000
+  scaled: bool = True
 
   def __post_init__(self):
     op.check(
@@ -60,25 +60,59 @@ class Decode(op.HostOp):
 
   def __call__(self, example, rng):
     del rng
+    return self._read(example, lambda h, w: (0, 0, op.Size(h, w)), None)[0]
+
+  def part(
+    self, example: op.Example, draw: Draw, needed: op.Size | None
+  ) -> tuple[op.Example, resample.Box]:
+    """The example with a part of its image alone, and that part's place in it.
+
+    A JPEG is decoded no further down than its part goes. Where that is at
+    least 2, 4 or 8 times as large as `needed` on both axes, it is decoded at
+    one half, quarter or eighth of its size, unless `scaled` is False; the
+    place is then seldom on whole pixels.
+
+    Args:
+      example: "image", encoded or uint8 [h, w, c].
+      draw: called once, with the size in px of the whole image.
+      needed: what the part will be resized to; None keeps the scale.
+    """
+    return self._read(example, draw, needed if self.scaled else None)
+
+  def _read(
+    self, example: op.Example, draw: Draw, needed: op.Size | None
+  ) -> tuple[op.Example, resample.Box]:
     image = example["image"]
     try:
       if isinstance(image, bytes):
-        image = self._decode(image)
+        image, box = self._decode(image, draw, needed)
       else:
-        image = self._convert(image)
+        image, box = _cut(self._convert(image), *draw(*image.shape[:2]))
     except ValueError as e:
       raise errors.DataError(
         f"record {example['id']}: the image {e}; repair or remove the record"
       ) from e
-    return {**example, "image": image}
+    return {**example, "image": image}, box
 
-  def _decode(self, data: bytes) -> np.ndarray:
-    h, w = header_size(data)
+  def _decode(
+    self, data: bytes, draw: Draw, needed: op.Size | None
+  ) -> tuple[np.ndarray, resample.Box]:
+    h, w, frame = _header(data)
     if h * w > self.max_pixels:
       raise ValueError(
         f"claims {h} x {w} = {h * w} pixels, more than decode's max_pixels ="
         f" {self.max_pixels}"
       )
+    y, x, part = draw(h, w)
+    if frame is None or not frame.is_plain:
+      return _cut(self._decode_whole(data, h, w), y, x, part)
+    scale = _scale(part, needed or part)
+    image = jpeg.decode(data, frame, self.channels, y + part.h, scale)
+    return _cut(image, y, x, part, scale)
+
+  def _decode_whole(self, data: bytes, h: int, w: int) -> np.ndarray:
+    if data.startswith(gif.START):
+      return self._convert(gif.first_picture(data))
     try:
       image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[self.channels])
     except cv2.error as e:
@@ -90,7 +124,7 @@ class Decode(op.HostOp):
         f"claims {h} x {w} pixels, but holds {image.shape[0]} x"
         f" {image.shape[1]}"
       )
-    return image.reshape(*image.shape[:2], self.channels)
+    return image.reshape(h, w, self.channels)
 
   def _convert(self, image: np.ndarray) -> np.ndarray:
     if image.dtype != np.uint8 or image.ndim != 3:
@@ -112,10 +146,19 @@ def header_size(data: bytes) -> tuple[int, int]:
     ValueError: another kind of file, no pixels, or a PNG or JPEG that is cut
       off: their decoders fill what is missing with grey instead of saying so.
   """
+  return _header(data)[:2]
+
+
+def _header(data: bytes) -> tuple[int, int, jpeg.Frame | None]:
+  """Height, width, and the frame of a JPEG."""
+  frame = None
   try:
     if data.startswith(_JPEG):
-      h, w, scan = _jpeg_frame(data)
-      end = data.find(b"\xff\xd9", scan)
+      frame = jpeg.frame(data)
+      h, w = frame.h, frame.w
+      # From the end, where it is: to look through the pixels takes longer
+      # than to read the header.
+      end = data.rfind(b"\xff\xd9", frame.scan)
     elif data.startswith(_PNG):
       if data[12:16] != b"IHDR"[: len(data) - 12]:
         raise ValueError("is a PNG that does not begin with its header")
@@ -130,12 +173,28 @@ def header_size(data: bytes) -> tuple[int, int]:
     raise ValueError(f"is cut off after {len(data)} bytes")
   if not h or not w:
     raise ValueError(f"claims {h} x {w} pixels")
-  return h, w
+  return h, w, frame
+
+
+def _cut(
+  image: np.ndarray, y: int, x: int, part: op.Size, scale: int = 1
+) -> tuple[np.ndarray, resample.Box]:
+  """The pixels that a part needs, and its place in them."""
+  top, left = y // scale, x // scale
+  bottom, right = -(-(y + part.h) // scale), -(-(x + part.w) // scale)
+  place = (y / scale - top, x / scale - left, part.h / scale, part.w / scale)
+  return image[top:bottom, left:right], place
+
+
+def _scale(part: op.Size, needed: op.Size) -> int:
+  """The largest scale at which `part` still has `needed` pixels."""
+  times = min(part.h // needed.h, part.w // needed.w)
+  return next((s for s in jpeg.SCALES if s <= times), 1)
 
 
 def _other_size(data: bytes) -> tuple[int, int]:
   """Height and width of GIF, BMP and WebP, whose decoders see a missing end."""
-  if data[:6] in (b"GIF87a", b"GIF89a"):
+  if data.startswith(gif.START):
     w, h = struct.unpack_from("<HH", data, 6)
     return h, w
   if data.startswith(b"BM"):
@@ -169,30 +228,3 @@ def _webp_size(data: bytes) -> tuple[int, int]:
   else:
     raise ValueError(f"is a WebP without an image (it has {kind.hex(' ')})")
   return h, w
-
-
-def _jpeg_frame(data: bytes) -> tuple[int, int, int]:
-  """Height, width and the place of the first scan."""
-  h = w = components = 0
-  adobe = False
-  i = 2
-  while True:
-    if data[i] != 0xFF:
-      raise ValueError(f"has no JPEG marker at byte {i}")
-    marker = data[i + 1]
-    # Any number of 0xFF bytes may stand before a marker.
-    if marker == 0xFF:
-      i += 1
-      continue
-    if marker == _SCAN:
-      break
-    if marker in _FRAMES:
-      h, w, components = struct.unpack_from(">HHB", data, i + 5)
-    adobe |= marker == _ADOBE and data[i + 4 : i + 9] == b"Adobe"
-    i += 2 + struct.unpack_from(">H", data, i + 2)[0]
-  if components == 4 and not adobe:
-    raise ValueError(
-      "is CMYK without an Adobe marker, so that nothing says whether 0 is no"
-      " ink or full ink"
-    )
-  return h, w, i

@@ -89,8 +89,14 @@ class Multicrop(op.HostOp):
     rng: np.random.Generator,
   ) -> np.ndarray:
     """A crop for each of `ops`, after them: [n, h, w, c]."""
+    low, high = scale
     crop = geometry.InceptionCrop(
-      size, scale, (3 / 4, 4 / 3), method="bicubic", antialias=True
+      size,
+      100 * low,
+      100 * high,
+      method="bicubic",
+      antialias=True,
+      aspect=(3 / 4, 4 / 3),
     )
     views = [o.host(crop(example, rng), rng)["image"] for o in ops]
     shapes = sorted({v.shape for v in views})

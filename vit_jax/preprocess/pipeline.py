@@ -8,6 +8,7 @@ import ast
 import dataclasses
 import functools
 import importlib
+import itertools
 import pkgutil
 import re
 import typing
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.core import config, errors
-from vit_jax.preprocess import op
+from vit_jax.preprocess import fuse, op
 
 Op = op.HostOp | op.DeviceOp
 
@@ -72,10 +73,19 @@ class Pipeline:
       example: "image" (bytes or uint8 [h, w, c]), "label", "id" (int).
       rng: the source of all that is random.
     """
-    for o in self.ops:
-      if isinstance(o, op.HostOp):
-        example = o(example, rng)
+    for _, o in self.host_steps:
+      example = o(example, rng)
     return example
+
+  @functools.cached_property
+  def host_steps(self) -> tuple[tuple[str, op.HostOp], ...]:
+    """What runs on the host, by the text of the ops it stands for; see fuse."""
+    ops = [o for o in self.ops if isinstance(o, op.HostOp)]
+    texts = map(_text, ops)
+    return tuple(
+      ("|".join(itertools.islice(texts, count)), o)
+      for o, count in fuse.fused(ops)
+    )
 
   def device(self, batch: dict[str, Any]) -> dict[str, Any]:
     """Runs the device ops on a batch; call it inside `jit`."""

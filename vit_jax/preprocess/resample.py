@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 
 Method = Literal["bilinear", "bicubic", "nearest", "area"]
+# Upper edge, left edge, height and width of a part of an image, in its px.
+Box = tuple[float, float, float, float]
 # First source index [n_out] and weights float32 [taps, n_out].
 Taps = tuple[np.ndarray, np.ndarray]
 # TensorFlow looks cubic weights up in a table with this many steps a pixel.
@@ -67,6 +69,27 @@ def resize_fast(image: np.ndarray, h: int, w: int) -> np.ndarray:
     image.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR
   )
   return x.reshape(h, w, image.shape[2]).astype(np.uint8)
+
+
+def resize_box(image: np.ndarray, box: Box, h: int, w: int) -> np.ndarray:
+  """Bilinear, of a part whose edges need not be on whole pixels, rounded.
+
+  Pixels beyond its edges, where the image has them, enter as theirs do.
+  """
+  y, x, bh, bw = box
+  # The centre of result pixel i is i + 1/2, that of source pixel i as well.
+  down, across = bh / h, bw / w
+  to_source = np.array(
+    [[across, 0, x + (across - 1) / 2], [0, down, y + (down - 1) / 2]]
+  )
+  out = cv2.warpAffine(
+    image,
+    to_source,
+    (w, h),
+    flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    borderMode=cv2.BORDER_REPLICATE,
+  )
+  return out.reshape(h, w, image.shape[2])
 
 
 def _along(
