@@ -1,5 +1,14 @@
 """A small ViT on 1,797 scanned handwritten digits, in a minute on a CPU.
 
+Source: none; the settings were chosen here.
+Expected: 99.72, 98.58, 98.29 % of 351 held-out digits for seeds 0, 1, 2;
+  measured in results/quickstart.
+Cost: a minute or two on two CPU cores.
+Data: the digits that come with scikit-learn, no download;
+  python -m vit_jax data prepare tfds:digits --data_dir=data
+Run: python -m vit_jax train --config=configs/quickstart.py
+  --workdir=runs/quickstart
+
 Arguments: seed=0.
 """
 
@@ -32,7 +41,7 @@ def get_config(arg: str = "") -> config.ConfigDict:
   c.data.batch_size = 64
   c.data.train.name = "tfds:digits"
   c.data.train.preprocess = (
-    "decode(1)|resize(16)|inception_crop(16, area=(0.6, 1.0),"
+    "decode(1)|resize(16)|inception_crop(16, area_min=60,"
     " aspect=(0.8, 1.25))|value_range(-1, 1)"
   )
   c.evals.test.data.preprocess = "decode(1)|resize(16)|value_range(-1, 1)"

@@ -1,8 +1,12 @@
 """A ViT of 0.3 M parameters on Fashion-MNIST, from scratch on a CPU.
 
-TFDS's official data set of 60,000 training and 10,000 test images, 28x28:
-`python -m vit_jax data prepare tfds:fashion_mnist --data_dir=data`.
+Source: none; the settings were chosen here.
 Expected: at least 88 % test accuracy; measured in results/fashion_mnist.
+Cost: under half an hour on two CPU cores.
+Data: TFDS's official data set of 60,000 training and 10,000 test images, 28x28;
+  python -m vit_jax data prepare tfds:fashion_mnist --data_dir=data
+Run: python -m vit_jax train --config=configs/vit_fashion_mnist.py
+  --workdir=runs/fashion_mnist
 
 Arguments: seed=0.
 """

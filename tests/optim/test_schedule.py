@@ -48,6 +48,12 @@ def test_cosine_ends_at_its_end_value():
   assert got[-1] == 0.25
 
 
+def test_warmup_rises_from_its_start():
+  got = _values(decay="constant", warmup="10 steps", warmup_start=0.1)
+  want = np.interp(STEPS, [0, 10], [0.1, 1.0])
+  np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
 def test_linear_to_a_power_is_a_polynomial():
   got = _values(decay="linear", end_value=0.25, power=2.0)
   np.testing.assert_allclose(
@@ -110,6 +116,8 @@ def test_after_the_run_it_stays_at_the_end():
     ({"decay": "rsqrt", "timescale": "0 steps"}, "must be positive"),
     ({"decay": "rsqrt", "timescale": "3 examples"}, "less than one step"),
     ({"warmup": "30 steps"}, "30 + 0 = 30 of 30 steps"),
+    ({"warmup_start": 0.1}, "has no effect with optim.warmup=0 steps"),
+    ({"warmup": "5 steps", "warmup_start": 1.0}, "below 1"),
     ({"warmup": "20 steps", "cooldown": "11 steps"}, "20 + 11 = 31 of 30"),
     (
       {"decay": "stairs", "stairs": (("10 steps", 0.1), ("1 epochs", 0.2))},

@@ -31,7 +31,8 @@ class Schedule:
   Attributes:
     decay: how the rate falls after the warm-up. "constant" does not; "rsqrt"
       is 1 / sqrt(1 + (steps since the warm-up + shift) / timescale).
-    warmup: linear rise from 0, multiplied with the decay.
+    warmup: linear rise from `warmup_start`, multiplied with the decay.
+    warmup_start: where the warm-up begins, as a fraction of `peak_lr`.
     cooldown: linear fall to 0 at the end of the run, multiplied with the decay.
     end_value: where cosine and linear end, as a fraction of `peak_lr`. An
       absolute end such as vision_transformer's 1e-5 is 1e-5 / peak_lr.
@@ -46,6 +47,7 @@ class Schedule:
 
   decay: Literal["cosine", "linear", "rsqrt", "constant", "stairs"] = "cosine"
   warmup: Duration = Duration(0.0, "steps")
+  warmup_start: float = 0.0
   cooldown: Duration = Duration(0.0, "steps")
   end_value: float = 0.0
   power: float = 1.0
@@ -67,6 +69,16 @@ class Schedule:
       raise errors.ConfigError(
         "{end_value} must be a fraction of peak_lr, from 0 to 1",
         {"end_value": self.end_value},
+      )
+    if not 0 <= self.warmup_start < 1:
+      raise errors.ConfigError(
+        "{warmup_start} must be a fraction of peak_lr, at least 0 and below 1",
+        {"warmup_start": self.warmup_start},
+      )
+    if self.warmup_start and self.warmup.is_zero():
+      raise errors.ConfigError(
+        "{warmup_start} has no effect with {warmup}; leave it at 0",
+        {"warmup_start": self.warmup_start, "warmup": self.warmup},
       )
     if not 0 < self.power < math.inf:
       raise errors.ConfigError(
@@ -105,7 +117,8 @@ def make(
       decay((s - W) / (T - W)) * min(1, s / W) * min(1, (T - s) / E)
 
   which is big_vision's `create_learning_rate_schedule` with base 1 and, times
-  the peak, vision_transformer's. Usable in and out of jit.
+  the peak, vision_transformer's. A `warmup_start` is where the second factor
+  begins. Usable in and out of jit.
 
   Raises:
     ConfigError: warm-up and cooldown do not fit into the run, stairs are not
@@ -131,7 +144,8 @@ def make(
     step = jnp.asarray(step)
     value = decay(step)
     if warmup:
-      value *= jnp.minimum(1.0, step / warmup)
+      start = config.warmup_start
+      value *= start + (1.0 - start) * jnp.minimum(1.0, step / warmup)
     if cooldown:
       value *= jnp.clip((total_steps - step) / cooldown, 0.0, 1.0)
     return value.astype(jnp.float32)

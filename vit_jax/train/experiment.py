@@ -56,12 +56,34 @@ class Runtime:
 
 
 @dataclasses.dataclass(frozen=True)
+class Start:
+  """Where the parameters come from that training begins with.
+
+  Attributes:
+    checkpoint: weights of any format that `checkpoints.load` reads, for this
+      model at any resolution; "" draws them.
+    new_head: whether the head is zeros also where the checkpoint's would fit.
+  """
+
+  checkpoint: str = ""
+  new_head: bool = True
+
+  def __post_init__(self):
+    if not self.checkpoint and not self.new_head:
+      raise errors.ConfigError(
+        "{new_head} has no effect without {checkpoint}; leave it at True",
+        {"new_head": self.new_head, "checkpoint": "''"},
+      )
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment:
   """A run: what is trained, on what, for how long, and how it is scored.
 
   Attributes:
     seed: root of every random stream.
     duration: length of training.
+    start: where the first parameters come from.
     model, task, optim: components (module files of these packages).
     data: what the model is trained on.
     evals: evaluators by the name they report under.
@@ -70,6 +92,7 @@ class Experiment:
 
   seed: int = 0
   duration: Duration = Duration(10, "epochs")
+  start: Start = dataclasses.field(default_factory=Start)
   model: Any = config_lib.component("vit_jax.models", "vit")
   task: Any = config_lib.component("vit_jax.tasks", "supervised")
   optim: Any = config_lib.component("vit_jax.optim", "adamw")
@@ -110,7 +133,7 @@ class Inputs:
 
   Attributes:
     train: examples to train on.
-    evals: examples of each evaluator.
+    evals: examples of each evaluator, by the field that names their split.
     image_shape: [h, w, c] of an image after preprocessing.
     lengths: total_steps, batch_size and epoch_examples of the run.
     save_every: steps between checkpoints.
@@ -118,7 +141,7 @@ class Inputs:
   """
 
   train: sources.Source
-  evals: dict[str, sources.Source]
+  evals: dict[str, dict[str, sources.Source]]
   image_shape: tuple[int, int, int]
   lengths: dict[str, int]
   save_every: int
@@ -133,8 +156,9 @@ def open_inputs(experiment: Experiment) -> Inputs:
       sizes do not fit the model.
   """
   data = experiment.data
-  train, image_shape = _open(experiment, data.train, "data.train")
+  train, image_shape = _open(experiment, data.train, "data.train", True)
   evals, _ = open_evals(experiment)
+  _check_names(experiment, train, evals)
   sizes = dict(batch_size=data.batch_size, epoch_examples=len(train))
   total = experiment.duration.steps(**sizes, total=0)
   if total < 1:
@@ -159,17 +183,54 @@ def open_inputs(experiment: Experiment) -> Inputs:
 
 def open_evals(
   experiment: Experiment,
-) -> tuple[dict[str, sources.Source], tuple[int, int, int]]:
+) -> tuple[dict[str, dict[str, sources.Source]], tuple[int, int, int]]:
   """The examples of each evaluator, and the shape of their images."""
   opened, shape = {}, (0, 0, 0)
   for name, config in experiment.evals.items():
-    path = f"evals.{name}.data"
-    opened[name], shape = _open(experiment, config.data, path)
+    opened[name] = {}
+    for field in dataclasses.fields(config):
+      split = getattr(config, field.name)
+      if isinstance(split, data_config.Split):
+        opened[name][field.name], shape = _open(
+          experiment,
+          split,
+          f"evals.{name}.{field.name}",
+          config.labels_of_head,
+        )
   return opened, shape
 
 
+def _check_names(
+  experiment: Experiment,
+  train: sources.Source,
+  evals: dict[str, dict[str, sources.Source]],
+) -> None:
+  """Label k must mean the same where the model is trained and scored.
+
+  Raises:
+    ConfigError: both data sets name their classes, and not alike.
+  """
+  for name, of in evals.items():
+    config = experiment.evals[name]
+    for field, source in of.items() if config.labels_of_head else ():
+      pairs = zip(train.class_names, source.class_names, strict=False)
+      differ = [k for k, (ours, theirs) in enumerate(pairs) if ours != theirs]
+      if differ:
+        k = differ[0]
+        raise errors.ConfigError(
+          f"evals.{name}.{field}.name={getattr(config, field).name} has other"
+          f" classes than data.train.name={experiment.data.train.name}: class"
+          f" {k} is {source.class_names[k]!r} there and"
+          f" {train.class_names[k]!r} in training; give both the same names in"
+          " the same order"
+        )
+
+
 def _open(
-  experiment: Experiment, split: data_config.Split, path: str
+  experiment: Experiment,
+  split: data_config.Split,
+  path: str,
+  labels_of_head: bool,
 ) -> tuple[sources.Source, tuple[int, int, int]]:
   """The examples of a split, and the shape of its images."""
   with errors.located(path):
@@ -177,7 +238,7 @@ def _open(
       split.name, split.split, experiment.runtime.data_dir
     )
   model = experiment.model
-  if source.num_classes != model.num_classes:
+  if labels_of_head and source.num_classes != model.num_classes:
     raise errors.ConfigError(
       f"model.num_classes={model.num_classes}, but {path}.name={split.name}"
       f" has {source.num_classes} classes; set it to {source.num_classes}"

@@ -1,0 +1,158 @@
+"""Training that starts from a checkpoint: features, head, frozen parameters."""
+
+import jax
+import numpy as np
+import pytest
+
+from tests.e2e import tiny
+from vit_jax import checkpoints
+from vit_jax.core import config as config_lib, errors, tree
+from vit_jax.models import vit
+from vit_jax.nn import posemb_resize
+from vit_jax.train import experiment as experiment_lib, initial, loop, setup
+
+OLD = vit.Config(
+  num_classes=7,
+  image_size=(8, 8),
+  patch_size=(4, 4),
+  width=16,
+  depth=2,
+  num_heads=2,
+  mlp_dim=32,
+  posemb="learned_1d",
+)
+# How each format's own code resizes positions.
+FORMATS = {
+  "orbax": "linear",
+  "npz": "linear",
+  "timm": "bicubic",
+  "hf": "bicubic",
+}
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory):
+  """Parameters away from zero, and files of them by format."""
+  model = vit.Model(OLD)
+  x = jax.random.uniform(jax.random.key(1), (2, 8, 8, 1))
+  shapes = jax.eval_shape(model.init, jax.random.key(0), x)["params"]
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(
+    lambda leaf: 0.2 * rng.standard_normal(leaf.shape).astype("f4"), shapes
+  )
+  folder = tmp_path_factory.mktemp("old")
+  files = {}
+  for name in FORMATS:
+    files[name] = str(folder / name) + (".npz" if name == "npz" else "")
+    save(files[name], model, params, name)
+  return params, files
+
+
+def save(file, model, params, to):
+  loaded = checkpoints.Loaded(
+    model, params, {}, "orbax", checkpoints.Report(()), "value_range(-1, 1)"
+  )
+  checkpoints.save(loaded, to, file)
+
+
+def run_of(checkpoint, data_dir, **changes):
+  """A run at twice the resolution and with ten classes."""
+  c = tiny.get_config("steps=3,dropout=0")
+  for key in ("data.train", "evals.test.data"):
+    split = config_lib.parent_of(c, f"{key}.preprocess")
+    split.preprocess = "decode(1)|resize(16)|value_range(-1, 1)"
+  c.model.image_size = (16, 16)
+  c.optim.schedule.warmup = "1 steps"
+  c.start.checkpoint = checkpoint
+  c.runtime.data_dir = str(data_dir)
+  c.runtime.mesh = "data=2,fsdp=2,tensor=2"
+  for key, value in changes.items():
+    config_lib.parent_of(c, key.replace("__", "."))[key.split("__")[-1]] = value
+  experiment = config_lib.build(experiment_lib.Experiment, c)
+  inputs = experiment_lib.open_inputs(experiment)
+  return c, setup.build(experiment, inputs)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_features_are_those_of_resizing_by_hand(old, data_dir, name):
+  params, files = old
+  _, run = run_of(files[name], data_dir)
+  state = initial.state(run)
+  table = params["posemb"]["table"]
+  by_hand = {
+    **{k: v for k, v in params.items() if k != "head"},
+    "posemb": {
+      "table": np.concatenate(
+        [
+          table[:1],
+          posemb_resize.resize(table[1:], (2, 2), (4, 4), FORMATS[name]),
+        ]
+      )
+    },
+  }
+  large = vit.Model(
+    vit.Config(**{**vars(OLD), "image_size": (16, 16), "num_classes": 0})
+  )
+  x = jax.random.uniform(jax.random.key(2), (4, 16, 16, 1))
+  expected = large.apply({"params": by_hand}, x)["pre_logits"]
+  found = run.model.apply({"params": state.params}, x)
+  np.testing.assert_allclose(
+    found["pre_logits"], expected, rtol=1e-5, atol=1e-5
+  )
+  assert not np.asarray(state.params["head"]["kernel"]).any()
+  assert not np.asarray(state.params["head"]["bias"]).any()
+  # Averages begin with the same parameters, in arrays of their own.
+  for ours, average in zip(
+    jax.tree.leaves(state.params), jax.tree.leaves(state.ema), strict=True
+  ):
+    np.testing.assert_array_equal(ours, average)
+    assert ours is not average
+  wanted = jax.tree.map(lambda x: x.sharding, run.state)
+  assert jax.tree.map(lambda x: x.sharding, state) == wanted
+
+
+def test_the_head_is_kept_on_request(old, data_dir):
+  params, files = old
+  fields = dict(start__new_head=False, model__num_classes=10)
+  _, run = run_of(files["npz"], data_dir, **fields)
+  assert not np.asarray(initial.state(run).params["head"]["kernel"]).any()
+  ten = vit.Model(vit.Config(**{**vars(OLD), "num_classes": 10}))
+  head = {"kernel": np.ones((16, 10), "f4"), "bias": np.ones(10, "f4")}
+  file = files["npz"] + "10.npz"
+  save(file, ten, {**params, "head": head}, "npz")
+  _, run = run_of(file, data_dir, **fields)
+  kept = initial.state(run).params["head"]
+  np.testing.assert_array_equal(kept["kernel"], head["kernel"])
+  _, run = run_of(file, data_dir)
+  assert not np.asarray(initial.state(run).params["head"]["kernel"]).any()
+
+
+def test_frozen_parameters_stay_bit_identical(old, data_dir, tmp_path):
+  """A linear probe: three steps move the head alone."""
+  _, files = old
+  c, run = run_of(
+    files["timm"],
+    data_dir,
+    optim__frozen=(r"(?!head/).*",),
+    optim__clip_norm=0.0,
+  )
+  before = tree.flatten(jax.tree.map(np.asarray, initial.state(run).params))
+  loop.train(c, str(tmp_path))
+  after = checkpoints.load(tmp_path)
+  for name, value in tree.flatten(after.params).items():
+    same = np.array_equal(value, before[name])
+    assert same != name.startswith("head/"), name
+
+
+def test_wrong_starts(old, data_dir):
+  with pytest.raises(errors.ConfigError, match="new_head=False has no effect"):
+    experiment_lib.Start(new_head=False)
+  _, run = run_of("/nowhere.npz", data_dir)
+  with pytest.raises(
+    errors.CheckpointError, match=r"/nowhere\.npz does not ex"
+  ):
+    initial.state(run)
+  _, files = old
+  _, run = run_of(files["npz"], data_dir, model__width=32)
+  with pytest.raises(errors.CheckpointError, match=r"\(2, 16, 32\)|shape"):
+    initial.state(run)

@@ -1,0 +1,67 @@
+"""The state that a run begins with: drawn, or from a checkpoint."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from vit_jax import checkpoints
+from vit_jax.core import tree
+from vit_jax.train import hooks, setup
+from vit_jax.train.state import State
+
+
+def state(run: setup.Run) -> State:
+  """A new state; its parameters are those of `start.checkpoint`, if given.
+
+  Positions are resized to the run's grid, and the head is zeros where
+  `start.new_head` says so or the classes are others (Section 3.2,
+  arXiv:2010.11929). Optimiser and averages begin anew.
+
+  Raises:
+    CheckpointError: it cannot be loaded, or is of another model.
+  """
+  drawn = run.init()
+  start = run.experiment.start
+  if not start.checkpoint:
+    return drawn
+  loaded = checkpoints.load(start.checkpoint, run.model)
+  params = dict(loaded.params)
+  said = [f"{n} {what}" for what, n in _changes(loaded.report).items() if n]
+  if start.new_head and "head" in params:
+    params["head"] = jax.tree.map(np.zeros_like, params["head"])
+    said.append("head of zeros")
+  hooks.say(
+    f"starts from {start.checkpoint} ({loaded.source_format};"
+    f" {', '.join(said) or 'nothing changed'})"
+  )
+  task_state = {k: v for k, v in loaded.variables.items() if k != "params"}
+  return drawn.replace(
+    params=_placed(params, run.state.params),
+    task_state={
+      **drawn.task_state,
+      **_placed(task_state, run.state.task_state),
+    },
+    # Arrays of its own: the step gives up its state's.
+    ema=_placed(params, run.state.ema) if run.state.ema else drawn.ema,
+  )
+
+
+def _changes(report: Any) -> dict[str, int]:
+  return {
+    "positions resized": len(report.resized),
+    "arrays reset": len(report.reset),
+    "arrays dropped": len(report.dropped),
+  }
+
+
+def _placed(arrays: Any, like: Any) -> Any:
+  """Arrays of the host on the devices; each process gives what it owns."""
+
+  def place(name: str, want: Any, have: Any) -> jax.Array:
+    value = np.asarray(have, want.dtype)
+    return jax.make_array_from_callback(
+      want.shape, want.sharding, lambda index: value[index]
+    )
+
+  return tree.map_named(place, like, arrays)
