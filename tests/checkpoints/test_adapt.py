@@ -10,6 +10,7 @@ from vit_jax import checkpoints, models
 from vit_jax.checkpoints import adapt
 from vit_jax.core import errors, tree
 from vit_jax.models import segmenter, vit
+from vit_jax.nn import posemb_resize
 
 BICUBIC = [
   [-0.589028, -0.412414, -0.038573, 0.315056, 0.602009, 0.737627],
@@ -30,14 +31,14 @@ def test_linear_as_the_published_loader_does_it():
   grid = value[0, 1:]
   assert grid.shape == (side * side, width)
   for new in fixture["config"]["grid_to"]:
-    got = adapt.resize(grid, (side, side), (new, new), "linear")
+    got = posemb_resize.resize(grid, (side, side), (new, new), "linear")
     theirs = np.asarray(fixture["outputs"][f"to_{new}"]).reshape(-1, width)[1:]
     assert np.abs(got - theirs).max() / theirs.std() < 1e-6
 
 
 def test_linear_keeps_the_corners_of_a_grid_that_is_no_square():
   grid = np.random.default_rng(0).standard_normal((6, 2)).astype(np.float32)
-  got = adapt.resize(grid, (2, 3), (5, 4), "linear").reshape(5, 4, 2)
+  got = posemb_resize.resize(grid, (2, 3), (5, 4), "linear").reshape(5, 4, 2)
   old = grid.reshape(2, 3, 2)
   np.testing.assert_allclose(
     got[[0, 0, 4, 4], [0, 3, 0, 3]], old[[0, 0, 1, 1], [0, 2, 0, 2]], rtol=1e-6
@@ -50,7 +51,7 @@ def test_bicubic_as_pytorch_does_it():
   # x[i, j] = sin(5 i + j) with 4 rows and 3 columns.
   i, j = np.mgrid[:4, :3]
   grid = np.sin(5 * i + j).astype(np.float32).reshape(12, 1)
-  got = adapt.resize(grid, (4, 3), (2, 6), "bicubic").reshape(2, 6)
+  got = posemb_resize.resize(grid, (4, 3), (2, 6), "bicubic").reshape(2, 6)
   np.testing.assert_allclose(got, BICUBIC, atol=2e-6)
 
 

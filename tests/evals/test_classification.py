@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.evals import pixels
 from vit_jax.core import errors, mesh as mesh_lib
 from vit_jax.data import config as data_config
 from vit_jax.evals import classification
@@ -50,7 +51,9 @@ def evaluator(size, batch_size, devices, loss="softmax"):
     loss=loss,
   )
   mesh = mesh_lib.make(mesh_lib.MeshShape(), jax.devices()[:devices])
-  return classification.Evaluator(config, Pixels(), Source(size), mesh)
+  return classification.Evaluator(
+    config, Pixels(), {"data": Source(size)}, mesh
+  )
 
 
 def expected(size):
@@ -112,3 +115,25 @@ def test_rank_promotion_is_strict():
   """The conftest's setting is on: shapes never broadcast by accident."""
   with pytest.raises(ValueError, match="rank"):
     jnp.ones((2, 3)) + jnp.ones(3)
+
+
+def test_by_hand():
+  """As of ImageNet-V2, whose labels are ImageNet's: seven classes here."""
+  cases = [
+    ([0, 1, 2, 3, 4, 5, 6], 6),  # first
+    ([0, 1, 2, 3, 4, 5, 6], 2),  # fifth
+    ([0, 1, 2, 3, 4, 5, 6], 1),  # sixth
+    ([9, 0, 0, 0, 0, 0, 0], 0),  # first
+  ]
+  source = pixels.Source([c[0] for c in cases], [c[1] for c in cases])
+  config = classification.Config(data=pixels.SPLIT)
+  scores = pixels.scores(classification, config, data=source)
+  # log of the sum of exp(0), ..., exp(6): 6 + log(1.58105...).
+  normaliser = 6 + np.log(sum(np.exp(-k) for k in range(7)))
+  loss = 3 * normaliser - (6 + 2 + 1) + np.log(1 + 6 * np.exp(-9))
+  assert scores == {
+    "top_1": 2 / 4,
+    "top_5": 3 / 4,
+    "loss": pytest.approx(loss / 4, rel=1e-6),
+    "examples": 4,
+  }

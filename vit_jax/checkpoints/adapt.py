@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 import dataclasses
-import math
 from typing import Any, TypeAlias
 
-import jax
 import numpy as np
 
 from vit_jax.checkpoints.keys import Shape
 from vit_jax.core import errors, tree
 from vit_jax.models import segmenter
-from vit_jax.nn import posemb
+from vit_jax.nn import posemb, posemb_resize
 
 Arrays: TypeAlias = dict[str, np.ndarray]
 
@@ -41,7 +39,7 @@ def adapt(
     have: the config that they belong to.
     want: the config that they are for.
     shapes: of all arrays of that model.
-    method: how positions are resized, see `resize`.
+    method: how positions are resized, see nn/posemb_resize.py.
 
   Raises:
     CheckpointError: the models differ in more than that; lists all arrays.
@@ -61,7 +59,7 @@ def adapt(
     if value is not None and "posemb/" in name:
       old, new = _backbone(have).grid, _backbone(want).grid
       if old != new:
-        value = _positions(name, value, old, new, method)
+        value = posemb_resize.of_name(name, value, old, new, method)
         changes.resized.append(name)
     if value is None:
       wrong.append(f"{name} is missing")
@@ -105,60 +103,6 @@ def _representation(config: Any) -> int:
   """Width of the layer before the head; models but ViT have none."""
   fields = {field.name for field in dataclasses.fields(config)}
   return config.pre_logits_dim if "pre_logits_dim" in fields else 0
-
-
-def _positions(
-  name: str,
-  value: np.ndarray,
-  old: tuple[int, int],
-  new: tuple[int, int],
-  method: str,
-) -> np.ndarray:
-  """Position embeddings [..., N, D] of one grid for another."""
-  (gh, gw), (new_gh, new_gw) = old, new
-  part = name.rsplit("/", 1)[-1]
-  if part == "columns":
-    return resize(value, (1, gw), (1, new_gw), method)
-  if part == "rows":
-    return resize(value, (gh, 1), (new_gh, 1), method)
-  if part != "table":
-    return value
-  own = value.shape[-2] - gh * gw
-  patches = resize(value[..., own:, :], old, new, method)
-  return np.concatenate([value[..., :own, :], patches], axis=-2)
-
-
-def resize(
-  table: np.ndarray,
-  old: tuple[int, int],
-  new: tuple[int, int],
-  method: str,
-) -> np.ndarray:
-  """Position embeddings of the patches of another grid.
-
-  Args:
-    table: [..., gh * gw, D], the last axes in raster order.
-    old: (gh, gw).
-    new: (gh, gw) of the result.
-    method: "linear" puts the outermost embeddings in the same place, as
-      google-research's vision_transformer does with scipy.ndimage.zoom;
-      "bicubic" keeps the pixels' places and antialiases, as timm does.
-  """
-  *batch, _, width = table.shape
-  grid = table.reshape(-1, *old, width)
-  if method == "linear":
-    rows, columns = (_linear(a, b) for a, b in zip(old, new, strict=True))
-    grid = np.einsum("Yy,Xx,byxd->bYXd", rows, columns, grid, optimize=True)
-  else:
-    shape = (grid.shape[0], *new, width)
-    grid = np.asarray(jax.image.resize(grid, shape, "cubic", antialias=True))
-  return grid.reshape(*batch, math.prod(new), width).astype(table.dtype)
-
-
-def _linear(old: int, new: int) -> np.ndarray:
-  """[new, old] weights of linear interpolation between aligned ends."""
-  at = np.arange(new) * ((old - 1) / max(new - 1, 1))
-  return np.maximum(1 - np.abs(at[:, None] - np.arange(old)), 0)
 
 
 def learned_positions(config: Any, arrays: Arrays) -> tuple[Any, Arrays]:

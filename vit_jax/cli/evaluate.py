@@ -23,12 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
   if not args.config:
     flags.refuse_rest(args)
-  config = flags.load(args) if args.config else None
   distributed.start(args)
-  from vit_jax.core import processes
+  from vit_jax.core import lifeline, processes
   from vit_jax.train import evaluate
 
-  scores = evaluate.evaluate(args.checkpoint, config)
+  with lifeline.watched():
+    config = processes.together(
+      lambda: flags.load(args) if args.config else None
+    )
+    scores = evaluate.evaluate(args.checkpoint, config)
   if not processes.is_first():
     return
   for name, score in scores.items():

@@ -1,5 +1,6 @@
 """Scores a checkpoint with a config's evaluators."""
 
+from collections.abc import Sequence
 import dataclasses
 import pathlib
 from typing import Any
@@ -15,23 +16,29 @@ from vit_jax.core import (
   errors,
   mesh as mesh_lib,
   processes,
+  tree,
 )
 from vit_jax.train import experiment as experiment_lib, setup
 
 
 def evaluate(
-  checkpoint: str, config: config_lib.ConfigDict | None = None
+  checkpoint: str,
+  config: config_lib.ConfigDict | None = None,
+  devices: Sequence[jax.Device] | None = None,
 ) -> dict[str, dict[str, float]]:
   """The scores of every evaluator.
 
   Args:
     checkpoint: a workdir, its folder of checkpoints, or one step; or
       published weights of any format that `checkpoints.load` knows.
-    config: None takes the config that was saved with a run's checkpoint.
+    config: None takes the config that was saved with a run's checkpoint. Its
+      model may have another image size or other classes.
+    devices: None takes all.
 
   Raises:
     ConfigError: the config breaks a rule or has no evaluator.
-    CheckpointError: no good checkpoint, or not one of this model.
+    CheckpointError: no good checkpoint, or not one of this model; or one
+      without the head that an evaluator needs.
   """
   own = checkpoints.is_run(checkpoint)
   path = _step(pathlib.Path(checkpoint)) if own else pathlib.Path(checkpoint)
@@ -53,15 +60,31 @@ def evaluate(
   sources, image_shape = processes.together(
     lambda: experiment_lib.open_evals(experiment)
   )
-  mesh = mesh_lib.make(experiment.runtime.mesh)
+  mesh = mesh_lib.make(experiment.runtime.mesh, devices)
   model = setup.make_model(experiment)
+  variables = None
   if own:
     variables = _restore(path, experiment, model, image_shape, mesh)
-  else:
+  if variables is None:
     loaded = checkpoints.load(path, model=model)
+    _check_head(loaded, experiment)
     variables = jax.device_put(loaded.variables, mesh_lib.replicated(mesh))
   evaluators = setup.make_evaluators(experiment, sources, model, mesh)
   return {name: score(variables) for name, score in evaluators.items()}
+
+
+def _check_head(
+  loaded: checkpoints.Loaded, experiment: experiment_lib.Experiment
+) -> None:
+  """Refuses to score the zeros that stand for a head of other classes."""
+  head = [name for name in loaded.report.reset if name.startswith("head/")]
+  names = [name for name, c in experiment.evals.items() if c.uses_head]
+  if head and names:
+    raise errors.CheckpointError(
+      f"the checkpoint has no head of model.num_classes="
+      f"{experiment.model.num_classes}, which evals.{names[0]} needs; evaluate"
+      " with its own number of classes"
+    )
 
 
 def _step(folder: pathlib.Path) -> pathlib.Path:
@@ -76,8 +99,11 @@ def _restore(
   model: Any,
   image_shape: tuple[int, int, int],
   mesh: Mesh,
-) -> dict[str, Any]:
-  """The model's variables; its averaged parameters where they were kept."""
+) -> dict[str, Any] | None:
+  """The model's variables; its averaged parameters where they were kept.
+
+  None where they have other shapes, for another image size or other classes.
+  """
   images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   variables = dict(jax.eval_shape(model.init, jax.random.key(0), images))
   rules = config_lib.module_for(experiment.model).sharding_rules(
@@ -90,8 +116,12 @@ def _restore(
   others = mesh_lib.with_shardings(
     variables, jax.tree.map(lambda _: mesh_lib.replicated(mesh), variables)
   )
-  averaged = any(name.startswith("ema/") for name in native.read_arrays(path))
+  saved = native.read_arrays(path)
+  averaged = any(name.startswith("ema/") for name in saved)
   which = "ema" if averaged else "params"
   target = {which: params, "task_state": others}
+  shapes = {name: x.shape for name, x in tree.flatten(target).items()}
+  if any(saved[k][1] != shapes[k] for k in saved.keys() & shapes.keys()):
+    return None
   state, _ = native.restore_step(path, target, partial=True)
   return {"params": state[which], **state["task_state"]}

@@ -1,0 +1,107 @@
+"""How well a classifier's probabilities are calibrated."""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+import numpy as np
+
+from vit_jax.core import errors
+from vit_jax.data import sources
+from vit_jax.evals import examples
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(examples.OnSplit):
+  """Calibration on a split.
+
+  Attributes:
+    bins: of the confidence, of equal width.
+  """
+
+  bins: int = 15
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.bins < 1:
+      raise errors.about(self, "{bins} must be at least 1")
+
+
+class Evaluator:
+  """Calibration error, log-likelihood and Brier score of the softmax.
+
+  Args:
+    config: what to score.
+    model: the module whose `out["logits"]` is scored.
+    split_sources: under "data" examples with one label each.
+    mesh: the devices.
+  """
+
+  def __init__(
+    self,
+    config: Config,
+    model: nn.Module,
+    split_sources: Mapping[str, sources.Source],
+    mesh: Mesh,
+  ):
+    def score(variables: Any, batch: dict[str, jax.Array]):
+      logits = model.apply(variables, batch["image"])["logits"]
+      label = examples.one_label(batch)
+      target = jax.nn.one_hot(label, logits.shape[-1])
+      log_p = jax.nn.log_softmax(logits)
+      return {
+        "confidence": jnp.exp(log_p.max(axis=-1)),
+        "correct": logits.argmax(axis=-1) == label,
+        "nll": -(target * log_p).sum(axis=-1),
+        "brier": jnp.square(jnp.exp(log_p) - target).sum(axis=-1),
+      }
+
+    self.bins = config.bins
+    self.rows = examples.Rows(
+      config.data, split_sources["data"], config.batch_size, mesh, score
+    )
+
+  def __call__(
+    self, variables: Any, stop: Callable[[], Any] = examples.never
+  ) -> dict[str, float] | None:
+    """ece; nll (nats) and brier are means over examples.
+
+    nll is -log p of the label; brier the sum over all classes of
+    (p - target)^2, from 0 to 2 (Brier, 1950).
+    """
+    values = self.rows(variables, stop)
+    if values is None:
+      return None
+    error = expected_calibration_error(
+      values["confidence"], values["correct"], self.bins
+    )
+    return {
+      "ece": error,
+      "nll": examples.mean(values["nll"]),
+      "brier": examples.mean(values["brier"]),
+      **self.rows.counts(values),
+    }
+
+
+def expected_calibration_error(
+  confidence: np.ndarray, correct: np.ndarray, bins: int
+) -> float:
+  """Mean distance between confidence and accuracy, weighted by bin size.
+
+  Bin m of M holds confidences in ((m - 1) / M, m / M]; empty ones count
+  nothing. Source: equation 3, arXiv:1706.04599, which takes M = 15.
+
+  Args:
+    confidence: [n], probabilities of the predictions.
+    correct: [n], whether they are right.
+    bins: M.
+  """
+  index = np.ceil(confidence * np.float32(bins)).astype(int) - 1
+  index = index.clip(0, bins - 1)
+  gap = correct.astype(np.float64) - confidence
+  sums = np.bincount(index, weights=gap, minlength=bins)
+  return float(np.abs(sums).sum() / len(confidence))

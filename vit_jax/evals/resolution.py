@@ -1,0 +1,128 @@
+"""Accuracy against resolution: one checkpoint, images of several sizes."""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+import numpy as np
+
+from vit_jax.core import errors, mesh as mesh_lib, tree
+from vit_jax.data import pipeline, sources
+from vit_jax.evals import classification, examples
+from vit_jax.nn import posemb_resize
+from vit_jax.preprocess.pipeline import Pipeline
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(classification.Config):
+  """Classification accuracy at the model's image size and at others.
+
+  Attributes:
+    preprocess: pipelines that give images of other sizes than that of `data`;
+      each is scored as well.
+  """
+
+  preprocess: tuple[str, ...] = ()
+
+  def __post_init__(self):
+    super().__post_init__()
+    for text in self.preprocess:
+      with errors.located("preprocess"):
+        Pipeline.parse(text)
+
+
+class Evaluator:
+  """Scores a model at several image sizes, as it is.
+
+  Position embeddings are resized as in fine-tuning (section 3.2,
+  arXiv:2010.11929); no other parameter changes.
+
+  Args:
+    config: what to score.
+    model: the module whose `out["logits"]` is scored.
+    split_sources: the examples, under "data".
+    mesh: the devices.
+
+  Raises:
+    ConfigError: two pipelines give one size, or a size that the model cannot
+      have.
+  """
+
+  def __init__(
+    self,
+    config: Config,
+    model: nn.Module,
+    split_sources: Mapping[str, sources.Source],
+    mesh: Mesh,
+  ):
+    self.mesh = mesh
+    self.model = model
+    # Model and evaluator by the shape of the images.
+    self.sizes: dict[tuple[int, int, int], tuple[nn.Module, Any]] = {}
+    for preprocess in (config.data.preprocess, *config.preprocess):
+      split = dataclasses.replace(
+        config.data, preprocess=Pipeline.parse(preprocess)
+      )
+      shape = pipeline.image_shape(
+        split_sources["data"], split.preprocess, split.on_error
+      )
+      if shape in self.sizes:
+        raise errors.ConfigError(
+          f"{{preprocess}}: another pipeline than {preprocess} gives images of"
+          f" {shape} too; leave one out",
+          {"preprocess": errors.PATH_ONLY},
+        )
+      resized = model.clone(
+        config=dataclasses.replace(model.config, image_size=shape[:2])
+      )
+      plain = classification.Config(
+        split, config.every, config.batch_size, config.loss
+      )
+      self.sizes[shape] = (
+        resized,
+        classification.Evaluator(plain, resized, split_sources, mesh),
+      )
+
+  def __call__(
+    self, variables: Any, stop: Callable[[], Any] = examples.never
+  ) -> dict[str, float] | None:
+    """Of each size the scores of classification, as "top_1_224x224"."""
+    scores: dict[str, float] = {}
+    for (h, w, channels), (model, evaluator) in self.sizes.items():
+      fitted = self._fitted(variables, model, (1, h, w, channels))
+      found = evaluator(fitted, stop)
+      if found is None:
+        return None
+      scores |= {f"{k}_{h}x{w}": v for k, v in found.items()}
+    return scores
+
+  def _fitted(
+    self, variables: Any, model: nn.Module, shape: tuple[int, ...]
+  ) -> Any:
+    """The variables for a model of another image size."""
+    have, want = self.model.config, model.config
+    if have.image_size == want.image_size:
+      return variables
+    images = jax.ShapeDtypeStruct(shape, jnp.float32)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), images)
+
+    def fit(name: str, value: Any, wanted: Any) -> Any:
+      if value.shape == wanted.shape:
+        return value
+      if "posemb/" in name:
+        new = posemb_resize.of_name(
+          name, np.asarray(value), have.grid, want.grid, "linear"
+        )
+        if new.shape == wanted.shape:
+          return jax.device_put(new, mesh_lib.replicated(self.mesh))
+      raise errors.ConfigError(
+        f"a model of image_size={have.image_size} cannot see images of"
+        f" {want.image_size}: {name} would be {wanted.shape}, not {value.shape}"
+      )
+
+    own = {collection: variables[collection] for collection in shapes}
+    return tree.map_named(fit, own, dict(shapes))
