@@ -1,4 +1,4 @@
-# make quickstart | test | check | lock | clean; all run in the environment VENV.
+# make quickstart | test | chaos | check | lock | clean; all run in the environment VENV.
 
 VENV ?= .venv
 # Any Python that fits; name another one with `make PYTHON=/path/to/python3.12`.
@@ -11,7 +11,7 @@ RUN := "$(VENV)/bin/python" -m
 CHECKS := ruff-check ruff-format pyright codespell
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: quickstart test check $(CHECKS) lock clean
+.PHONY: quickstart test chaos check $(CHECKS) lock clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/package.installed
@@ -20,6 +20,13 @@ quickstart: $(VENV)/package.installed
 
 test: $(VENV)/package.installed
 	$(RUN) pytest -n 2 --dist loadfile
+
+# Hours on two cores; every run starts four processes three times.
+chaos: $(VENV)/package.installed
+	$(RUN) vit_jax data prepare tfds:digits --data_dir=data
+	rm -f results/chaos/chaos.jsonl
+	$(RUN) tests.e2e.chaos --runs=30 --data_dir=data --out=runs/chaos \
+	  --log=results/chaos/chaos.jsonl
 
 check: $(CHECKS)
 

@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 import numpy as np
 import pytest
@@ -169,3 +170,25 @@ def test_local_rows_must_be_contiguous(monkeypatch):
   monkeypatch.setattr(mesh_lib, "batch_sharding", lambda mesh: owner)
   with pytest.raises(errors.ConfigError, match="are not contiguous"):
     mesh_lib.local_rows(None, 16)
+
+
+def test_auto_is_nobodys_choice_yet():
+  shape = mesh_lib.MeshShape.parse("auto")
+  assert str(shape) == "auto"
+  with pytest.raises(errors.ConfigError, match="chosen by the command train"):
+    shape.resolve(8)
+
+
+def test_activations_are_split_like_the_batch():
+  """Where the step names its mesh; elsewhere nothing happens."""
+  mesh = mesh_lib.make(mesh_lib.MeshShape(2, 4, 1))
+  x = jnp.ones((16, 3, 8))
+  assert mesh_lib.split_batch(x) is x
+
+  def f(x):
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+      return mesh_lib.split_batch(x)
+
+  by_features = NamedSharding(mesh, PartitionSpec(None, None, "fsdp"))
+  out = jax.jit(f)(jax.device_put(x, by_features))
+  assert out.addressable_shards[0].data.shape == (2, 3, 8)

@@ -1,8 +1,9 @@
-"""One run as one, two and four processes; preemption; moving between them."""
+"""One run as one, two and four processes, and what ends all of them."""
 
 import json
-import signal
-import time
+import resource
+import shutil
+import socket
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from tests.e2e import run as cli, run_processes
 pytestmark = pytest.mark.slow
 
 MESHES, LAYOUTS = run_processes.MESHES, run_processes.LAYOUTS
+# Of 50, which results/processes has for every model.
+STEPS = 20
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +23,10 @@ def found(data_dir, tmp_path_factory):
   results = {}
   for count in LAYOUTS:
     out = tmp_path_factory.mktemp(f"processes{count}")
-    results[count] = run_processes.launch(count, data_dir, out), out
+    results[count] = (
+      run_processes.launch(count, data_dir, out, steps=STEPS),
+      out,
+    )
   return results
 
 
@@ -40,7 +46,7 @@ def test_equal_losses_and_scores(found, mesh, count):
   one, many = (found[n][1] / mesh for n in (1, count))
   rows = [cli.rows(folder / "metrics.jsonl") for folder in (one, many)]
   # One row a step: process 0 alone writes.
-  assert [len(r) for r in rows] == [run_processes.STEPS] * 2
+  assert [len(r) for r in rows] == [STEPS] * 2
   losses = [[row["loss"] for row in r] for r in rows]
   np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
   np.testing.assert_allclose(
@@ -64,104 +70,121 @@ def test_state_is_really_sharded(found, count):
     assert 0 <= moments - 2 * params < 64
 
 
-def together(count, data_dir, workdir, *more, devices):
-  """Starts the command as several processes."""
+def together(*each, data_dir, workdir):
+  """Runs the command as two processes, with arguments of their own."""
   address = cli.free_address()
   return [
     cli.start(
       "train",
-      f"--config={cli.TINY}:steps=400",
+      f"--config={cli.TINY}",
       f"--config.runtime.data_dir={data_dir}",
-      "--config.runtime.save_every=50 %",
-      "--config.evals.test.every=50 %",
       f"--workdir={workdir}",
       f"--coordinator_address={address}",
-      f"--num_processes={count}",
+      f"--num_processes={len(each)}",
       f"--process_id={i}",
       *more,
-      devices=devices,
+      devices=1,
     )
-    for i in range(count)
+    for i, more in enumerate(each)
   ]
 
 
-def preempted(processes, workdir, step, which):
-  """Ends one process with SIGTERM after a step; how all ended."""
-  path = workdir / "metrics.jsonl"
-  while not path.exists() or path.read_bytes().count(b"\n") < step:
-    assert all(p.poll() is None for p in processes)
-    time.sleep(0.01)
-  processes[which].send_signal(signal.SIGTERM)
-  return cli.wait(processes)
-
-
-def saved_at(done):
-  """The step at which all processes say they saved."""
-  (step,) = {p.stderr.split("saved at step ")[1].split(";")[0] for p in done}
-  return int(step)
-
-
-def test_preempted_moved_and_finished(data_dir, tmp_path):
-  """Saved by two processes; goes on as four, then as one, on other meshes."""
-  whole, moved = tmp_path / "whole", tmp_path / "moved"
-  done = cli.wait(together(1, data_dir, whole, devices=4))
-  assert done[0].returncode == 0, done[0].stderr
-  mesh = "--config.runtime.mesh=data=2,fsdp=2"
-  step = 0
-  for count, which, options in ((2, 1, [mesh]), (4, 0, [])):
-    processes = together(count, data_dir, moved, *options, devices=4 // count)
-    done = preempted(processes, moved, step + 40, which)
-    assert [p.returncode for p in done] == [143] * count
-    if step:
-      assert f"resuming from step {step}" in done[0].stderr
-    earlier, step = step, saved_at(done)
-    assert earlier + 40 <= step < 400
-  done = cli.wait(together(1, data_dir, moved, devices=2))
-  assert done[0].returncode == 0, done[0].stderr
-  assert f"resuming from step {step}" in done[0].stderr
-  rows = [cli.rows(path / "metrics.jsonl") for path in (whole, moved)]
-  assert [[r["step"] for r in x] for x in rows] == [list(range(1, 401))] * 2
-  losses = [[row["loss"] for row in x] for x in rows]
-  np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+def last_lines(done):
+  return [p.stderr.splitlines()[-1] for p in done]
 
 
 def test_all_stop_at_a_loss_that_is_not_finite(data_dir, tmp_path):
-  done = cli.wait(
-    together(
-      2,
-      data_dir,
-      tmp_path,
-      "--config.optim.peak_lr=1e30",
-      "--config.optim.clip_norm=0.0",
-      devices=1,
-    )
-  )
+  more = "--config.optim.peak_lr=1e30", "--config.optim.clip_norm=0.0"
+  done = cli.wait(together(more, more, data_dir=data_dir, workdir=tmp_path))
   assert [p.returncode for p in done] == [1, 1]
-  first, second = (p.stderr.splitlines()[-1] for p in done)
+  first, second = last_lines(done)
   assert first == second
   assert first.startswith("NonFiniteError: step 2")
   # The whole batch is named, not only this process's half.
   assert len(json.loads(first.partition("batch: ")[2])) == 32
 
 
-def test_one_without_data_stops_all(data_dir, tmp_path):
-  address = cli.free_address()
+def test_one_that_cannot_write_stops_all(data_dir, tmp_path):
+  """Process 0 alone writes rows, while the other waits for its gradients."""
+  processes = together((), (), data_dir=data_dir, workdir=tmp_path)
+  resource.prlimit(processes[0].pid, resource.RLIMIT_FSIZE, (2500, 2500))
+  done = cli.wait(processes)
+  assert [p.returncode for p in done] == [1, 1]
+  first, second = last_lines(done)
+  assert "File too large; free space" in first
+  assert second.startswith("PeerError: process 0 (")
+  assert second.endswith(f") ended: {first}")
+  assert "Traceback" not in done[1].stderr
+
+
+def other_config(data_dir, tmp_path):
+  """Arguments of process 1, the folder of its code, and what is said."""
+  del data_dir, tmp_path
+  said = (
+    "another config on {1} than on {0}: config.runtime.microbatches=2 there"
+  )
+  return ("--config.runtime.microbatches=2",), cli.ROOT, said
+
+
+def other_data(data_dir, tmp_path):
+  copy = tmp_path / "data"
+  shutil.copytree(data_dir, copy)
+  (info,) = copy.rglob("dataset_info.json")
+  content = json.loads(info.read_text())
+  content["splits"][0]["numBytes"] = "1"
+  info.write_text(json.dumps(content))
+  split = content["splits"][0]["name"]
+  said = f".split_bytes.{split}=1 there"
+  said = "another data set on {1} than on {0}: evals.test.data" + said
+  return (f"--config.runtime.data_dir={copy}",), cli.ROOT, said
+
+
+def other_code(data_dir, tmp_path):
+  del data_dir
+  shutil.copytree(cli.ROOT / "vit_jax", tmp_path / "vit_jax")
+  with (tmp_path / "vit_jax/train/step.py").open("a") as f:
+    f.write("# another\n")
+  said = "another code on {1} than on {0}: vit_jax/train/step.py="
+  return (), tmp_path, said
+
+
+def no_data(data_dir, tmp_path):
+  del data_dir
+  said = "{1}: data.train.name=tfds:digits"
+  return (f"--config.runtime.data_dir={tmp_path}",), cli.ROOT, said
+
+
+@pytest.mark.parametrize(
+  "differs", [other_config, other_data, other_code, no_data]
+)
+def test_one_that_differs_stops_all(data_dir, tmp_path, differs):
+  """Found as tasks of Slurm are; named; nothing is written."""
+  more, folder, said = differs(data_dir, tmp_path)
+  port = cli.free_address().rpartition(":")[2]
+  slurm = {
+    "JAX_COORDINATOR_PORT": port,
+    **dict.fromkeys(("SLURM_JOB_ID", "SLURM_STEP_NUM_NODES"), "1"),
+    "SLURM_STEP_NODELIST": "127.0.0.1",
+    "SLURM_NTASKS": "2",
+  }
+  workdir = tmp_path / "run"
   done = cli.wait(
     cli.start(
       "train",
       f"--config={cli.TINY}",
-      f"--config.runtime.data_dir={folder}",
-      f"--workdir={tmp_path / 'run'}",
-      f"--coordinator_address={address}",
-      "--num_processes=2",
-      f"--process_id={i}",
+      f"--config.runtime.data_dir={data_dir}",
+      f"--workdir={workdir}",
+      *(more if i else ()),
       devices=1,
+      folder=folder if i else cli.ROOT,
+      variables={**slurm, "SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)},
     )
-    for i, folder in enumerate((data_dir, tmp_path))
+    for i in range(2)
   )
   assert [p.returncode for p in done] == [2, 2]
-  for process in done:
-    assert process.stderr.splitlines()[-1].startswith(
-      "ConfigError: process 1: data.train.name=tfds:digits"
-    )
-  assert not (tmp_path / "run").exists()
+  first, second = last_lines(done)
+  assert first == second
+  host = socket.gethostname()
+  names = (f"process {i} ({host})" for i in range(2))
+  assert first.startswith("ConfigError: " + said.format(*names)), first
+  assert not workdir.exists()

@@ -6,6 +6,7 @@ import shlex
 from tests.e2e import run as cli
 from vit_jax.cli import flags, main
 from vit_jax.core import config as config_lib
+from vit_jax.sweeps import sweep
 from vit_jax.train.experiment import Experiment
 
 TEXT = (cli.ROOT / "README.md").read_text()
@@ -28,7 +29,10 @@ def test_every_command_is_accepted(monkeypatch):
     args, rest = main.parser().parse_known_args(words)
     args.overrides = rest
     seen.add(args.command)
-    if getattr(args, "config", ""):
+    if args.command == "sweep":
+      path, _, arg = args.config.partition(":")
+      assert sweep.runs(*sweep.load(path, arg))
+    elif getattr(args, "config", ""):
       config_lib.build(Experiment, flags.load(args))
     else:
       flags.refuse_rest(args)

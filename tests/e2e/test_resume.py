@@ -9,12 +9,10 @@ import shutil
 import signal
 import time
 
-import jax
 import numpy as np
 import pytest
 
 from tests.e2e import run as cli
-from vit_jax.checkpoints import native
 
 STEPS = 100
 pytestmark = pytest.mark.slow
@@ -57,33 +55,11 @@ def after_step(step):
   return moment
 
 
-def during_save(workdir):
-  """Orbax has begun to write, but the manifest is not there yet."""
-  folder = workdir / "checkpoints"
-  steps = folder.iterdir() if folder.exists() else ()
-  return any(
-    step.name != "damaged" and not (step / "manifest.json").exists()
-    for step in steps
-  )
-
-
-def arrays(workdir):
-  """Every array of the newest checkpoint, read as it was written."""
-  path = native.open_step(workdir / "checkpoints")
-  place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-  target = {
-    name: jax.ShapeDtypeStruct(shape, dtype, sharding=place)
-    for name, (dtype, shape) in native.read_arrays(path).items()
-  }
-  state, _ = native.restore_step(path, target)
-  return {name: np.asarray(value) for name, value in state.items()}
-
-
 def assert_same(ours, theirs):
   """Bit-identical final state and metrics."""
   for file in ("metrics.jsonl", "evals.jsonl"):
     assert cli.rows(ours / file) == cli.rows(theirs / file)
-  a, b = arrays(ours), arrays(theirs)
+  a, b = cli.arrays(ours), cli.arrays(theirs)
   assert set(a) == set(b)
   assert {n.split("/")[0] for n in a} >= {"params", "opt_state", "ema", "step"}
   for name in a:
@@ -96,12 +72,12 @@ def test_uninterrupted(whole):
   evals = cli.rows(whole / "evals.jsonl")
   assert [row["step"] for row in evals] == [20, 40, 60, 80, 100]
   assert all(row["examples"] == 351 for row in evals)
-  assert arrays(whole)["step"] == STEPS
+  assert cli.arrays(whole)["step"] == STEPS
 
 
 def test_kill_9(data_dir, whole, tmp_path):
   draw = random.Random(0)
-  moments = [after_step(draw.randrange(1, 30)), during_save]
+  moments = [after_step(draw.randrange(1, 30)), cli.during_save]
   moments.append(after_step(draw.randrange(50, STEPS - 10)))
   for moment in moments:
     code, _ = stop(data_dir, tmp_path, moment, signal.SIGKILL)

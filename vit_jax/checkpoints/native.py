@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent import futures
 import contextlib
 import errno
+import itertools
 import json
 import logging
 import os
@@ -25,9 +26,10 @@ import jax
 import orbax.checkpoint as ocp
 
 from vit_jax.checkpoints import manifest, steps
-from vit_jax.core import errors, processes, tree
+from vit_jax.core import errors, lifeline, processes, tree
 
 _log = logging.getLogger(__name__)
+_meetings = itertools.count()
 
 
 class Checkpointer:
@@ -58,13 +60,22 @@ class Checkpointer:
     self._orbax = ocp.AsyncCheckpointer(
       ocp.CompositeCheckpointHandler(),
       # In the background, an unwritable directory is a timeout, not an error.
-      async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
+      async_options=ocp.AsyncOptions(
+        create_directories_asynchronously=False,
+        timeout_secs=lifeline.timeouts().save,
+        barrier_sync_fn=_meet,
+      ),
     )
 
   def __enter__(self) -> "Checkpointer":
     return self
 
   def __exit__(self, kind: type | None, *_: object) -> None:
+    if kind and issubclass(
+      kind, (errors.PeerError, jax.errors.JaxRuntimeError)
+    ):
+      # What is under way waits for a process that is lost; this one ends.
+      return
     if kind and not processes.alone():
       # The other processes may not come to hear how the save went.
       self._release()
@@ -100,7 +111,11 @@ class Checkpointer:
       "arrays": {name: _kind(leaf) for name, leaf in flat.items()},
     }
     size = sum(leaf.nbytes for leaf in flat.values())
-    if processes.on_first(lambda: self._prepare(step, size)):
+    if processes.on_first(
+      lambda: self._prepare(step, size),
+      f"the save of step {step}",
+      lifeline.timeouts().save,
+    ):
       return
     args = ocp.args.Composite(state=ocp.args.PyTreeSave(tree.unflatten(flat)))
     with self._one_line(f"cannot save step {step}"):
@@ -125,10 +140,15 @@ class Checkpointer:
         finish.result()
     except errors.CheckpointError as e:
       failure = e
-    failures = [text for text in processes.share(str(failure or "")) if text]
-    if failures:
-      raise errors.CheckpointError(failures[0]) from failure
+    failures = processes.share(
+      str(failure or ""),
+      f"the end of the save of step {step}",
+      lifeline.timeouts().save,
+    )
+    if any(failures):
+      raise errors.CheckpointError(next(filter(None, failures))) from failure
     self._good.add(step)
+    lifeline.saved(step)
 
   def close(self) -> None:
     """Waits, then releases everything; the object is of no use any more."""
@@ -155,6 +175,8 @@ class Checkpointer:
 
     step = processes.on_first(find)
     self._good = set() if step is None else {step}
+    if step is not None:
+      lifeline.saved(step)
     return step
 
   def restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
@@ -205,7 +227,7 @@ class Checkpointer:
   def _finish(self, step: int, content: dict[str, Any]) -> None:
     """Runs in the background, after Orbax has written and renamed."""
     self._orbax.wait_until_finished()
-    if jax.process_index() == 0:
+    if processes.is_first():
       manifest.write(self._path(step), content)
       # From here on the new checkpoint counts.
       steps.remove_old(self._directory, step, self._keep)
@@ -214,7 +236,8 @@ class Checkpointer:
   def _one_line(self, what: str) -> Iterator[None]:
     """Turns what the disk or Orbax raises into one line for the user."""
     try:
-      yield
+      with lifeline.watched():
+        yield
     except (OSError, ValueError, RuntimeError) as e:
       last = f"step {max(self._good)}" if self._good else "none known"
       raise errors.CheckpointError(
@@ -331,6 +354,15 @@ def _kind(leaf: Any) -> list[Any]:
 
 def _show(kind: list[Any]) -> str:
   return f"{kind[0]}{kind[1]}"
+
+
+def _meet(*, key: str, timeout_ms: int) -> None:
+  """How Orbax waits for all processes, with an error that says for whom."""
+  if not processes.alone():
+    # Orbax uses a key again when it saves a step again.
+    name, seconds = f"orbax/{next(_meetings)}/{key}", timeout_ms // 1000
+    with lifeline.watched():
+      processes.meet(name, "", "the end of a save", seconds)
 
 
 def _local(path: str | os.PathLike) -> pathlib.Path:

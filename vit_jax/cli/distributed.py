@@ -1,18 +1,19 @@
 """Several processes, one run: which process of how many this one is."""
 
 import argparse
+import dataclasses
 import os
 import sys
+from types import TracebackType
 
 from vit_jax.core import errors
+from vit_jax.core.timeouts import Timeouts
 
 _VARIABLES = {
   "coordinator_address": "JAX_COORDINATOR_ADDRESS",
   "num_processes": "JAX_NUM_PROCESSES",
   "process_id": "JAX_PROCESS_ID",
 }
-# A process that ended alone is not waited for by the others for ever.
-_SHUTDOWN_TIMEOUT_S = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   )
   group.add_argument("--num_processes", metavar="N", help="how many there are")
   group.add_argument("--process_id", metavar="I", help="this one, 0 to N-1")
+  for field in dataclasses.fields(Timeouts):
+    group.add_argument(
+      f"--{field.name}_timeout",
+      metavar="S",
+      default=str(field.default),
+      help=f"seconds, {field.default} unless told; see README",
+    )
 
 
 def start(args: argparse.Namespace) -> None:
@@ -38,57 +46,89 @@ def start(args: argparse.Namespace) -> None:
 
   Raises:
     ConfigError: half of what is needed, or values that cannot be.
+    PeerError: another process did not come.
   """
   given = {
     name: getattr(args, name) or os.environ.get(variable, "")
     for name, variable in _VARIABLES.items()
   }
-  num = _number("num_processes", given["num_processes"])
+  timeouts = Timeouts(
+    **{
+      field.name: _number(
+        f"{field.name}_timeout", getattr(args, f"{field.name}_timeout"), 1
+      )
+      for field in dataclasses.fields(Timeouts)
+    }
+  )
+  num = _number("num_processes", given["num_processes"] or "-1")
   if num == 1:
     return
-  process = _number("process_id", given["process_id"])
+  process = _number("process_id", given["process_id"] or "-1")
   address = given["coordinator_address"]
   missing = [name for name, text in given.items() if not text]
-  if len(missing) < len(given):
-    if missing:
-      raise errors.ConfigError(
-        f"--{missing[0]} is missing: say --coordinator_address,"
-        " --num_processes and --process_id together"
-      )
-    if num < 1 or not 0 <= process < num:
-      raise errors.ConfigError(
-        f"--process_id={process} must be from 0 to --num_processes={num} less 1"
-      )
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-      raise errors.ConfigError(
-        f"--coordinator_address={address} must be HOST:PORT"
-      )
-  _connect(*((address, num, process) if address else ()))
+  if len(missing) == len(given):
+    _join_cluster(timeouts)
+    return
+  if missing:
+    raise errors.ConfigError(
+      f"--{missing[0]} is missing: say --coordinator_address,"
+      " --num_processes and --process_id together"
+    )
+  if num < 1 or not 0 <= process < num:
+    raise errors.ConfigError(
+      f"--process_id={process} must be from 0 to --num_processes={num} less 1"
+    )
+  host, _, port = address.rpartition(":")
+  if not host or not port.isdigit():
+    raise errors.ConfigError(
+      f"--coordinator_address={address} must be HOST:PORT"
+    )
+  _connect(address, num, process, timeouts)
 
 
-def _number(name: str, text: str) -> int:
+def _number(name: str, text: str, least: int = -1) -> int:
   try:
-    return int(text or -1)
+    number = int(text)
   except ValueError as e:
     raise errors.ConfigError(f"--{name}={text} must be a number") from e
+  if number < least:
+    raise errors.ConfigError(f"--{name}={text} must be at least {least}")
+  return number
+
+
+def _join_cluster(timeouts: Timeouts) -> None:
+  """Connects as JAX knows this cluster, if it knows one here."""
+  from jax._src import clusters
+
+  find = clusters.ClusterEnv.auto_detect_unset_distributed_params
+  address, num, process, devices = find(
+    *(None, None, None, None, None), timeouts.initialization
+  )
+  if address is not None and num is not None and num > 1:
+    _connect(address, num, process, timeouts, devices)
 
 
 def _connect(*known: object) -> None:
-  import jax
+  from vit_jax.core import lifeline
 
-  try:
-    jax.distributed.initialize(
-      *known, shutdown_timeout_seconds=_SHUTDOWN_TIMEOUT_S
-    )
-  except ValueError:
-    # That is how JAX says that it knows of no cluster here.
-    if known:
-      raise
+  lifeline.connect(*known)
+  # Before the interpreter's own end, in which JAX waits for the others.
+  sys.excepthook = _unexpected
 
 
-def stop() -> None:
-  """Leaves together with the other processes, if there are any."""
-  jax = sys.modules.get("jax")
-  if jax and jax.distributed.is_initialized():
-    jax.distributed.shutdown()
+def _unexpected(
+  kind: type[BaseException],
+  error: BaseException,
+  trace: TracebackType | None,
+) -> None:
+  """A bug ends all processes, with its traceback in this one."""
+  sys.__excepthook__(kind, error, trace)
+  stop(1, f"{kind.__name__}: {error}")
+  os._exit(1)
+
+
+def stop(code: int = 0, text: str = "") -> None:
+  """Leaves the other processes, if there are any; see `lifeline.leave`."""
+  lifeline = sys.modules.get("vit_jax.core.lifeline")
+  if lifeline:
+    lifeline.leave(code, text)

@@ -4,13 +4,15 @@ Run the same command again and it goes on from the last checkpoint.
 """
 
 import argparse
+import sys
 
-from vit_jax.cli import distributed, flags
+from vit_jax.cli import auto_mesh, distributed, flags, gpu
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   flags.add_config(parser, required=True)
   distributed.add_arguments(parser)
+  gpu.add_arguments(parser)
   parser.add_argument(
     "--workdir",
     required=True,
@@ -20,11 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-  config = flags.load(args)
+  settings = gpu.prepare(args.deterministic)
   distributed.start(args)
   from vit_jax.core import processes
   from vit_jax.train import loop
 
+  config = processes.together(lambda: flags.load(args))
+  chosen = auto_mesh.resolve(config)
+  for line in filter(None, (settings, chosen)):
+    if processes.is_first():
+      print(line, file=sys.stderr)
   scores = loop.train(config, args.workdir)
   if not processes.is_first():
     return

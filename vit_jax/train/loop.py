@@ -9,6 +9,7 @@ from vit_jax.checkpoints import native
 from vit_jax.core import (
   config as config_lib,
   errors,
+  lifeline,
   mesh as mesh_lib,
   processes,
   rng,
@@ -18,6 +19,7 @@ from vit_jax.train import (
   experiment as experiment_lib,
   files as files_lib,
   hooks,
+  initial,
   metrics as metrics_lib,
   setup,
   signals,
@@ -46,14 +48,20 @@ def train(
     StorageError: the workdir cannot be written.
     Interrupted: SIGTERM or SIGINT; the state is saved.
   """
-  experiment = config_lib.build(experiment_lib.Experiment, config)
-  inputs = processes.together(lambda: experiment_lib.open_inputs(experiment))
-  with workdir_lib.claim(folder, config) as workdir, signals.listen() as stop:
+  with lifeline.watched(), contextlib.ExitStack() as held:
+    processes.check_same(workdir_lib.code, "code")
+    processes.check_same(lambda: workdir_lib.settings(config), "config")
+    experiment = config_lib.build(experiment_lib.Experiment, config)
+    inputs = processes.together(lambda: experiment_lib.open_inputs(experiment))
+    processes.check_same(lambda: workdir_lib.data(inputs), "data set")
+    workdir = held.enter_context(workdir_lib.claim(folder, config))
+    stop = held.enter_context(signals.listen())
     run = setup.build(experiment, inputs)
-    keep = experiment.runtime.keep
-    with native.Checkpointer(workdir / "checkpoints", keep=keep) as saved:
-      state, start = _start(run, saved, workdir_lib.meta(config, inputs))
-      return _Loop(run, workdir, saved, config, stop, start).run(state)
+    saved = held.enter_context(
+      native.Checkpointer(workdir / "checkpoints", keep=experiment.runtime.keep)
+    )
+    state, start = _start(run, saved, workdir_lib.meta(config, inputs))
+    return _Loop(run, workdir, saved, config, stop, start).run(state)
 
 
 def _start(
@@ -62,7 +70,7 @@ def _start(
   """The state of the newest good checkpoint, or a new one."""
   step = saved.latest()
   if step is None:
-    return run.init(), 0
+    return initial.state(run), 0
   workdir_lib.check_same(saved.read_meta(step), meta, step)
   state, _ = saved.restore(step, run.state)
   hooks.say(f"resuming from step {step:,}")

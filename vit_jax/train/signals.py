@@ -8,7 +8,7 @@ from typing import Any
 
 from jax.experimental import multihost_utils
 
-from vit_jax.core import processes
+from vit_jax.core import lifeline, processes
 
 
 class Stop:
@@ -33,6 +33,7 @@ class Stop:
 
     Of several processes each makes the same calls in the same order.
     """
+    lifeline.tick()
     if not processes.alone() and not self._agreed:
       self._calls += 1
       self._agreed = multihost_utils.reached_preemption_sync_point(self._calls)

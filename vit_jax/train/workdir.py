@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import contextlib
 import fcntl
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -27,9 +28,16 @@ def claim(folder: str, config: config_lib.ConfigDict) -> Iterator[pathlib.Path]:
   """Makes the workdir and holds it for one run and one config at a time.
 
   Raises:
-    ConfigError: it belongs to another config; shows what differs.
+    ConfigError: it belongs to another config; shows what differs. Or it is a
+      bucket.
     StorageError: it cannot be written, or another process is writing to it.
   """
+  if "://" in folder:
+    # As a path it would be a folder called "gs:" of this machine.
+    raise errors.ConfigError(
+      f"--workdir={folder} needs a file system, which can lock and rename;"
+      " mount the bucket (gcsfuse) and use the mounted path"
+    )
   workdir = pathlib.Path(folder).absolute()
   with contextlib.ExitStack() as held:
 
@@ -85,6 +93,41 @@ def meta(
     "labels": list(inputs.train.class_names),
     "provenance": provenance(),
   }
+
+
+def code() -> dict[str, str]:
+  """What this process runs: a hash of each source file, and versions."""
+  root = pathlib.Path(__file__).parents[1]
+  return {
+    **{
+      str(path.relative_to(root.parent)): hashlib.sha256(
+        path.read_bytes()
+      ).hexdigest()[:12]
+      for path in sorted(root.rglob("*.py"))
+    },
+    **{name: importlib.metadata.version(name) for name in _PACKAGES},
+    "python": platform.python_version(),
+  }
+
+
+def settings(config: config_lib.ConfigDict) -> dict[str, Any]:
+  """Every leaf of a config but `data_dir`, which hosts may differ in."""
+  # Under a name of its own, `runtime` counts as well.
+  flat = config_lib.identity(
+    config_lib.ConfigDict({"config": config.to_dict()})
+  )
+  del flat["config.runtime.data_dir"]
+  return flat
+
+
+def data(inputs: experiment_lib.Inputs) -> dict[str, Any]:
+  """Every leaf of the fingerprints of what is read."""
+  evals = {
+    name: {field: source.fingerprint for field, source in splits.items()}
+    for name, splits in inputs.evals.items()
+  }
+  prints = {"train": inputs.train.fingerprint, "evals": evals}
+  return config_lib.identity(config_lib.ConfigDict(prints))
 
 
 def check_same(saved: dict[str, Any], ours: dict[str, Any], step: int) -> None:
