@@ -1,5 +1,6 @@
 """A run in this process: its files, and what it refuses to go on with."""
 
+import gzip
 import json
 import shutil
 
@@ -37,6 +38,9 @@ def test_files(finished):
   ]
   assert list(workdir.glob("events.out.tfevents.*"))
   assert list((workdir / "profile").rglob("*.xplane.pb"))
+  # Names the kind of every buffer it counts.
+  memory = gzip.decompress((workdir / "profile/memory.prof").read_bytes())
+  assert b"buffer" in memory
   manifest = json.loads((workdir / "checkpoints/20/manifest.json").read_text())
   meta = manifest["body"]["meta"]
   assert set(meta) == {"config", "data", "labels", "provenance"}

@@ -129,8 +129,11 @@ class TensorBoard:
 class Profiler:
   """Traces a window of steps into `workdir/profile`.
 
+  At the window's end it writes `memory.prof` as well: the arrays on the devices
+  and the lines that made them, in pprof's format.
+
   Args:
-    folder: where the trace goes.
+    folder: where both go.
     window: first step and number of steps; (0, 0) traces nothing.
   """
 
@@ -150,4 +153,6 @@ class Profiler:
   def close(self) -> None:
     if self._running:
       jax.profiler.stop_trace()
+      memory = self._folder / "memory.prof"
+      jax.profiler.save_device_memory_profile(str(memory))
       self._running = False

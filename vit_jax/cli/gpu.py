@@ -1,0 +1,85 @@
+"""GPUs: what is checked and set before JAX starts, all of it here.
+
+None of it has run on a GPU; XLA knows the flags (tests/cli/test_gpu.py).
+"""
+
+import argparse
+from importlib import metadata
+import os
+import pathlib
+
+from vit_jax.core import errors
+
+# Where JAX itself looks for one: bare metal, containers, Windows' Linux.
+_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")
+
+# Collectives run beside the computation that does not wait for them
+# (docs.jax.dev, GPU performance tips).
+FAST = {"--xla_gpu_enable_latency_hiding_scheduler": "true"}
+# Excludes every operation that adds in no fixed order, and autotuning, which
+# picks kernels by time (openxla/xla, pull request 12520).
+DETERMINISTIC = {"--xla_gpu_deterministic_ops": "true"}
+# NCCL's other algorithms may add in another order next time (Megatron Core,
+# "Deterministic Training").
+NCCL_DETERMINISTIC = {"NCCL_ALGO": "Ring"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds `--deterministic`."""
+  parser.add_argument(
+    "--deterministic",
+    action="store_true",
+    help="on GPUs: the same bits in every run, at some cost in speed (on TPUs"
+    " and CPUs they are the same anyway)",
+  )
+
+
+def prepare(deterministic: bool) -> str:
+  """Sets the environment for GPUs; call it before JAX is imported.
+
+  What the user has set himself stays.
+
+  Returns:
+    What is set, in words; "" where there is no GPU.
+
+  Raises:
+    ConfigError: there is a GPU and no JAX for it, or the user's XLA_FLAGS
+      contradict `deterministic`.
+  """
+  gpu = _expected()
+  xla = {**(FAST if gpu else {}), **(DETERMINISTIC if deterministic else {})}
+  if not xla:
+    return ""
+  given = os.environ.get("XLA_FLAGS", "").split()
+  names = {flag.partition("=")[0]: flag for flag in given}
+  for name, value in DETERMINISTIC.items():
+    flag = names.get(name, f"{name}={value}")
+    if deterministic and flag != f"{name}={value}":
+      raise errors.ConfigError(
+        f"--deterministic, but XLA_FLAGS says {flag}; drop one of them"
+      )
+  given += [f"{k}={v}" for k, v in xla.items() if k not in names]
+  os.environ["XLA_FLAGS"] = " ".join(given)
+  said = f"XLA_FLAGS={os.environ['XLA_FLAGS']!r}"
+  for name, value in (NCCL_DETERMINISTIC if deterministic else {}).items():
+    said += f" {name}={os.environ.setdefault(name, value)}"
+  return said
+
+
+def _expected() -> bool:
+  """Whether JAX is going to use a GPU, or has to."""
+  platforms = os.environ.get("JAX_PLATFORMS", "")
+  asked = {"cuda", "gpu"} & set(platforms.split(","))
+  found = [path for path in _DEVICES if pathlib.Path(path).exists()]
+  if (platforms and not asked) or not (asked or found):
+    return False
+  plugins = metadata.entry_points(group="jax_plugins")
+  if not any("cuda" in plugin.name for plugin in plugins):
+    why = found[0] if found else f"JAX_PLATFORMS={platforms}"
+    raise errors.ConfigError(
+      f"there is a GPU ({why}), but JAX has no CUDA plugin: pip install"
+      " 'vit_jax[cuda]', or say JAX_PLATFORMS=cpu to train on the CPU"
+    )
+  # With a platform named, JAX fails where it would fall back to the CPU.
+  os.environ.setdefault("JAX_PLATFORMS", "cuda,cpu")
+  return True
