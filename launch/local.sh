@@ -83,8 +83,17 @@ while ((${#pids[@]})); do
   # Bash would tell here how each one died.
   wait -n -p ended "${pids[@]}" 2>/dev/null
   status=$?
-  # A signal interrupts `wait`, and nobody has ended then.
-  [[ -n ${ended:-} ]] || continue
+  if [[ -z ${ended:-} ]]; then
+    # A signal interrupts `wait`; or two ended at once, of which bash 5.2 tells
+    # of the second only who asks for it by name.
+    for pid in "${pids[@]}"; do
+      kill -0 "$pid" 2>/dev/null && continue
+      wait "$pid" 2>/dev/null
+      status=$? ended=$pid
+      break
+    done
+    [[ -n ${ended:-} ]] || continue
+  fi
   for i in "${!pids[@]}"; do
     ((pids[i] == ended)) && unset "pids[i]"
   done

@@ -3,8 +3,11 @@
 import jax
 import pytest
 
+from vit_jax.cli import tpu
 from vit_jax.data import prepare
 
+# For the processes that tests start, and for compiling for TPUs in this one.
+tpu.compile_only()
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")

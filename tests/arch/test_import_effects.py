@@ -36,7 +36,12 @@ def run(script, *arguments):
   # A platform that does not exist: starting a backend is an error.
   env = {**os.environ, "JAX_PLATFORMS": "none_such", "JAX_ENABLE_X64": "0"}
   return subprocess.run(
-    [sys.executable, "-W", "error", "-c", script, *arguments],
+    [
+      *(sys.executable, "-W", "error"),
+      # As in pyproject.toml.
+      *("-W", "ignore:Protobuf gencode version:UserWarning"),
+      *("-c", script, *arguments),
+    ],
     cwd=source.ROOT,
     env=env,
     capture_output=True,

@@ -97,9 +97,11 @@ def test_the_command_line_may_touch_flags():
 
 def test_every_imported_package_is_declared():
   of_import = importlib.metadata.packages_distributions()
+  project = source.pyproject()["project"]
+  extras = project["optional-dependencies"]
   declared = {
     re.match(r"[\w-]+", d)[0].lower().replace("_", "-")
-    for d in source.pyproject()["project"]["dependencies"]
+    for d in project["dependencies"] + extras["beam"] + extras["slurm"]
   }
   # Needs an extra of its own, or comes with what declares it.
   declared |= {"jaxlib", "libtpu"}

@@ -1,5 +1,6 @@
 """Inputs, variables and compiled calls of small models of any kind."""
 
+import contextlib
 import functools
 
 import jax
@@ -53,8 +54,11 @@ def apply(model, variables, x, *, train=False, key=0):
   return compiled(model, train)(variables, x, jax.random.key(key))[0]
 
 
-def losses_and_gradients(model, variables, x, **jit):
-  """Everything a training step sees, with dropout drawn from one key."""
+def losses_and_gradients(model, variables, x, mesh=None):
+  """Everything a training step sees, with dropout drawn from one key.
+
+  With a mesh as in the step of training, which names it.
+  """
   variables = dict(variables)
   params = variables.pop("params")
 
@@ -68,8 +72,14 @@ def losses_and_gradients(model, variables, x, **jit):
     )
     return jnp.square(out["logits"]).mean(), (out, state)
 
-  step = jax.value_and_grad(loss, has_aux=True)
-  step = jax.jit(step, compiler_options=COMPILE_FAST, **jit)
+  def step(params, variables, x):
+    named = contextlib.nullcontext()
+    if mesh:
+      named = jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
+    with named:
+      return jax.value_and_grad(loss, has_aux=True)(params, variables, x)
+
+  step = jax.jit(step, compiler_options=COMPILE_FAST)
   (_, (out, state)), grads = step(params, variables, x)
   return tree.flatten({"out": out, "state": state, "grads": grads})
 

@@ -6,6 +6,7 @@ import cv2
 import pytest
 
 from tests.e2e import run as command
+from vit_jax.analysis import plots
 from vit_jax.core import errors
 from vit_jax.sweeps import collect, grid, state, sweep as lib
 
@@ -34,8 +35,7 @@ def workdir(tmp_path):
 
 def test_tables(workdir):
   runs = lib.runs(SWEEP, command.TINY)
-  files = collect.collect(SWEEP, runs, str(workdir))
-  assert [f.rsplit(".")[-1] for f in files] == ["csv", "md", "png"]
+  rows = collect.collect(SWEEP, runs, str(workdir))
   csv = (workdir / "results.csv").read_text().splitlines()
   assert csv[0] == "run,stage,state,optim.peak_lr,seed,test/top_1,error"
   assert csv[1] == f"{runs[0].name},first,done,0.001,0,0.5,"
@@ -45,7 +45,12 @@ def test_tables(workdir):
   # Deviations of a sample: sqrt((0.25^2 + 0 + 0.25^2) / 2).
   assert "| 0.001 | 0.75 ± 0.25 | 3 |" in markdown
   assert "| 0.01 | 0.25 ± 0 | 2 |" in markdown
-  picture = cv2.imread(str(workdir / "results.png"))
+  metric = collect.shown_metric(SWEEP, rows)
+  x, series = collect.series(rows, metric)
+  assert (x, metric) == ("optim.peak_lr", "test/top_1")
+  assert series == {"": ([0.001, 0.01], [0.75, 0.25], [0.25, 0.0])}
+  plots.errorbars(series, str(workdir / "r.png"), x_label=x, y_label=metric)
+  picture = cv2.imread(str(workdir / "r.png"))
   assert picture.shape[0] > 300 and picture.std() > 5
 
 

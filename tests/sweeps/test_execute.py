@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -53,8 +52,8 @@ def starts(folder, run):
 
 
 def results(folder, sweep, runs):
-  files = collect.collect(sweep, runs, str(folder))
-  return [pathlib.Path(f).read_bytes() for f in files]
+  collect.collect(sweep, runs, str(folder))
+  return [(folder / f"results.{end}").read_bytes() for end in ("csv", "md")]
 
 
 def test_killed_and_failing_runs(sweep, monkeypatch, tmp_path):

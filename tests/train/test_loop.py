@@ -98,7 +98,7 @@ def test_evaluate_published_weights(finished, data_dir, tmp_path, to):
 
 def test_evaluate_another_model(finished, data_dir):
   config = load(data_dir, model__width=32)
-  with pytest.raises(errors.CheckpointError, match=r"blocks/.*\[2, 32"):
+  with pytest.raises(errors.CheckpointError, match=r"blocks/.*\(2, 32"):
     evaluate.evaluate(str(finished[0]), config)
 
 

@@ -1,4 +1,4 @@
-"""Curves as SVG text; with sweeps/plot.py the only users of matplotlib."""
+"""Curves as SVG and PNG; the only user of matplotlib."""
 
 from collections.abc import Mapping
 import io
@@ -54,6 +54,40 @@ def curves(
     FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
   svg = text.getvalue()
   return svg[svg.index("<svg") :]
+
+
+def errorbars(
+  series: Mapping[str, tuple[list[float], list[float], list[float]]],
+  file: str,
+  *,
+  x_label: str,
+  y_label: str,
+) -> None:
+  """Writes a PNG of points with error bars.
+
+  Args:
+    series: x, mean and deviation by name; points in the order of x are joined.
+    file: the PNG.
+    x_label: of the x axis, which is logarithmic where values span decades.
+    y_label: of the y axis.
+  """
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(7, 4.5), dpi=120, layout="constrained")
+  axes = figure.subplots()
+  for name, (x, mean, deviation) in series.items():
+    axes.errorbar(x, mean, deviation, marker="o", capsize=3, label=name or None)
+  numbers = [value for x, *_ in series.values() for value in x]
+  if 0 < min(numbers) <= max(numbers) / 8:
+    axes.set_xscale("log")
+  axes.set_xlabel(x_label)
+  axes.set_ylabel(y_label)
+  axes.grid(alpha=0.3)
+  if any(series) and len(series) <= 12:
+    axes.legend(fontsize="small")
+  # Without the version, which makes equal pictures differ.
+  FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
 
 
 def thinned(values: np.ndarray) -> np.ndarray:

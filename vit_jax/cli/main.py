@@ -6,11 +6,12 @@ import os
 import pkgutil
 import sys
 from typing import Any, NoReturn
+import warnings
 
 from absl import flags as absl_flags
 
 from vit_jax import cli
-from vit_jax.cli import distributed
+from vit_jax.cli import distributed, tpu
 from vit_jax.core import errors
 
 
@@ -27,7 +28,7 @@ def commands() -> dict[str, str]:
   return {n: f"{cli.__name__}.{n}" for n in names if n not in _OTHER}
 
 
-_OTHER = ("main", "flags", "distributed")
+_OTHER = ("main", "flags", "distributed", "gpu", "tpu", "auto_mesh")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,8 +54,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
   """Runs a command; returns the exit code."""
   argv = sys.argv[1:] if argv is None else argv
-  # TensorFlow, which only writes TensorBoard files here, announces oneDNN.
-  os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+  _keep_quiet()
+  tpu.keep_quiet()
   try:
     args, rest = parser().parse_known_args(argv)
     args.overrides = rest
@@ -64,15 +65,28 @@ def main(argv: list[str] | None = None) -> int:
     args.run(args)
     distributed.stop()
   except errors.UserError as e:
-    print(f"{type(e).__name__}: {e}", file=sys.stderr, flush=True)
-    distributed.stop()
+    line = f"{type(e).__name__}: {e}"
+    print(line, file=sys.stderr, flush=True)
+    distributed.stop(e.exit_code, line)
     return e.exit_code
   except KeyboardInterrupt:
-    print("interrupted; nothing was saved since the last line", file=sys.stderr)
+    line = "interrupted; nothing was saved since the last line"
+    print(line, file=sys.stderr)
+    distributed.stop(130, line)
     return 130
   except BrokenPipeError:
     return 141
   return 0
+
+
+def _keep_quiet() -> None:
+  """What others say that nobody here can act on, also in worker processes."""
+  # TensorFlow, which only writes TensorBoard files here, announces oneDNN.
+  os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+  # Grain's generated code is older than the protobuf that Beam allows.
+  gencode = "Protobuf gencode version"
+  warnings.filterwarnings("ignore", gencode, UserWarning)
+  os.environ.setdefault("PYTHONWARNINGS", f"ignore:{gencode}:UserWarning")
 
 
 def _unraisable(problem: Any) -> None:

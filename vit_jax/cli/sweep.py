@@ -62,10 +62,7 @@ def run(args: argparse.Namespace) -> None:
   if args.action == "status":
     _watch(sweep, runs, args)
   elif args.action == "collect":
-    from vit_jax.sweeps import collect
-
-    for file in collect.collect(sweep, runs, args.workdir):
-      print(f"wrote {file}")
+    _collect(sweep, runs, args.workdir)
   else:
     _run(sweep, runs, args)
 
@@ -91,6 +88,23 @@ def _run(sweep, runs, args: argparse.Namespace) -> None:
       " sweep run with --retry"
     )
   print(f"all runs are done; python -m vit_jax sweep collect {again}")
+
+
+def _collect(sweep, runs, workdir: str) -> None:
+  from vit_jax.analysis import plots
+  from vit_jax.sweeps import collect
+
+  rows = collect.collect(sweep, runs, workdir)
+  metric = collect.shown_metric(sweep, rows)
+  x, series = collect.series(rows, metric)
+  ends = ["csv", "md"]
+  if x:
+    plots.errorbars(
+      series, f"{workdir}/results.png", x_label=x.lstrip(":"), y_label=metric
+    )
+    ends.append("png")
+  for end in ends:
+    print(f"wrote {workdir}/results.{end}")
 
 
 def _watch(sweep, runs, args: argparse.Namespace) -> None:

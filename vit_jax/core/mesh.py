@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import jax
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from vit_jax.core import errors, tree
@@ -26,14 +27,16 @@ class MeshShape:
   """Devices along each axis, such as "data=4,fsdp=2".
 
   -1 takes the rest; where no axis says so, data does unless it is given.
+  "auto" is chosen by the planner before the run starts.
   """
 
   data: int = -1
   fsdp: int = 1
   tensor: int = 1
+  auto: bool = False
 
   def __post_init__(self):
-    sizes = dataclasses.asdict(self)
+    sizes = {axis: getattr(self, axis) for axis in AXES}
     for axis, size in sizes.items():
       if size < 1 and size != -1:
         raise errors.ConfigError(
@@ -46,6 +49,8 @@ class MeshShape:
   def parse(cls, text: "str | MeshShape") -> "MeshShape":
     if isinstance(text, MeshShape):
       return text
+    if text == "auto":
+      return cls(auto=True)
     items = str(text).split(",")
     sizes = {}
     for item in items:
@@ -55,20 +60,27 @@ class MeshShape:
     if len(sizes) != len(items) or not set(sizes) <= set(AXES):
       raise errors.ConfigError(
         "a mesh is axis=devices, ... with the axes"
-        f" {', '.join(AXES)} (such as 'data=4,fsdp=2')"
+        f" {', '.join(AXES)} (such as 'data=4,fsdp=2'), or auto"
       )
     rest = 1 if -1 in sizes.values() else -1
     return cls(**{"data": rest, **sizes})
 
   def __str__(self) -> str:
+    if self.auto:
+      return "auto"
     return f"data={self.data},fsdp={self.fsdp},tensor={self.tensor}"
 
   def resolve(self, num_devices: int) -> tuple[int, int, int]:
     """Devices along each axis for so many devices.
 
     Raises:
-      ConfigError: the axes do not multiply to the number of devices.
+      ConfigError: the axes do not multiply to the number of devices, or
+        nobody has chosen them yet.
     """
+    if self.auto:
+      raise errors.ConfigError(
+        "runtime.mesh=auto is chosen by the command train; name the axes here"
+      )
     sizes = [self.data, self.fsdp, self.tensor]
     if -1 in sizes:
       known = math.prod(s for s in sizes if s != -1)
@@ -85,13 +97,12 @@ class MeshShape:
 def make(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
   """The mesh over these devices, or over all devices of all processes."""
   devices = jax.devices() if devices is None else devices
-  # Explicit axes, the default, are rejected by Linen's convolutions.
-  return jax.make_mesh(
-    shape.resolve(len(devices)),
-    AXES,
-    axis_types=(AxisType.Auto,) * len(AXES),
-    devices=devices,
+  # jax.make_mesh would refuse an axis that is a part of a torus's axis.
+  grid = mesh_utils.create_device_mesh(
+    shape.resolve(len(devices)), devices, allow_split_physical_axes=True
   )
+  # Explicit axes are rejected by Linen's convolutions.
+  return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
 def shardings(mesh: Mesh, params: Any, rules: Rules) -> Any:
@@ -137,6 +148,18 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def batch_sharding(mesh: Mesh) -> NamedSharding:
   """The first dimension split over data and fsdp, the rest whole."""
   return NamedSharding(mesh, BATCH)
+
+
+def split_batch(x: jax.Array, axes: PartitionSpec = BATCH) -> jax.Array:
+  """x, said to be split like the batch, in a step that names its mesh.
+
+  Without it the partitioner may choose to follow the parameters: with fsdp it
+  then splits features instead of the batch, and needs many times the memory.
+  Outside of `jax.sharding.use_abstract_mesh` it is x.
+  """
+  if jax.sharding.get_abstract_mesh().empty:
+    return x
+  return jax.lax.with_sharding_constraint(x, axes)
 
 
 def batch_ways(mesh: Mesh) -> int:

@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec
 from vit_jax.core import config as config_lib, errors
 from vit_jax.nn import (
   checks,
+  encoder,
   inverted_residual,
   mobilevit_block,
   pooling,
@@ -162,9 +163,20 @@ def variant(name: str, **overrides: Any) -> Config:
 
 
 def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:
-  """No rules: every device holds the few million parameters whole."""
-  del config
-  return []
+  """(regex of the parameter name, PartitionSpec); the first match wins.
+
+  The Transformers' are ViT's; of convolutions the output channels are split
+  over "fsdp". For `core.mesh.shardings`.
+  """
+  p = PartitionSpec
+  rules = [
+    (".*conv/kernel", p(None, None, None, "fsdp")),
+    (r"stage\d+_transformer/embed/kernel", p(None, "fsdp")),
+    *encoder.sharding_rules(r"stage\d+_transformer/block\d+/"),
+  ]
+  if config.num_classes:
+    rules.append(("head/kernel", p("fsdp", None)))
+  return rules
 
 
 class Model(nn.Module):

@@ -13,6 +13,7 @@ import numpy as np
 from vit_jax.core import config as config_lib, errors
 from vit_jax.nn import (
   checks,
+  encoder,
   patch,
   pooling,
   stacking,
@@ -157,16 +158,9 @@ def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:
   p = PartitionSpec
 
   def block(prefix: str, *stacked: None) -> list[tuple[str, PartitionSpec]]:
-    qkv = prefix + "attention/(query|key|value)/"
-    return [
-      (qkv + "kernel", p(*stacked, "fsdp", "tensor", None)),
-      (qkv + "bias", p(*stacked, "tensor", None)),
-      (prefix + "attention/relative_bias", p(*stacked, None, None, "tensor")),
-      (prefix + "attention/out/kernel", p(*stacked, "tensor", None, "fsdp")),
-      (prefix + "mlp/hidden/kernel", p(*stacked, "fsdp", "tensor")),
-      (prefix + "mlp/hidden/bias", p(*stacked, "tensor")),
-      (prefix + "mlp/out/kernel", p(*stacked, "tensor", "fsdp")),
-    ]
+    bias = prefix + "attention/relative_bias"
+    rules = encoder.sharding_rules(prefix, *stacked)
+    return [*rules, (bias, p(*stacked, None, None, "tensor"))]
 
   rules = [("embedding/kernel", p(None, None, None, "fsdp"))]
   if max(config.depths) > 1:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import config as config_lib, errors, mesh as mesh_lib
 from vit_jax.nn import checks, encoder, mlp, patch, pooling, posemb, stacking
 
 # Parameters of the blocks are [L, ...]; regex of how their names begin.
@@ -228,23 +228,12 @@ def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:
   """
   p = PartitionSpec
 
-  def block(prefix: str, *stacked: None) -> list[tuple[str, PartitionSpec]]:
-    qkv = prefix + "attention/(query|key|value)/"
-    return [
-      (qkv + "kernel", p(*stacked, "fsdp", "tensor", None)),
-      (qkv + "bias", p(*stacked, "tensor", None)),
-      (prefix + "attention/out/kernel", p(*stacked, "tensor", None, "fsdp")),
-      (prefix + "mlp/hidden/kernel", p(*stacked, "fsdp", "tensor")),
-      (prefix + "mlp/hidden/bias", p(*stacked, "tensor")),
-      (prefix + "mlp/out/kernel", p(*stacked, "tensor", "fsdp")),
-    ]
-
   rules = [
     ("embedding/kernel", p(None, None, None, "fsdp")),
-    *block(STACKED, None),
+    *encoder.sharding_rules(STACKED, None),
   ]
   if config.pool == "map":
-    rules += block("pool/")
+    rules += encoder.sharding_rules("pool/")
   if config.pre_logits_dim:
     rules.append(("pre_logits/kernel", p("fsdp", None)))
   if config.num_classes:
@@ -306,7 +295,7 @@ class Model(nn.Module):
       x = jnp.concatenate([token, x], axis=1)
     x, attention = self._encode(x, train, attention_weights)
     out = {"tokens": x, "grid": x[:, -gh * gw :].reshape(b, gh, gw, width)}
-    y = self._pool(x).astype(jnp.float32)
+    y = mesh_lib.split_batch(self._pool(x).astype(jnp.float32))
     if config.norm_at == "pooled":
       y = nn.LayerNorm(epsilon=config.norm_epsilon, name="norm")(y)
     if config.pre_logits_dim:

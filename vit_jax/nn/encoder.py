@@ -5,9 +5,33 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 import numpy as np
 
+from vit_jax.core import mesh as mesh_lib
 from vit_jax.nn import attention, mlp, stacking, stochastic_depth
+
+
+def sharding_rules(
+  prefix: str, *stacked: None
+) -> list[tuple[str, PartitionSpec]]:
+  """Rules of a block's parameters: heads and MLP features over "tensor", D over
+  "fsdp".
+
+  Args:
+    prefix: regex of how the names of the block's parameters begin.
+    *stacked: None for each leading axis of stacked parameters.
+  """
+  p = PartitionSpec
+  qkv = prefix + "attention/(query|key|value)/"
+  return [
+    (qkv + "kernel", p(*stacked, "fsdp", "tensor", None)),
+    (qkv + "bias", p(*stacked, "tensor", None)),
+    (prefix + "attention/out/kernel", p(*stacked, "tensor", None, "fsdp")),
+    (prefix + "mlp/hidden/kernel", p(*stacked, "fsdp", "tensor")),
+    (prefix + "mlp/hidden/bias", p(*stacked, "tensor")),
+    (prefix + "mlp/out/kernel", p(*stacked, "tensor", "fsdp")),
+  ]
 
 
 class Block(nn.Module):
@@ -58,6 +82,7 @@ class Block(nn.Module):
     Returns:
       x after the block, and the attention weights [B, H, N, N] if asked for.
     """
+    x = mesh_lib.split_batch(x)
     if self.own_positions:
       positions = self.own_positions(name="posemb")()
     if positions is not None and not self.relative:

@@ -6,6 +6,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+
+from vit_jax.core import mesh as mesh_lib
+
+_EVERY_AXIS = PartitionSpec(mesh_lib.AXES)
 
 
 def batch_norm(train: bool, dtype: jnp.dtype, name: str) -> nn.BatchNorm:
@@ -54,6 +59,9 @@ class ConvNorm(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """[B, h, w, c] to [B, ceil(h / stride), ceil(w / stride), width]."""
     side = "fan_in" if self.depthwise else "fan_out"
+    # Where an axis holds copies, XLA (jaxlib 0.10.2) multiplies the gradient of
+    # a depthwise kernel by their number: every axis takes its share of these.
+    axes = _EVERY_AXIS if self.depthwise else mesh_lib.BATCH
     x = nn.Conv(
       self.width,
       (self.kernel, self.kernel),
@@ -64,7 +72,8 @@ class ConvNorm(nn.Module):
       kernel_init=nn.initializers.variance_scaling(2.0, side, "normal"),
       dtype=self.dtype,
       name="conv",
-    )(x)
+    )(mesh_lib.split_batch(x, axes))
+    x = mesh_lib.split_batch(x, axes)
     x = batch_norm(self.train, self.dtype, "norm")(x)
     return nn.silu(x) if self.activation else x
 

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vit_jax.core import errors
+from vit_jax.core import errors, mesh as mesh_lib
 from vit_jax.nn import stacking
 
 GROUPS = 32
@@ -130,7 +130,7 @@ def stages(
     for j in range(depth):
       stride = 2 if i and not j else 1
       name = f"stage{i + 1}_unit{j + 1:02d}"
-      x = unit(width * 2**i, stride, name=name)(x)
+      x = unit(width * 2**i, stride, name=name)(mesh_lib.split_batch(x))
   return x
 
 

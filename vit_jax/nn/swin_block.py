@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vit_jax.core import mesh as mesh_lib
 from vit_jax.nn import feed_forward, stochastic_depth, window as window_lib
 
 
@@ -36,6 +37,7 @@ class Block(nn.Module):
     self, x: jax.Array, drop_rate: jax.Array | None = None
   ) -> jax.Array:
     """[B, gh, gw, D] to the same; the rate [] is of stochastic depth."""
+    x = mesh_lib.split_batch(x)
     norm = functools.partial(nn.LayerNorm, epsilon=1e-5, dtype=self.dtype)
     y = window_lib.WindowAttention(
       self.num_heads,

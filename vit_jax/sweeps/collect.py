@@ -1,4 +1,4 @@
-"""Results of a sweep: all runs in CSV, means in Markdown, a plot."""
+"""Results of a sweep: all runs in CSV, means over seeds in Markdown."""
 
 import csv
 import dataclasses
@@ -30,8 +30,8 @@ class Row:
 
 def collect(
   sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run], workdir: str
-) -> list[str]:
-  """Writes results.csv, results.md and results.png; returns their paths.
+) -> list[Row]:
+  """Writes results.csv and results.md; returns the rows of the latter.
 
   The same runs give the same files, in whatever order and however often
   interrupted they ran.
@@ -46,13 +46,9 @@ def collect(
     )
   rows = means(found)
   home = pathlib.Path(workdir)
-  files = [home / f"results.{end}" for end in ("csv", "md", "png")]
-  files[0].write_text(_csv(found))
-  files[1].write_text(_markdown(sweep, found, rows))
-  from vit_jax.sweeps import plot
-
-  drawn = plot.draw(rows, _metric(sweep, rows), str(files[2]))
-  return [str(f) for f in (files if drawn else files[:2])]
+  (home / "results.csv").write_text(_csv(found))
+  (home / "results.md").write_text(_markdown(sweep, found, rows))
+  return rows
 
 
 def means(found: state_lib.Found) -> list[Row]:
@@ -141,7 +137,39 @@ def text(values: list[float]) -> str:
   return f"{mean} ± {statistics.stdev(values):.2g}"
 
 
-def _metric(sweep: sweep_lib.Sweep, rows: list[Row]) -> str:
+def series(
+  rows: list[Row], metric: str
+) -> tuple[str, dict[str, tuple[list[float], list[float], list[float]]]]:
+  """What a plot shows: a score against the first setting that is a number.
+
+  Returns:
+    The setting, "" where none is a number with several values; and x, means
+    and deviations over seeds, a series for each combination of the others.
+  """
+  rows = [row for row in rows if metric in row.scores]
+  x = next(
+    (k for k in (rows[0].setting if rows else ()) if _is_axis(rows, k)), ""
+  )
+  found: dict[str, tuple[list[float], list[float], list[float]]] = {}
+  for row in sorted(rows, key=lambda row: row.setting[x]) if x else ():
+    rest = {k: v for k, v in row.setting.items() if k != x}
+    name = ", ".join(f"{k.rsplit('.', 1)[-1]}={v}" for k, v in rest.items())
+    line = found.setdefault(name + " (final)" * row.final, ([], [], []))
+    values = row.scores[metric]
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    point = (row.setting[x], statistics.fmean(values), deviation)
+    for column, value in zip(line, point, strict=True):
+      column.append(value)
+  return x, found
+
+
+def _is_axis(rows: list[Row], key: str) -> bool:
+  values: list[Any] = [row.setting.get(key) for row in rows]
+  numbers = all(isinstance(v, int | float) for v in values)
+  return numbers and len({*values}) > 1
+
+
+def shown_metric(sweep: sweep_lib.Sweep, rows: list[Row]) -> str:
   """What is drawn: what selects, else the first accuracy, else the first."""
   names = list(dict.fromkeys(k for row in rows for k in row.scores))
   first = next((k for k in names if k.endswith("/top_1")), "")

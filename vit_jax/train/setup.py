@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
+from jax.sharding import AbstractMesh, Mesh
 import optax
 
 from vit_jax.core import config as config_lib, errors, mesh as mesh_lib, rng
@@ -74,6 +74,15 @@ def build(
     ConfigError: the batch or a parameter cannot be split over the mesh.
   """
   mesh = mesh_lib.make(experiment.runtime.mesh, devices)
+  return build_on(mesh, experiment, inputs)
+
+
+def build_on(
+  mesh: Mesh | AbstractMesh,
+  experiment: experiment_lib.Experiment,
+  inputs: experiment_lib.Inputs,
+) -> Run:
+  """Builds the run on a mesh; an abstract one is enough to look at it."""
   check_divisible(experiment, mesh)
   model = make_model(experiment)
   task = config_lib.module_for(experiment.task).Task(
@@ -187,9 +196,10 @@ def make_evaluators(
   mesh: Mesh,
 ) -> dict[str, Any]:
   """The config's evaluators on a mesh, by the name they report under."""
-  return {
-    name: config_lib.module_for(config).Evaluator(
-      config, model, sources[name], mesh
-    )
-    for name, config in experiment.evals.items()
-  }
+  evaluators = {}
+  for name, config in experiment.evals.items():
+    with errors.located(f"evals.{name}"):
+      evaluators[name] = config_lib.module_for(config).Evaluator(
+        config, model, sources[name], mesh
+      )
+  return evaluators

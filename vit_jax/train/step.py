@@ -85,7 +85,12 @@ def _gradients(
   mesh: Mesh,
 ) -> tuple[jax.Array, Any, Any]:
   """Mean loss and gradients over microbatches, and the task state after."""
-  grad = jax.value_and_grad(loss, has_aux=True)
+
+  def grad(*args: Any):
+    # For `mesh.split_batch`.
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+      return jax.value_and_grad(loss, has_aux=True)(*args)
+
   params, task_state = variables
   if microbatches == 1:
     (value, task_state), grads = grad(params, task_state, batch, key)

@@ -1,0 +1,221 @@
+"""Plans of the paper's models on TPU slices, by the command `plan`.
+
+Each row of `ROWS` is compiled in a process of its own, on whatever machine
+this is, and kept in results/benchmarks/plans.jsonl; rows that are there are
+not compiled again. Then docs/pod_plans.md is written from the file.
+
+usage: python -m benchmarks.plan_table [--only=WORD] [--write_only]
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+RESULTS = ROOT / "results/benchmarks/plans.jsonl"
+PAGE = ROOT / "docs/pod_plans.md"
+CONFIG = "benchmarks/vit_pods.py"
+MIB, GIB = 2**20, 2**30
+
+# Model, slice, runtime.
+ROWS = (
+  ("B/16", "v3:4x4", "remat=dots microbatches=2"),
+  ("L/16", "v3:16x16", "remat=dots mesh=fsdp=8"),
+  ("H/14", "v3:16x32", "remat=dots mesh=fsdp=8"),
+  ("G/14", "v3:16x32", "remat=dots"),
+  ("B/16", "v4:2x4x4", "remat=dots"),
+  ("B/16", "v5e:4x8", "remat=dots"),
+  ("L/16", "v4:4x4x8", "remat=dots mesh=fsdp=8"),
+  ("L/16", "v5e:16x16", "remat=dots mesh=fsdp=8"),
+  ("H/14", "v4:8x8x8", "remat=dots mesh=fsdp=8"),
+  ("H/14", "v5e:16x16", "remat=dots mesh=fsdp=8"),
+  ("B/16", "v3:4x4", "remat=dots"),
+  ("B/16", "v3:4x4", "remat=dots mesh=fsdp=8"),
+  ("H/14", "v3:16x32", "remat=dots"),
+  ("L/16", "v3:16x16", "remat=dots"),
+  ("B/16", "v3:4x4", "remat=none"),
+  ("B/16", "v5p:2x4x4", "remat=dots"),
+  ("B/16", "v6e:4x8", "remat=dots"),
+  ("B/16", "v3:4x4", "remat=dots unroll=0"),
+  ("B/16", "v3:4x4", "remat=none unroll=0"),
+  ("L/16", "v3:16x16", "remat=none unroll=0 mesh=fsdp=8"),
+)
+# big_vision's step of the same models, compiled by the same compiler.
+PEERS = {
+  ("B/16", "v3:4x4"): dict(peak_mib=8107, tflop=13.602, optimal_s=0.320),
+  ("L/16", "v3:16x16"): dict(peak_mib=4340, tflop=2.983, optimal_s=0.0816),
+}
+
+
+def command(model: str, topology: str, runtime: str) -> list[str]:
+  fields = [f"--config.runtime.{item}" for item in runtime.split()]
+  return [
+    *("python", "-m", "vit_jax", "plan", f"--config={CONFIG}:variant={model}"),
+    f"--topology={topology}",
+    *fields,
+  ]
+
+
+def run(key: tuple[str, str, str]) -> dict:
+  argv = [sys.executable, *command(*key)[1:], "--format=json"]
+  done = subprocess.run(
+    argv, cwd=ROOT, capture_output=True, text=True, check=False
+  )
+  if done.returncode:
+    sys.exit(f"{' '.join(argv)}\n{done.stderr}")
+  return {"key": key, "plan": json.loads(done.stdout)}
+
+
+def read() -> dict[tuple[str, str, str], dict]:
+  lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+  rows = [json.loads(line) for line in lines]
+  return {tuple(row["key"]): row["plan"] for row in rows}
+
+
+def peak(plan: dict) -> int:
+  """The closed form's."""
+  return sum(
+    value
+    for name, value in plan["needs"].items()
+    if name.endswith("_bytes") and name not in ("moved_bytes", "sent_bytes")
+  )
+
+
+def cells(key: tuple[str, str, str], plan: dict) -> list[str]:
+  model, topology, runtime = key
+  found, estimate = plan["compiled"], peak(plan)
+  out = [model, topology, runtime, f"{plan['hbm_bytes'] / GIB:.1f}"]
+  if found["problem"]:
+    out += [f"{estimate / MIB:,.0f}", f"does not fit: {found['problem']}", ""]
+  else:
+    by = found["peak_bytes"]
+    out += [
+      f"{estimate / MIB:,.0f}",
+      f"{by / MIB:,.0f}",
+      f"{estimate / by:.2f}",
+    ]
+  sent = sum(c["sent_bytes"] for c in found["collectives"].values())
+  return [
+    *out,
+    f"{plan['needs']['flops'] / 1e12:.2f}",
+    f"{sent / 1e9:.2f}",
+    f"{plan['step_s'] * 1e3:.1f}",
+    f"{plan['images_per_s']:,.0f}",
+    f"{plan['core_days']:,.0f}",
+    f"{found['compile_s']:.0f}",
+  ]
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+  lines = [head, ["---"] * len(head), *rows]
+  return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def page(plans: dict) -> str:
+  head = [
+    *("model", "slice", "runtime", "HBM GiB", "closed form MiB"),
+    *("compiler MiB", "ratio", "TFLOP", "GB sent", "step ms", "images/s"),
+    *("core-days", "compiled in s"),
+  ]
+  known = [(key, plans[key]) for key in ROWS if key in plans]
+  rows = [cells(key, plan) for key, plan in known]
+  fits = [
+    f"- {k[0]} on {k[1]}, {k[2]}: {p['fit']['runtime']}, peak"
+    f" {p['fit']['compiled']['peak_bytes'] / MIB:,.0f} MiB by the compiler"
+    for k, p in known
+    if p["fit"]
+  ]
+  paper = sorted({f"- {k[0]}: {e}" for k, p in known for e in p["paper"]})
+  example = " ".join(command(*ROWS[0]))
+  return TEXT.format(
+    table=table(head, rows),
+    peers=table(*beside_peers(known)),
+    fits="\n".join(fits),
+    paper="\n".join(paper),
+    example=example,
+  )
+
+
+def beside_peers(known: list) -> tuple[list[str], list[list[str]]]:
+  head = [
+    *("model", "slice", "runtime", "peak MiB", "of big_vision's"),
+    *("TFLOP", "of big_vision's", "compiler's seconds", "big_vision's"),
+  ]
+  rows = []
+  for (model, topology, runtime), plan in known:
+    peer, found = PEERS.get((model, topology)), plan["compiled"]
+    if not peer or found["problem"]:
+      continue
+    peak_mib = found["peak_bytes"] / MIB
+    tflop = plan["needs"]["flops"] / 1e12
+    # The compiler counts the body of a loop once.
+    seconds = f"{found['optimal_s']:.4f}" if "unroll=0" in runtime else ""
+    rows.append(
+      [
+        *(model, topology, runtime, f"{peak_mib:,.0f}"),
+        f"{peak_mib / peer['peak_mib']:.2f}",
+        f"{tflop:.2f}",
+        f"{tflop / peer['tflop']:.3f}",
+        *(seconds, str(peer["optimal_s"])),
+      ]
+    )
+  return head, rows
+
+
+TEXT = """\
+# Plans for pods
+
+Written by `python -m benchmarks.plan_table` from
+[plans.jsonl](../results/benchmarks/plans.jsonl); each row is the command
+
+    {example}
+
+with another model, slice and runtime: the real train step (global batch 4096,
+224 px, class token, pre-logits, 21,843 sigmoid outputs, Adam with a bfloat16
+first moment, bfloat16 computation), compiled by libtpu 0.0.42 for a slice that
+was not there. Nothing was run on a TPU: bytes are the compiler's, times are
+what the chip's published peaks allow at best. Figures are of one device as JAX
+counts them (a v3 chip is two). "ratio" is the closed form's peak over the
+compiler's; the search allows for 10 %.
+
+{table}
+
+What does not fit, and the nearest change that does, verified by compiling:
+
+{fits}
+
+## Beside big_vision
+
+Its step of the same model, batch, heads and optimiser, unrolled and with
+replicated parameters, by the same compiler: 8,107 MiB, 13.6 TFLOP for B/16 and
+4,340 MiB, 2.98 TFLOP for L/16. TFLOP are counted from shapes, recomputation
+included; the compiler's own seconds mean something for unrolled steps alone.
+
+{peers}
+
+## Beside the paper
+
+{paper}
+"""
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--only", default="", help="rows that contain this")
+  parser.add_argument("--write_only", action="store_true")
+  args = parser.parse_args()
+  plans = read()
+  for key in ROWS:
+    chosen = args.only in " ".join(key) and not args.write_only
+    if chosen and key not in plans:
+      row = run(key)
+      with RESULTS.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+      print(" ".join(key), flush=True)
+  PAGE.write_text(page(read()))
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,101 @@
+"""Slices, chips, and what a compiled program says."""
+
+import pytest
+
+from vit_jax.core import errors
+from vit_jax.plan import chips, compile as compile_lib
+from vit_jax.plan.topology import Topology
+
+# As the TPU compiler writes it, shortened.
+HLO = """\
+HloModule jit_step, is_scheduled=true
+
+%sum (x: f32[], y: f32[]) -> f32[] {
+  %x = f32[]{:T(128)} parameter(0)
+  %y = f32[]{:T(128)} parameter(1)
+  ROOT %add = f32[]{:T(128)} add(%x, %y)
+}
+
+%body (state: (s32[], bf16[8,128])) -> (s32[], bf16[8,128]) {
+  %state = (s32[], bf16[8,128]{1,0}) parameter(0)
+  %w = bf16[8,128]{1,0:T(8,128)(2,1)} get-tuple-element(%state), index=1
+  %all-gather.1 = bf16[32,128]{1,0:T(8,128)(2,1)} all-gather(%w), \
+channel_id=1, replica_groups=[2,4]<=[8], dimensions={0}
+  ROOT %next = (s32[], bf16[8,128]{1,0}) tuple(%state)
+}
+
+%condition (state: (s32[], bf16[8,128])) -> pred[] {
+  %i = s32[]{:T(256)} get-tuple-element(%state), index=0
+  %turns = s32[]{:T(256)} constant(12)
+  ROOT %less = pred[]{:T(1024)} compare(%i, %turns), direction=LT
+}
+
+ENTRY %main (p: bf16[8,128]) -> f32[] {
+  %loop = (s32[], bf16[8,128]{1,0}) while(%start), condition=%condition, \
+body=%body, metadata={op_name="jit(step)/while"}
+  %all-reduce.2 = (f32[100]{0}, f32[10,10]{1,0}) all-reduce(%a, %b), \
+replica_groups={{0,1,2,3,4,5,6,7}}, to_apply=%sum
+  %all-reduce.3 = bf16[64]{0} all-reduce(%c), \
+replica_groups=mesh['data'=2,'fsdp'=4] {'fsdp'}, to_apply=%sum
+  %collective-permute-start = (bf16[16]{0}, bf16[16]{0}) \
+collective-permute-start(%d), source_target_pairs={{0,1}}
+  ROOT %out = f32[] constant(0)
+}
+"""
+
+
+def test_collectives_are_counted_with_their_loops():
+  found = compile_lib.collectives(HLO, 8)
+  gathered = 32 * 128 * 2
+  assert found == {
+    "all-gather": compile_lib.Collective(
+      12, 12 * gathered, 12 * gathered * 3 // 4
+    ),
+    "all-reduce": compile_lib.Collective(
+      2, 800 + 128, 2 * 800 * 7 // 8 + 2 * 128 * 3 // 4
+    ),
+    "collective-permute": compile_lib.Collective(1, 32, 32),
+  }
+
+
+@pytest.mark.parametrize(
+  ("text", "devices"),
+  [("v3:16x32", 1024), ("v4:8x8x16", 1024), ("v5e:4x8", 32), (" v3:2x2", 8)],
+)
+def test_devices_of_a_slice(text, devices):
+  topology = Topology.parse(text)
+  assert topology.num_devices == devices
+  assert len(topology.devices()) == devices
+  assert str(topology) == text.strip()
+
+
+@pytest.mark.parametrize(
+  ("text", "message"),
+  [
+    ("v9:2x2", "nothing is known of chips of kind v9"),
+    ("v5:2x2", "did you mean v5"),
+    ("v3", "must be KIND:AxB"),
+    ("v3:2", "must be KIND:AxB"),
+    ("v3:0x2", "must be KIND:AxB"),
+    ("v3:2x2x2x2", "must be KIND:AxB"),
+  ],
+)
+def test_no_such_slice(text, message):
+  with pytest.raises(errors.ConfigError, match=message):
+    Topology.parse(text)
+
+
+def test_a_slice_that_the_compiler_refuses():
+  with pytest.raises(errors.ConfigError, match="knows no such slice"):
+    Topology.parse("v3:3x5").devices()
+
+
+@pytest.mark.parametrize("kind", chips.CHIPS)
+def test_chips_have_plausible_figures_and_a_source(kind):
+  chip = chips.CHIPS[kind]
+  # A chip has at least v3's and no more than the latest kind's.
+  assert 61e12 < chip.flops_per_s * chip.devices < 1e15
+  assert 2**33 < chip.hbm_bytes < 2**37
+  assert 50 < chip.flops_per_s / chip.hbm_bytes_per_s < 700
+  assert chip.ici_bytes_per_s < chip.hbm_bytes_per_s
+  assert chip.source.startswith("https://")

@@ -1,0 +1,174 @@
+"""Bytes that a step holds and moves, without compiling it.
+
+Walks what JAX traces, in its order, and finds the largest sum of what is alive
+at one time. What a compiler fuses into its consumers takes no room of its own,
+but keeps alive what it is made of.
+"""
+
+from collections.abc import Callable, Iterator
+import dataclasses
+import math
+from typing import Any
+
+import jax
+from jax.extend import core as jax_core
+import numpy as np
+
+from vit_jax.plan import flops
+
+# Results that are written to memory; all others are fused into their users.
+# fmt: off
+_WRITTEN = {
+  "dot_general", "conv_general_dilated", "reduce_sum", "reduce_max",
+  "reduce_min", "argmax", "reduce_window_sum", "reduce_window_max",
+  "select_and_scatter_add", "gather", "scatter", "scatter-add", "sort",
+  "cumsum", "concatenate", "dynamic_slice", "dynamic_update_slice",
+  "random_bits", "scan", "while",
+}
+# fmt: on
+_LANES, _SUBLANES = 128, 8
+# Bytes of an array of this shape and type.
+Size = Callable[[tuple[int, ...], Any], int]
+
+
+def padded_bytes(shape: tuple[int, ...], dtype: Any) -> int:
+  """Bytes of an array in tiles of 8 x 128, in the layout that pads least."""
+  if jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
+    return 0  # A random key: a few words.
+  size = math.prod(shape) * np.dtype(dtype).itemsize
+  if len(shape) < 2 or not size:
+    return size
+  lanes = [_up(n, _LANES) for n in shape]
+  rows = [_up(n, _SUBLANES) for n in shape]
+  pairs = ((i, j) for i in range(len(shape)) for j in range(len(shape)))
+  return int(size * min(lanes[i] * rows[j] for i, j in pairs if i != j))
+
+
+def _up(n: int, tile: int) -> float:
+  return -(-n // tile) * tile / n
+
+
+@dataclasses.dataclass(frozen=True)
+class _Op:
+  """An equation, with variables of the program instead of the called ones."""
+
+  name: str
+  inputs: list[Any]
+  given: list[Any]
+  outputs: list[Any]
+  shapes: list[Any]
+  bodies: list[tuple[Any, int]]
+
+
+def _flat(jaxpr: Any, names: dict[Any, Any]) -> Iterator[_Op]:
+  """The equations of a jaxpr, calls replaced by what they call."""
+
+  def of(var: Any) -> Any:
+    if isinstance(var, jax_core.Literal):
+      return None
+    return names.setdefault(var, object())
+
+  for eqn in jaxpr.eqns:
+    inputs = [of(v) for v in eqn.invars]
+    bodies = flops.inner(eqn)
+    if bodies and eqn.primitive.name not in _WRITTEN:
+      ((body, _),) = bodies
+      # A branch is called without the number that chose it.
+      given = inputs[len(inputs) - len(body.invars) :]
+      inside = dict(zip(body.invars, given, strict=True))
+      yield from _flat(body, inside)
+      for var, out in zip(eqn.outvars, body.outvars, strict=True):
+        literal = isinstance(out, jax_core.Literal)
+        names[var] = None if literal else inside.setdefault(out, object())
+      continue
+    outputs = [of(v) for v in eqn.outvars]
+    given, shapes = ([v.aval for v in vs] for vs in (eqn.invars, eqn.outvars))
+    yield _Op(eqn.primitive.name, inputs, given, outputs, shapes, bodies)
+
+
+@dataclasses.dataclass(frozen=True)
+class Use:
+  """What a program does with memory, its arguments left out.
+
+  Attributes:
+    peak: largest sum of the bytes of what is made and still needed.
+    moved: bytes written and read, what is fused left out.
+  """
+
+  peak: int
+  moved: int
+
+
+def use(jaxpr: Any, size: Size) -> Use:
+  """What a program needs, with the bytes of an array as `size` tells."""
+  made_of: dict[Any, frozenset[Any]] = {}
+  bytes_of: dict[Any, int] = {}
+  last: dict[Any, int] = {}
+  ops = list(_flat(jaxpr, {}))
+  moved = 0
+  for i, op in enumerate(ops):
+    given = [v for v in op.inputs if v is not None]
+    # What nobody here has made is an argument.
+    roots = frozenset().union(*(made_of.get(v, frozenset((v,))) for v in given))
+    if op.name not in _WRITTEN:
+      made_of.update((v, roots) for v in op.outputs)
+      continue
+    last.update((v, i) for v in roots)
+    for v, aval in zip(op.outputs, op.shapes, strict=True):
+      bytes_of[v] = size(aval.shape, aval.dtype)
+      made_of[v] = frozenset((v,))
+      last[v] = i
+    if not op.bodies:
+      moved += sum(bytes_of.get(v, 0) for v in (*roots, *op.outputs))
+  inside = [
+    [(_in_loop(op, body, size, bytes_of), times) for body, times in op.bodies]
+    for op in ops
+  ]
+  moved += sum(u.moved * times for of_op in inside for u, times in of_op)
+  peaks = [max((u.peak for u, _ in of_op), default=0) for of_op in inside]
+  return Use(_largest_sum(ops, peaks, bytes_of, last), moved)
+
+
+def _in_loop(op: _Op, body: Any, size: Size, made: dict[Any, int]) -> Use:
+  """What the body of a loop needs, and what a compiler adds for the loop.
+
+  It cuts what an earlier loop kept for this turn out of its stack, and moves
+  conversions of weights out of the loop, so that there is a copy of the whole
+  stack of weights in the type of the computation.
+  """
+  found = use(body, size)
+  if op.name != "scan":
+    return found
+  stacks, slices = {}, 0
+  for var, aval, outer in zip(body.invars, op.given, op.inputs, strict=True):
+    if aval.shape != var.aval.shape:
+      if outer in made:
+        slices += size(var.aval.shape, var.aval.dtype)
+      else:
+        stacks[var] = aval
+  copies: dict[Any, int] = {}
+  for inner in _flat(body, {v: v for v in body.invars}):
+    if inner.name == "convert_element_type" and inner.inputs[0] in stacks:
+      stack, (out,) = stacks[inner.inputs[0]], inner.shapes
+      if out.dtype.itemsize < stack.dtype.itemsize:
+        copies[inner.inputs[0]] = size(stack.shape, out.dtype)
+  more = slices + sum(copies.values())
+  return dataclasses.replace(found, peak=found.peak + more)
+
+
+def _largest_sum(
+  ops: list[_Op],
+  inside: list[int],
+  bytes_of: dict[Any, int],
+  last: dict[Any, int],
+) -> int:
+  """Of what is alive while an operation runs, with what happens in it."""
+  freed = [0] * len(ops)
+  for v, i in last.items():
+    freed[i] += bytes_of.get(v, 0)
+  alive = most = 0
+  for i, op in enumerate(ops):
+    alive += sum(bytes_of.get(v, 0) for v in op.outputs)
+    most = max(most, alive + inside[i])
+    alive -= freed[i]
+  return most

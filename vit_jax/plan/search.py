@@ -1,0 +1,135 @@
+"""Ways to run a config on so many devices, and the nearest one that fits."""
+
+from collections.abc import Iterator
+import dataclasses
+import itertools
+import typing
+from typing import Any
+
+from vit_jax.core import errors, mesh as mesh_lib
+from vit_jax.plan import chips, estimate
+from vit_jax.train import experiment as experiment_lib
+
+# An estimate is within 10 % of the compiler's peak (docs/pod_plans.md).
+MARGIN = 1.1
+# More tensor parallelism than this sends more than it computes.
+_MOST_TENSOR = 8
+_MICROBATCHES = (1, 2, 4, 8)
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+  """Values of `runtime` and what they need.
+
+  Attributes:
+    experiment: the config with them.
+    needs: of one device.
+    changed: how many of mesh, remat and microbatches differ from the config.
+  """
+
+  experiment: experiment_lib.Experiment
+  needs: estimate.Estimate
+  changed: int
+
+  def __str__(self) -> str:
+    runtime = self.experiment.runtime
+    return (
+      f"mesh={runtime.mesh} remat={runtime.remat}"
+      f" microbatches={runtime.microbatches}"
+    )
+
+
+def _powers(limit: int) -> list[int]:
+  """1, 2, 4, ... up to the limit."""
+  return [2**i for i in range(limit.bit_length())]
+
+
+def meshes(num_devices: int) -> Iterator[mesh_lib.MeshShape]:
+  """Ways to lay out devices, those that send least first."""
+  tensors, fsdps = _powers(min(_MOST_TENSOR, num_devices)), _powers(num_devices)
+  for tensor, fsdp in itertools.product(tensors, fsdps):
+    if num_devices % (fsdp * tensor) == 0:
+      data = num_devices // (fsdp * tensor)
+      yield mesh_lib.MeshShape(data, fsdp, tensor)
+
+
+def _remats() -> tuple[str, ...]:
+  hints = typing.get_type_hints(experiment_lib.Runtime)
+  return typing.get_args(hints["remat"])
+
+
+def _try(
+  estimator: estimate.Estimator, num_devices: int, runtime: Any, changed: int
+) -> Way | None:
+  """A way with these values, or None where they cannot be."""
+  experiment = dataclasses.replace(estimator.experiment, runtime=runtime)
+  try:
+    return Way(experiment, estimator(experiment, num_devices), changed)
+  except errors.ConfigError:
+    return None
+
+
+def _cost(way: Way, chip: chips.Chip) -> tuple[int, float]:
+  # What tensor sends is not estimated, so less of it goes first.
+  tensor = way.experiment.runtime.mesh.tensor
+  return tensor, sum(way.needs.times(chip).values())
+
+
+def nearest(
+  estimator: estimate.Estimator, num_devices: int, chip: chips.Chip
+) -> list[Way]:
+  """What should fit by its estimate: fewest changes first, then fastest.
+
+  Only ways with the fewest changes are listed.
+  """
+  now = estimator.experiment.runtime
+  here = mesh_lib.MeshShape(*now.mesh.resolve(num_devices))
+  choices = itertools.product(meshes(num_devices), _remats(), _MICROBATCHES)
+  by_changes: dict[int, list[experiment_lib.Runtime]] = {}
+  for mesh, remat, parts in choices:
+    changed = sum((mesh != here, remat != now.remat, parts != now.microbatches))
+    runtime = dataclasses.replace(
+      now, mesh=mesh, remat=remat, microbatches=parts
+    )
+    by_changes.setdefault(changed, []).append(runtime)
+  for changed, runtimes in sorted(by_changes.items()):
+    tried = [_try(estimator, num_devices, r, changed) for r in runtimes]
+    fitting = [
+      way
+      for way in tried
+      if way and way.needs.peak_bytes * MARGIN < chip.hbm_bytes
+    ]
+    if fitting:
+      return sorted(fitting, key=lambda way: _cost(way, chip))
+  return []
+
+
+def auto_mesh(
+  estimator: estimate.Estimator, num_devices: int, hbm_bytes: int
+) -> mesh_lib.MeshShape:
+  """The mesh that sends least of those that should fit.
+
+  Raises:
+    ConfigError: none does; says what the smallest need is.
+  """
+  base = estimator.experiment
+  found = []
+  for mesh in meshes(num_devices):
+    runtime = dataclasses.replace(base.runtime, mesh=mesh)
+    way = _try(estimator, num_devices, runtime, 1)
+    if way and way.needs.peak_bytes * MARGIN < hbm_bytes:
+      return mesh
+    found += [way] if way else []
+  if not found:
+    raise errors.ConfigError(
+      f"runtime.mesh=auto: data.batch_size={base.data.batch_size} with"
+      f" runtime.microbatches={base.runtime.microbatches} cannot be split over"
+      f" {num_devices} devices; change one of them"
+    )
+  least = min(found, key=lambda way: way.needs.peak_bytes)
+  raise errors.ConfigError(
+    f"runtime.mesh=auto: no mesh of {num_devices} devices fits; the least,"
+    f" {least.experiment.runtime.mesh}, needs about"
+    f" {least.needs.peak_bytes / 2**30:.1f} GiB of {hbm_bytes / 2**30:.1f} GiB"
+    " on each; use runtime.remat or more runtime.microbatches"
+  )
