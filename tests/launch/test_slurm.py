@@ -51,6 +51,8 @@ def run(home, code, state="RUNNING", restarts="0", arguments=("--workdir=x",)):
     (143, "COMPLETING", "0", False),
     # A peer was killed: a few times.
     (137, "RUNNING", "2", True),
+    (75, "RUNNING", "2", True),
+    (75, "RUNNING", "10", False),
     (134, "RUNNING", "3", False),
   ],
 )
