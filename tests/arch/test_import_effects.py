@@ -35,6 +35,8 @@ assert "tensorflow" not in sys.modules, "core imports TensorFlow"
 def run(script, *arguments):
   # A platform that does not exist: starting a backend is an error.
   env = {**os.environ, "JAX_PLATFORMS": "none_such", "JAX_ENABLE_X64": "0"}
+  # Python takes an option that is there as well for a repetition of it.
+  env.pop("PYTHONWARNINGS", None)
   return subprocess.run(
     [
       *(sys.executable, "-W", "error"),
