@@ -85,11 +85,7 @@ BEST = {
 
 
 def _row(argument: str, value: str, table: dict):
-  if value not in table:
-    raise errors.ConfigError(
-      f"{argument}={value} is not one of: {', '.join(table)}"
-      f"{errors.did_you_mean(value, table)}"
-    )
+  errors.check_one_of(argument, value, table)
   return table[value]
 
 

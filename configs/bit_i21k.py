@@ -37,11 +37,7 @@ RECIPES = ("paper", "big_vision")
 
 def get_config(arg: str = "") -> config.ConfigDict:
   args = config.parse_arg(arg, variant="R50x1", recipe="paper", seed=0)
-  if args.recipe not in RECIPES:
-    raise errors.ConfigError(
-      f"recipe={args.recipe} is not one of: {', '.join(RECIPES)}"
-      f"{errors.did_you_mean(args.recipe, RECIPES)}"
-    )
+  errors.check_one_of("recipe", args.recipe, RECIPES)
   c = config.to_config_dict(
     Experiment(
       model=bit.variant(

@@ -62,11 +62,7 @@ PEAK_LRS = {"swin": 6e-3}
 
 def get_config(arg: str = "") -> config.ConfigDict:
   args = config.parse_arg(arg, model="vit", seed=0)
-  if args.model not in MODELS:
-    raise errors.ConfigError(
-      f"model={args.model} is not one of: {', '.join(MODELS)}"
-      f"{errors.did_you_mean(args.model, MODELS)}"
-    )
+  errors.check_one_of("model", args.model, MODELS)
   c = config.to_config_dict(
     Experiment(
       model=MODELS[args.model],

@@ -31,10 +31,7 @@ DROPOUT = {"S": 0.1, "XS": 0.1, "XXS": 0.05}
 
 def get_config(arg: str = "") -> config.ConfigDict:
   args = config.parse_arg(arg, variant="S", seed=0)
-  if args.variant not in DROPOUT:
-    raise errors.ConfigError(
-      f"variant={args.variant} is not one of: {', '.join(DROPOUT)}"
-    )
+  errors.check_one_of("variant", args.variant, DROPOUT)
   c = config.to_config_dict(
     Experiment(
       model=mobilevit.variant(

@@ -37,10 +37,7 @@ NORMALISE = (
 
 def get_config(arg: str = "") -> config.ConfigDict:
   args = config.parse_arg(arg, variant="T", seed=0)
-  if args.variant not in STOCHASTIC_DEPTH:
-    raise errors.ConfigError(
-      f"variant={args.variant} is not one of: {', '.join(STOCHASTIC_DEPTH)}"
-    )
+  errors.check_one_of("variant", args.variant, STOCHASTIC_DEPTH)
   c = config.to_config_dict(
     Experiment(
       model=swin.variant(

@@ -75,11 +75,7 @@ def get_config(arg: str = "") -> config.ConfigDict:
     held_out="validation",
     seed=0,
   )
-  if args.variant not in ROWS:
-    raise errors.ConfigError(
-      f"variant={args.variant} is not one of: {', '.join(ROWS)}"
-      f"{errors.did_you_mean(args.variant, ROWS)}"
-    )
+  errors.check_one_of("variant", args.variant, ROWS)
   peak_lr, epochs = ROWS[args.variant]
   c = config.to_config_dict(
     Experiment(

@@ -9,9 +9,10 @@ import sys
 import threading
 import time
 
+import jax
 import pytest
 
-from vit_jax.core import hub
+from vit_jax.core import errors, hub, lifeline
 from vit_jax.core.timeouts import Timeouts
 
 COUNT = 3
@@ -138,6 +139,27 @@ def test_one_ends_without_an_error_another_with():
     processes[1].send(ended=[1, "StorageError: full"])
     end = processes[0].hear()["end"]
     assert end == [1, "process 1 (h1) ended: StorageError: full"]
+
+
+@pytest.mark.parametrize("kind", [jax.errors.JaxRuntimeError, ValueError])
+def test_what_jax_raises_names_who_is_lost(kind, monkeypatch):
+  with served() as start:
+    processes = [start(0), start(1)]
+    host, port = processes[0].socket.getpeername()
+    line = lifeline._Lifeline(f"{host}:{port}", COUNT, 2, Timeouts())
+    line.start()
+    monkeypatch.setattr(lifeline, "_line", line)
+    with pytest.raises(kind, match="a bug"), lifeline.watched():
+      monkeypatch.setattr(lifeline, "_REASON_S", 0.1)
+      raise kind("a bug")
+    monkeypatch.setattr(lifeline, "_REASON_S", 20)
+    with (
+      pytest.raises(errors.PeerError, match=r"process 1 \(h1\) died"),
+      lifeline.watched(),
+    ):
+      processes[1].close()
+      raise kind("Gloo AllGather failed: Connection closed by peer")
+    lifeline.leave(hub.LOST)
 
 
 @pytest.mark.parametrize(

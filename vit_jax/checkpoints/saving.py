@@ -60,11 +60,7 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
     CheckpointError: the format has no such model; says why.
     StorageError: it cannot be written.
   """
-  if to not in FORMATS:
-    raise errors.ConfigError(
-      f"to={to} is not one of: {', '.join(FORMATS)}"
-      f"{errors.did_you_mean(to, FORMATS)}"
-    )
+  errors.check_one_of("to", to, FORMATS)
   path = pathlib.Path(out)
   if to == "orbax":
     return _save_run(checkpoint, path)

@@ -304,13 +304,7 @@ def _leaf(name: str, hint: Any, value: Any) -> Any:
       raise errors.ConfigError(f"{{{name}}}: {e}", {name: value}) from None
   origin, args = typing.get_origin(hint), typing.get_args(hint)
   if origin is typing.Literal:
-    if value not in args:
-      known = ", ".join(map(str, args))
-      raise errors.ConfigError(
-        f"{{{name}}} is not one of: {known}"
-        f"{errors.did_you_mean(str(value), map(str, args))}",
-        {name: value},
-      )
+    errors.check_one_of(name, value, args)
     return value
   if origin is tuple:
     if not isinstance(value, tuple | list):

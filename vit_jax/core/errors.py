@@ -3,7 +3,7 @@
 Anything else that reaches the command line is a bug and keeps its traceback.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 import contextlib
 import difflib
 import re
@@ -105,6 +105,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
   """ "; did you mean X?" for the closest of `known`, or nothing."""
   close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
   return f"; did you mean {close[0]}?" if close else ""
+
+
+def check_one_of(name: str, value: Any, known: Collection[Any]) -> None:
+  """Raises a ConfigError about the field `name` if its value is not known."""
+  if value not in known:
+    words = [str(word) for word in known]
+    raise ConfigError(
+      f"{{{name}}} is not one of: {', '.join(words)}"
+      f"{did_you_mean(str(value), words)}",
+      {name: value},
+    )
 
 
 @contextlib.contextmanager

@@ -225,7 +225,8 @@ def watched() -> Iterator[None]:
   """
   try:
     yield
-  except jax.errors.JaxRuntimeError as e:
+  # An array that was never computed says so by a ValueError when it is read.
+  except (jax.errors.JaxRuntimeError, ValueError) as e:
     lost = None if _line is None else _line.error(_REASON_S)
     if lost is None:
       raise
