@@ -152,6 +152,11 @@ def test_what_jax_raises_names_who_is_lost(kind, monkeypatch):
     with pytest.raises(kind, match="a bug"), lifeline.watched():
       monkeypatch.setattr(lifeline, "_REASON_S", 0.1)
       raise kind("a bug")
+    with (
+      pytest.raises(errors.PeerError, match=r"not answer in time: .*again"),
+      lifeline.watched(),
+    ):
+      raise kind("DEADLINE_EXCEEDED: GetKeyValue() timed out\nmore")
     monkeypatch.setattr(lifeline, "_REASON_S", 20)
     with (
       pytest.raises(errors.PeerError, match=r"process 1 \(h1\) died"),

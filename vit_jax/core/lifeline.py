@@ -228,9 +228,14 @@ def watched() -> Iterator[None]:
   # An array that was never computed says so by a ValueError when it is read.
   except (jax.errors.JaxRuntimeError, ValueError) as e:
     lost = None if _line is None else _line.error(_REASON_S)
-    if lost is None:
-      raise
-    raise lost from e
+    if lost:
+      raise lost from e
+    if _line is not None and "DEADLINE_EXCEEDED" in str(e):
+      raise errors.PeerError(
+        f"another process did not answer in time: {str(e).splitlines()[0]};"
+        " run the same command again"
+      ) from e
+    raise
 
 
 def leave(code: int, text: str = "") -> None:
