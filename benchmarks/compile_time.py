@@ -1,0 +1,82 @@
+"""Seconds to compile each recipe's real train step, and by depth.
+
+Every row is compiled for a TPU v3 slice by the command `plan`, in a process of
+its own; rows that are in the file are not compiled again. By depth: ViT-B/16
+with 6 to 48 layers, whose blocks are one scan.
+
+usage: python -m benchmarks.compile_time [--only=WORD] [--out=FILE]
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+RESULTS = ROOT / "results/benchmarks/compile_time.jsonl"
+TOPOLOGY = "v3:8x8"
+# ImageNet's; the compiled step does not depend on it, its schedule does.
+EXAMPLES = 1_281_167
+RECIPES = (
+  "vit_i1k",
+  "vit_s16_i1k",
+  "vit_i21k",
+  "augreg",
+  "vit_jft",
+  "bit_i1k",
+  "bit_i21k",
+  "swin_i1k",
+  "mobilevit_i1k",
+  "transfer",
+  "masked_patch_b16",
+)
+POD = "benchmarks/vit_pods.py:variant=B/16"
+ROWS = (
+  *((f"configs/{recipe}.py", ()) for recipe in RECIPES),
+  *((POD, (f"--config.model.depth={depth}",)) for depth in (6, 12, 24, 48)),
+)
+
+
+def compiled(config: str, overrides: tuple[str, ...]) -> dict:
+  argv = [
+    *(sys.executable, "-m", "vit_jax", "plan", f"--config={config}"),
+    *(f"--topology={TOPOLOGY}", f"--examples={EXAMPLES}", "--format=json"),
+    *overrides,
+  ]
+  done = subprocess.run(
+    argv, cwd=ROOT, capture_output=True, text=True, check=False
+  )
+  if done.returncode:
+    return {"failed": done.stderr.strip().splitlines()[-1]}
+  found = json.loads(done.stdout)["compiled"]
+  if found["problem"]:
+    return {"failed": found["problem"]}
+  return {
+    "compile_s": round(found["compile_s"], 1),
+    "code_mib": round(found["code_bytes"] / 2**20, 1),
+  }
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--only", default="")
+  parser.add_argument("--out", type=pathlib.Path, default=RESULTS)
+  args = parser.parse_args()
+  lines = args.out.read_text().splitlines() if args.out.exists() else []
+  done = {(row["config"], row["overrides"]) for row in map(json.loads, lines)}
+  for config, overrides in ROWS:
+    key = config, " ".join(overrides)
+    if args.only not in config or key in done:
+      continue
+    row = {"config": key[0], "overrides": key[1], "topology": TOPOLOGY}
+    row |= compiled(config, overrides)
+    row["load"] = round(os.getloadavg()[0], 1)
+    with args.out.open("a") as f:
+      f.write(json.dumps(row) + "\n")
+    print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+  main()
