@@ -1,14 +1,17 @@
 """The input pipeline's images/s on one core, against tf.data's.
 
-JPEG files cut out of scikit-learn's photographs, as TFDS data sets: ArrayRecord
-for ours (read at the positions of an epoch of ImageNet), the same records in
-TFRecord for a straightforward tf.data pipeline (sample_distorted_bounding_box,
-decode_and_crop_jpeg, resize, flip). Each makes uint8 batches of the same kind
-in a process of its own, both bound to one core, in turns: emptied of what was
-made ahead before its clock starts, at rest when the other's does. Ratios are of
-medians; "cpu" is by the processor time that was spent, which other programs on
-the machine change less, "wall" by the clock. Then what two worker processes
-make of one's, and what reading and shuffling cost.
+JPEG files cut out of scikit-learn's photographs, as TFDS data sets: TFRecord
+for a straightforward tf.data pipeline (sample_distorted_bounding_box,
+decode_and_crop_jpeg, resize, flip), and for ours the same records as `data
+prepare` converts them to ArrayRecord, read at the positions of an epoch of
+ImageNet. Each makes uint8 batches of the same kind in a process of its own,
+both bound to one core, in turns: stopped by a signal when it is the other's,
+emptied of what was made ahead before its clock starts. Ratios are of medians;
+"cpu" is by the processor time that was spent, which other programs on the
+machine change less, "wall" by the clock. Then, in turns too, what two worker
+processes make of one's on two cores, and what two pipelines with nothing in
+common do, each on one of them: more than that the machine does not give. And
+what reading and shuffling cost.
 
 usage: python -m benchmarks.input_pipeline [--rounds=9] [--row=NAME]
 """
@@ -19,6 +22,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -37,10 +41,12 @@ PREPROCESS = "decode|inception_crop(224)|flip_lr|keep('image', 'label', 'id')"
 # name: images, height, width, JPEG quality, whether tiles keep their sharpness
 # (else one crop is enlarged), rows of a batch, batches of a turn.
 ROWS = {
-  "500x375": (512, 375, 500, 97, False, 64, 6),
-  "2000x1500 soft": (48, 1500, 2000, 85, False, 16, 4),
-  "2000x1500 sharp": (48, 1500, 2000, 90, True, 16, 4),
+  "500x375": (512, 375, 500, 97, False, 64, 10),
+  "2000x1500 soft": (48, 1500, 2000, 85, False, 16, 8),
+  "2000x1500 sharp": (48, 1500, 2000, 90, True, 16, 8),
 }
+# Times the batches of a turn where workers have more of them under way.
+LONGER = 3
 IMAGENET, MANY = 1_281_167, 14_000_000
 
 
@@ -73,28 +79,32 @@ def write(name: str, folder: pathlib.Path) -> int:
   """Both data sets of a row, and the mean size of its files."""
   import tensorflow_datasets as tfds
 
+  from vit_jax.data import convert
+
   files = photographs(name)
-  for file_format in ("array_record", "tfrecord"):
-    tfds.dataset_builders.store_as_tfds_dataset(
-      name="photographs",
-      version="1.0.0",
-      features=tfds.features.FeaturesDict(
-        {
-          "image": tfds.features.Image(encoding_format="jpeg"),
-          "label": tfds.features.ClassLabel(num_classes=1000),
-          "file_name": tfds.features.Text(),
-        }
-      ),
-      split_datasets={
-        "train": [
-          (i, {"image": data, "label": i, "file_name": f"{i:08}.JPEG"})
-          for i, data in enumerate(files)
-        ]
-      },
-      data_dir=folder / file_format,
-      file_format=file_format,
-      disable_shuffling=True,
-    )
+  tfds.dataset_builders.store_as_tfds_dataset(
+    name="photographs",
+    version="1.0.0",
+    features=tfds.features.FeaturesDict(
+      {
+        "image": tfds.features.Image(encoding_format="jpeg"),
+        "label": tfds.features.ClassLabel(num_classes=1000),
+        "file_name": tfds.features.Text(),
+      }
+    ),
+    split_datasets={
+      "train": [
+        (i, {"image": data, "label": i, "file_name": f"{i:08}.JPEG"})
+        for i, data in enumerate(files)
+      ]
+    },
+    data_dir=folder / "tfrecord",
+    file_format="tfrecord",
+    disable_shuffling=True,
+  )
+  convert.convert(
+    "tfds:photographs", str(folder / "tfrecord"), str(folder / "array_record")
+  )
   return sum(map(len, files)) // len(files)
 
 
@@ -167,55 +177,75 @@ def tf_data(name: str, folder: pathlib.Path) -> Iterator:
   return iter(dataset.with_options(options).as_numpy_iterator())
 
 
-def come_to_rest() -> None:
-  """Returns when this process has stopped making things ahead."""
-  spent = -1.0
-  while time.process_time() - spent > 0.005:
-    spent = time.process_time()
-    time.sleep(0.1)
-
-
 def serve(kind: str, name: str, folder: pathlib.Path) -> None:
   """Takes a turn for each line of the input: seconds an image, and of cpu."""
   flags.FLAGS.mark_as_parsed()
-  if kind == "tf.data":
-    stream = tf_data(name, folder)
-  else:
-    stream = ours(name, folder, int(kind))
+  workers = int(kind) if kind.isdigit() else 0
+  stream = (
+    tf_data(name, folder) if kind == "tf.data" else ours(name, folder, workers)
+  )
   *_, rows, count = ROWS[name]
+  count *= LONGER if workers else 1
   for _ in sys.stdin:
-    # More than are ready: two, in this process and in each worker, and more
-    # on the way between them.
-    for _ in range(4 if kind in ("tf.data", "0") else 12):
+    # More than are ready: two in each process, three on the way from a worker.
+    for _ in range(4 + 6 * workers):
       next(stream)
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(count):
       next(stream)
     took = time.perf_counter() - wall, time.process_time() - cpu
-    come_to_rest()
     print(json.dumps([t / (rows * count) for t in took]), flush=True)
 
 
+@contextlib.contextmanager
+def stopped(kind: str, name: str, folder: str, cores: set[int]):
+  """A process that serves turns, and all that it started, asleep."""
+  with start(kind, name, folder, cores) as process:
+    try:
+      os.killpg(process.pid, signal.SIGSTOP)
+      yield process
+    finally:
+      os.killpg(process.pid, signal.SIGCONT)
+
+
+def turn(processes: list[subprocess.Popen]) -> list[list[float]]:
+  """What a turn of all of these at once takes, while all others sleep."""
+  for process in processes:
+    os.killpg(process.pid, signal.SIGCONT)
+    process.stdin.write("\n")
+    process.stdin.flush()
+  found = [json.loads(process.stdout.readline()) for process in processes]
+  for process in processes:
+    os.killpg(process.pid, signal.SIGSTOP)
+  return found
+
+
 def turns(
-  kinds: list[str], name: str, folder: str, rounds: int, cores: set[int]
+  kinds: dict[str, list[tuple[str, set[int]]]],
+  name: str,
+  folder: str,
+  rounds: int,
 ) -> dict[str, tuple[float, float]]:
-  """Median wall and processor seconds an image of each kind."""
+  """Median wall and processor seconds an image of a process of each kind.
+
+  Of each kind are given the processes that run at once: what they make, and
+  the cores that they are bound to.
+  """
   with contextlib.ExitStack() as stack:
-    served = {
-      kind: stack.enter_context(start(kind, name, folder, cores))
-      for kind in kinds
+    groups = {
+      kind: [
+        stack.enter_context(stopped(part, name, folder, cores))
+        for part, cores in parts
+      ]
+      for kind, parts in kinds.items()
     }
     took = {kind: [] for kind in kinds}
     for k in range(rounds + 1):
-      for kind, process in served.items():
-        process.stdin.write("\n")
-        process.stdin.flush()
-        found = json.loads(process.stdout.readline())
+      for kind, processes in groups.items():
+        found = turn(processes)
         # The first turn warms up.
         if k:
-          took[kind].append(found)
-    for process in served.values():
-      process.kill()
+          took[kind] += found
   return {
     kind: tuple(map(statistics.median, zip(*found, strict=True)))
     for kind, found in took.items()
@@ -234,6 +264,7 @@ def start(part: str, name: str, folder: str, cores: set[int]):
     text=True,
     env={**os.environ, "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"},
     preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    start_new_session=True,
   )
 
 
@@ -250,7 +281,8 @@ def per_call(f: Callable[[int], object], count: int) -> float:
 
 def against_tf_data(name: str, folder: str, rounds: int, core: int) -> dict:
   """Bound to one core."""
-  both = turns(["0", "tf.data"], name, folder, rounds, {core})
+  kinds = {kind: [(kind, {core})] for kind in ("0", "tf.data")}
+  both = turns(kinds, name, folder, rounds)
   found = {}
   for k, by in enumerate(("wall", "cpu")):
     our, their = both["0"][k], both["tf.data"][k]
@@ -260,14 +292,25 @@ def against_tf_data(name: str, folder: str, rounds: int, core: int) -> dict:
   return found
 
 
-def two_workers(name: str, folder: str, rounds: int, cores: set[int]) -> dict:
+def two_workers(name: str, folder: str, rounds: int, cores: list[int]) -> dict:
   """What two worker processes make of one's, by the clock."""
-  found = turns(["1", "2"], name, folder, rounds, cores)
-  (one, _), (two, _) = found["1"], found["2"]
+  first, second, *_ = cores
+  kinds = {
+    "one": [("1", {first, second})],
+    "two": [("2", {first, second})],
+    "alone": [("0", {first})],
+    "apart": [("0", {first}), ("0", {second})],
+  }
+  found = turns(kinds, name, folder, rounds)
+  wall = {kind: times[0] for kind, times in found.items()}
   return {
-    "two_workers_ratio_to_one": round(one / two, 2),
-    "one_worker_images_per_wall_s": round(1 / one),
-    "two_workers_images_per_wall_s": round(1 / two),
+    "two_workers_ratio_to_one": round(wall["one"] / wall["two"], 2),
+    "two_pipelines_apart_ratio_to_one": round(
+      2 * wall["alone"] / wall["apart"], 2
+    ),
+    "one_worker_images_per_wall_s": round(1 / wall["one"]),
+    "two_workers_images_per_wall_s": round(1 / wall["two"]),
+    "cores_of_the_main_process": round(found["two"][1] / wall["two"], 3),
   }
 
 
@@ -333,7 +376,7 @@ def main() -> None:
       row["load"] = round(os.getloadavg()[0], 1)
       print(json.dumps(row), flush=True)
       if len(cores) > 1 and name == next(iter(ROWS)):
-        row = two_workers(name, folder, args.rounds, set(cores[:2]))
+        row = two_workers(name, folder, args.rounds, cores)
         print(json.dumps({"photographs": name, **row}), flush=True)
   print(json.dumps(start_up()))
 

@@ -1,5 +1,6 @@
 """ImageNet's validation images with their reassessed labels."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from tests.data import tfds_sets
 from vit_jax.core import errors
-from vit_jax.data import pipeline, real, sources
+from vit_jax.data import pipeline, real, sources, verify
 from vit_jax.preprocess.pipeline import Pipeline
 
 LABELS = [[7], [], [999, 3, 0], [5, 6]]
@@ -141,3 +142,14 @@ def test_files_that_are_no_labels(tmp_path):
     f.truncate((16 << 20) + 1)
   with pytest.raises(errors.DataError, match=r"it is not real\.json"):
     real.read(str(large))
+
+
+def test_verify_knows_the_published_labels(imagenet_dir, monkeypatch):
+  name = f"real:{imagenet_dir / 'real.json'}"
+  # That there are 50,000 examples is of the published data set too.
+  monkeypatch.setattr(verify.catalog, "facts", lambda name: None)
+  with pytest.raises(errors.DataError, match=r"not the published real\.json"):
+    verify.verify(name, str(imagenet_dir))
+  digest = hashlib.sha256((imagenet_dir / "real.json").read_bytes())
+  monkeypatch.setattr(real, "SHA256", digest.hexdigest())
+  assert "the published labels" in verify.verify(name, str(imagenet_dir))

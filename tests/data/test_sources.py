@@ -1,5 +1,6 @@
 """Opening data sets: what is there, what is refused, and what is imported."""
 
+import io
 import json
 import pathlib
 import pickle
@@ -9,9 +10,11 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from vit_jax.core import config as config_lib, errors
 from vit_jax.data import config, sources
+from vit_jax.data.sources import tfds as tfds_source
 
 
 def open_digits(split, data_dir):
@@ -180,3 +183,52 @@ def test_config_round_trip_and_rules():
     with pytest.raises(errors.ConfigError) as caught:
       config_lib.build(config.Config, broken)
     assert said in str(caught.value)
+
+
+PIXELS = b"\xff\xd8 pixels"
+CLASSES = tfds.features.ClassLabel(num_classes=9)
+COMMON = {
+  "image": (tfds.features.Image(encoding_format="jpeg"), PIXELS),
+  "label": (CLASSES, 7),
+  "text": (tfds.features.Text(), "ä\x00".encode()),
+  "labels": (tfds.features.Sequence(CLASSES), [8, 0, 3]),
+}
+OTHERS = {
+  "numbers": (tfds.features.Sequence(np.float32), [0.5, 2.0]),
+  "table": (
+    tfds.features.Tensor(shape=(2, 2), dtype=np.int64),
+    np.array([[1, 2], [3, 4]]),
+  ),
+  "flag": (tfds.features.Scalar(np.bool_), True),
+  "seen": (
+    tfds.features.LabeledImage(labels=2, shape=(None, None, 1)),
+    PIXELS,
+  ),
+  "nested": (tfds.features.FeaturesDict({"a": CLASSES}), {"a": 3}),
+}
+
+
+@pytest.mark.parametrize("other", ["", *OTHERS])
+def test_records_are_read_as_tfds_reads_them(other, monkeypatch):
+  chosen = COMMON | ({other: OTHERS[other]} if other else {})
+  features = tfds.features.FeaturesDict({k: f for k, (f, _) in chosen.items()})
+  record = features.serialize_example(
+    {k: io.BytesIO(v) if v is PIXELS else v for k, (_, v) in chosen.items()}
+  )
+  skip = tfds.decode.SkipDecoding()
+  decoders = {k: skip for k, (_, v) in chosen.items() if v is PIXELS}
+  wanted = features.deserialize_example_np(record, decoders=decoders)
+  calls = []
+  real = features.deserialize_example_np
+
+  def counted(*args, **kwargs):
+    calls.append(1)
+    return real(*args, **kwargs)
+
+  monkeypatch.setattr(features, "deserialize_example_np", counted)
+  found = tfds_source._parser(features)(record)
+  assert len(calls) == bool(other)
+  assert found.keys() == wanted.keys()
+  for key in wanted:
+    assert type(found[key]) is type(wanted[key])
+    np.testing.assert_array_equal(found[key], wanted[key])

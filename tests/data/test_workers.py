@@ -33,9 +33,9 @@ class Counted(sources.Source):
     return {"image": image, "label": index % 5, "id": index}
 
 
-def train(source, num_steps=12, rows=slice(None)):
+def train(source, num_steps=12, rows=slice(None), preprocess=RANDOM):
   return pipeline.train_batches(
-    source, RANDOM, batch_size=B, seed=3, num_steps=num_steps, rows=rows
+    source, preprocess, batch_size=B, seed=3, num_steps=num_steps, rows=rows
   )
 
 
@@ -51,9 +51,13 @@ def assert_same(ours, theirs):
 def test_workers_change_nothing(num_workers):
   flags.FLAGS.mark_as_parsed()
   source = sources.open_source("synthetic:50x9x9x3x5", "train")
-  wanted = train(source)
+  # Large enough to come through shared memory, as the labels do not.
+  large = Pipeline.parse("decode|inception_crop(80)|flip_lr|random_shift(1)")
+  wanted = train(source, preprocess=large)
   iterator = pipeline.iterate(
-    train(source, rows=slice(2, 6)), 3, num_workers=num_workers
+    train(source, rows=slice(2, 6), preprocess=large),
+    3,
+    num_workers=num_workers,
   )
   try:
     made = list(iterator)
@@ -63,6 +67,18 @@ def test_workers_change_nothing(num_workers):
   for step, ours in enumerate(made, 3):
     theirs = {key: value[2:6] for key, value in wanted[step].items()}
     assert_same(ours, theirs)
+
+
+def test_large_arrays_are_shared():
+  x = np.random.default_rng(0).integers(0, 256, (4, 80, 80, 3), np.uint8)
+  shared = pipeline._share({"image": x, "label": np.arange(4)})
+  array = shared["image"]
+  array.unlink_on_del()
+  assert isinstance(array, grain.multiprocessing.SharedMemoryArray)
+  np.testing.assert_array_equal(array, x)
+  assert not isinstance(
+    shared["label"], grain.multiprocessing.SharedMemoryArray
+  )
 
 
 @pytest.mark.parametrize("start", [0, 1, 1000, 123_456_789])

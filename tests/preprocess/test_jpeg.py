@@ -194,13 +194,25 @@ def test_no_row_below_the_part_is_decoded(monkeypatch, capfd):
   monkeypatch.setattr(simplejpeg, "decode_jpeg", decode_jpeg)
   o = decode.Decode()
   for bottom in (9, 60, 180, H):
-    o.part(
+    drawn = o.draw(
       {"image": FILES["jpeg 420"], "id": 0},
       lambda h, w, b=bottom: (4, 5, op.Size(b - 4, 20)),
-      None,
     )
+    o.part(drawn, None)
   assert heights == [25, 76, 196, H]
   assert capfd.readouterr().err == ""
+
+
+def test_what_has_begun_goes_on_without_drawing_again(monkeypatch):
+  p = Pipeline.parse("decode|inception_crop((24, 28))|flip_lr")
+  example = {"image": FILES["jpeg 420"], "id": 0}
+  for seed in range(8):
+    wanted = p.host(example, np.random.default_rng(seed))["image"]
+    rng = np.random.default_rng(seed)
+    with monkeypatch.context() as m:
+      m.setattr(simplejpeg, "decode_jpeg", None)
+      begun = p.begin(example, rng)
+    np.testing.assert_array_equal(p.host(begun, rng)["image"], wanted)
 
 
 @pytest.mark.parametrize("name", image_files.REFUSED)

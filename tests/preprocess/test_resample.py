@@ -84,3 +84,18 @@ def test_antialias_needs_a_kernel(name, method):
   with pytest.raises(errors.ConfigError) as caught:
     Pipeline.parse(f"{name}(4, method={method!r}, antialias=True)")
   assert f"{name}.antialias=True is for a kernel" in str(caught.value)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+  ("h", "w"), [(300, 500), (90, 70), (224, 300), (3, 224), (1, 1), (224, 224)]
+)
+def test_fast_is_cut_off_too_and_all_but_equal(h, w, channels):
+  image = np.random.default_rng(h).integers(0, 256, (h, w, channels), np.uint8)
+  wanted = resample.resize(image, 224, 224)
+  found = resample.resize_fast(image, 224, 224)
+  assert found.dtype == np.uint8
+  assert found.flags.c_contiguous
+  off = np.abs(found.astype(int) - wanted)
+  assert off.max() <= 1
+  assert (off > 0).mean() < 0.01

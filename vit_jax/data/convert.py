@@ -11,7 +11,7 @@ from array_record.python import array_record_module
 import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
-from vit_jax.data import verify
+from vit_jax.data import shards, verify
 from vit_jax.data.sources import tfds as tfds_source
 
 _INFO = "dataset_info.json"
@@ -68,9 +68,9 @@ def convert(name: str, from_dir: str, data_dir: str) -> str:
   with futures.ThreadPoolExecutor(_THREADS) as pool:
     for _ in pool.map(lambda job: _shard(*job, part), jobs):
       pass
-  shards = {file.name for file, _ in jobs}
+  records = {file.name for file, _ in jobs}
   for file in old.iterdir():
-    if file.is_file() and file.name not in {*shards, verify.CHECKSUMS, _INFO}:
+    if file.is_file() and file.name not in {*records, verify.CHECKSUMS, _INFO}:
       shutil.copy(file, part / file.name)
   meta = json.loads((old / _INFO).read_text())
   meta["fileFormat"] = tfds_source.FORMAT.value
@@ -87,7 +87,7 @@ def _shard(old: pathlib.Path, count: int, folder: pathlib.Path) -> None:
   if (folder / name).exists():
     return
   part = folder / f".{name}.part"
-  writer = array_record_module.ArrayRecordWriter(str(part), "group_size:1")
+  writer = array_record_module.ArrayRecordWriter(str(part), shards.WRITER)
   found = 0
   for example in _examples(old):
     writer.write(example)

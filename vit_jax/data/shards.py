@@ -18,6 +18,9 @@ from tensorflow_datasets.core import example_serializer
 from vit_jax.core import errors
 from vit_jax.data import planned
 
+# Each record alone, for random access; as it is, since encoded images do not
+# shrink and take longer to read.
+WRITER = "group_size:1,uncompressed"
 # Images that are read, or fetched, at the same time.
 _THREADS = 16
 
@@ -77,7 +80,7 @@ def write(job: Job) -> int:
   part = final.with_name(f".{job.file}.part")
   result: dict[str, Any] = {"examples": 0, "bytes": 0, "skipped": []}
   with _storage(part):
-    writer = array_record_module.ArrayRecordWriter(str(part), "group_size:1")
+    writer = array_record_module.ArrayRecordWriter(str(part), WRITER)
     try:
       for example in _examples(job, items, result["skipped"]):
         record = serializer.get_tf_example(

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
-from vit_jax.data import catalog, files, sources
+from vit_jax.data import catalog, files, real, sources
 from vit_jax.data.sources import tfds as tfds_source
 from vit_jax.preprocess import decode
 
@@ -89,6 +89,13 @@ def verify(name: str, data_dir: str = "", *, images: bool = False) -> str:
     elif not wrong:
       record(directory)
       said.append("checksums of all files noted, there were none")
+  if name.startswith("real:"):
+    if not real.is_published(name.removeprefix("real:")):
+      wrong.append(
+        f"{name} is not the published real.json (SHA-256 {real.SHA256});"
+        " download it again"
+      )
+    said.append("the published labels")
   for source in opened.values():
     if isinstance(source, files.Files):
       wrong += source.wrong_sizes()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import dataclasses
 import struct
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,12 +19,24 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
-# Upper row, left column and size of the part of an h x w image that is wanted.
-Draw = Callable[[int, int], tuple[int, int, op.Size]]
+# Upper row, left column and size of a part of an image.
+Place = tuple[int, int, op.Size]
+# The part of an h x w image that is wanted.
+Draw = Callable[[int, int], Place]
 _FLAGS = {
   1: cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION,
   3: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION,
 }
+
+
+class Begun(NamedTuple):
+  """An image, and the part of it that is wanted, before that is decoded."""
+
+  image: bytes | np.ndarray
+  place: Place
+  h: int
+  w: int
+  frame: jpeg.Frame | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,10 +73,30 @@ class Decode(op.HostOp):
 
   def __call__(self, example, rng):
     del rng
-    return self._read(example, lambda h, w: (0, 0, op.Size(h, w)), None)[0]
+    whole = self.draw(example, lambda h, w: (0, 0, op.Size(h, w)))
+    return self.part(whole, None)[0]
+
+  def draw(self, example: op.Example, draw: Draw) -> op.Example:
+    """The example with the part of its image that is wanted, as `Begun`.
+
+    Args:
+      example: "image", encoded or uint8 [h, w, c].
+      draw: called once, with the size in px of the whole image.
+    """
+    image, frame = example["image"], None
+    try:
+      if isinstance(image, bytes):
+        h, w, frame = _header(image)
+        self._check_size(h, w)
+      else:
+        image = self._convert(image)
+        h, w, _ = image.shape
+    except ValueError as e:
+      raise _damaged(example, e) from e
+    return {**example, "image": Begun(image, draw(h, w), h, w, frame)}
 
   def part(
-    self, example: op.Example, draw: Draw, needed: op.Size | None
+    self, example: op.Example, needed: op.Size | None
   ) -> tuple[op.Example, resample.Box]:
     """The example with a part of its image alone, and that part's place in it.
 
@@ -73,42 +106,29 @@ class Decode(op.HostOp):
     place is then seldom on whole pixels.
 
     Args:
-      example: "image", encoded or uint8 [h, w, c].
-      draw: called once, with the size in px of the whole image.
+      example: "image", as `draw` returns it.
       needed: what the part will be resized to; None keeps the scale.
     """
-    return self._read(example, draw, needed if self.scaled else None)
-
-  def _read(
-    self, example: op.Example, draw: Draw, needed: op.Size | None
-  ) -> tuple[op.Example, resample.Box]:
-    image = example["image"]
+    image, place, h, w, frame = example["image"]
+    y, _, part = place
+    scale = 1
     try:
-      if isinstance(image, bytes):
-        image, box = self._decode(image, draw, needed)
-      else:
-        image, box = _cut(self._convert(image), *draw(*image.shape[:2]))
+      if frame is not None and frame.is_plain:
+        scale = _scale(part, needed or part) if self.scaled else 1
+        image = jpeg.decode(image, frame, self.channels, y + part.h, scale)
+      elif isinstance(image, bytes):
+        image = self._decode_whole(image, h, w)
     except ValueError as e:
-      raise errors.DataError(
-        f"record {example['id']}: the image {e}; repair or remove the record"
-      ) from e
+      raise _damaged(example, e) from e
+    image, box = _cut(image, *place, scale)
     return {**example, "image": image}, box
 
-  def _decode(
-    self, data: bytes, draw: Draw, needed: op.Size | None
-  ) -> tuple[np.ndarray, resample.Box]:
-    h, w, frame = _header(data)
+  def _check_size(self, h: int, w: int) -> None:
     if h * w > self.max_pixels:
       raise ValueError(
         f"claims {h} x {w} = {h * w} pixels, more than decode's max_pixels ="
         f" {self.max_pixels}"
       )
-    y, x, part = draw(h, w)
-    if frame is None or not frame.is_plain:
-      return _cut(self._decode_whole(data, h, w), y, x, part)
-    scale = _scale(part, needed or part)
-    image = jpeg.decode(data, frame, self.channels, y + part.h, scale)
-    return _cut(image, y, x, part, scale)
 
   def _decode_whole(self, data: bytes, h: int, w: int) -> np.ndarray:
     if data.startswith(gif.START):
@@ -137,6 +157,12 @@ class Decode(op.HostOp):
     if c == 3:
       return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
     raise ValueError(f"has {c} channels, not 1 or 3")
+
+
+def _damaged(example: op.Example, error: ValueError) -> errors.DataError:
+  return errors.DataError(
+    f"record {example['id']}: the image {error}; repair or remove the record"
+  )
 
 
 def header_size(data: bytes) -> tuple[int, int]:

@@ -16,13 +16,14 @@ class DecodeCrop(op.HostOp):
   def __init__(self, first: decode.Decode, second: geometry.InceptionCrop):
     self._decode, self._crop = first, second
 
+  def begin(self, example, rng):
+    return self._decode.draw(example, lambda h, w: self._crop.draw(h, w, rng))
+
   def __call__(self, example, rng):
+    if not isinstance(example["image"], decode.Begun):
+      example = self.begin(example, rng)
     crop = self._crop
-    part, box = self._decode.part(
-      example,
-      lambda h, w: crop.draw(h, w, rng),
-      crop.size if crop.is_fast else None,
-    )
+    part, box = self._decode.part(example, crop.size if crop.is_fast else None)
     whole = (0, 0, *part["image"].shape[:2])
     return crop.fit(part, None if box == whole else box)
 

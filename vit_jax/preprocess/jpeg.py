@@ -93,8 +93,8 @@ def decode(
   h = min(of.h, rows + _BELOW) if rows else of.h
   if h < of.h:
     # A decoder stops after the rows that the header claims.
-    head, rest = data[: of.height_at], data[of.height_at + 2 :]
-    data = b"".join((head, struct.pack(">H", h), rest))
+    data = bytearray(data)
+    struct.pack_into(">H", data, of.height_at, h)
   sides = -(-h // scale), -(-of.w // scale)
   small = {"min_height": sides[0], "min_width": sides[1]} if scale > 1 else {}
   try:

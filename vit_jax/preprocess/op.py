@@ -19,6 +19,11 @@ Example = dict[str, Any]
 class HostOp:
   """An op on one example, run by the input pipeline on the host."""
 
+  def begin(self, example: Example, rng: np.random.Generator) -> Example:
+    """What of a call needs no pixels, for a call with what this returns."""
+    del rng
+    return example
+
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
     """The changed example; all that is random comes from `rng`."""
     raise NotImplementedError

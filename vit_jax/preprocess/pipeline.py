@@ -64,13 +64,22 @@ class Pipeline:
   def __str__(self) -> str:
     return "|".join(_text(o) for o in self.ops)
 
+  def begin(
+    self, example: dict[str, Any], rng: np.random.Generator
+  ) -> dict[str, Any]:
+    """Runs what of the first host op needs no pixels, before `host`."""
+    for _, o in self.host_steps[:1]:
+      example = o.begin(example, rng)
+    return example
+
   def host(
     self, example: dict[str, Any], rng: np.random.Generator
   ) -> dict[str, Any]:
     """Runs the host ops on one example.
 
     Args:
-      example: "image" (bytes or uint8 [h, w, c]), "label", "id" (int).
+      example: "image" (bytes or uint8 [h, w, c]), "label", "id" (int); or
+        what `begin` made of it.
       rng: the source of all that is random.
     """
     for _, o in self.host_steps:

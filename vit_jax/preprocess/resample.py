@@ -62,12 +62,16 @@ def resize(
 def resize_fast(image: np.ndarray, h: int, w: int) -> np.ndarray:
   """As bilinear `resize` in a tenth of the time, for random crops.
 
-  About 1 % of the values are off by one level.
+  Less than 1 % of the values are off by one level.
   """
-  # In float32: OpenCV's uint8 path is fixed point and rounds.
+  # OpenCV rounds: in 256ths of a level, which are then cut off. Its way for
+  # uint8 is no faster than the one for uint16.
   x = cv2.resize(
-    image.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR
+    np.multiply(image, 256, dtype=np.uint16),
+    (w, h),
+    interpolation=cv2.INTER_LINEAR,
   )
+  x >>= 8
   return x.reshape(h, w, image.shape[2]).astype(np.uint8)
 
 
