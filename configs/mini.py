@@ -8,8 +8,9 @@ Source: Section 4.1, Appendix B.1 and Table 4 of arXiv:2010.11929: Adam with
   in bfloat16, cosine decay, gradients clipped at norm 1, no weight decay, a
   higher resolution, a head of zeros, 10 % of the training images held back to
   choose the learning rate. Sizes, steps and crops were chosen here.
-Expected: measured in results/transfer.
-Cost: a few minutes of pre-training and half a minute of fine-tuning on a CPU
+Expected: Fashion-MNIST 84 %; the digits, fine-tuned, ViT 87.4, hybrid 93.9 %,
+  from scratch 75.4 and 90.7 %; measured in results/transfer.
+Cost: two minutes of pre-training and half a minute of fine-tuning on a CPU
   core.
 Data: python -m vit_jax data prepare tfds:fashion_mnist --data_dir=data
   and the digits that come with scikit-learn, no download;
@@ -79,7 +80,7 @@ def _pretrain(args) -> config.ConfigDict:
   )
   res = _resolution(c, args.res or 16)
   plain = f"decode(1)|resize({res})|value_range(-1, 1)"
-  c.duration = "5 epochs"
+  c.duration = "2 epochs"
   c.data.batch_size = 128
   c.data.train.name = c.evals.test.data.name = "tfds:fashion_mnist"
   c.data.train.preprocess = (
@@ -90,7 +91,7 @@ def _pretrain(args) -> config.ConfigDict:
   few.train.name = few.data.name = "tfds:digits"
   few.train.preprocess = few.data.preprocess = plain
   few.shots = (1, 5, 10)
-  c.evals.test.every = few.every = "20 %"
+  c.evals.test.every = few.every = "25 %"
   c.optim.peak_lr = args.lr or 1e-3
   c.optim.weight_decay = 0.1
   c.optim.schedule.warmup = "5 %"
@@ -108,7 +109,7 @@ def _transfer(args) -> config.ConfigDict:
     )
   )
   res = _resolution(c, args.res or 28)
-  c.duration = "400 steps"
+  c.duration = "200 steps"
   c.data.batch_size = 64
   c.data.train.name = c.evals[scored].data.name = "tfds:digits"
   c.data.train.split = "train[:90%]" if args.selecting else "train"
@@ -117,10 +118,10 @@ def _transfer(args) -> config.ConfigDict:
     f"decode(1)|resize({res})|inception_crop({res}, area_min=60,"
     " aspect=(0.8, 1.25))|value_range(-1, 1)"
   )
-  c.evals[scored].data.preprocess = (
-    f"decode(1)|resize({res})|value_range(-1, 1)"
-  )
-  c.evals[scored].every = "25 %"
+  c.evals[
+    scored
+  ].data.preprocess = f"decode(1)|resize({res})|value_range(-1, 1)"
+  c.evals[scored].every = "50 %"
   c.optim.peak_lr = args.lr or LEARNING_RATES[1]
   c.optim.schedule.warmup = "10 %"
   return c

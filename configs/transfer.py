@@ -24,6 +24,9 @@ checkpoint (any format), protocol=vit (or augreg, bit), lr=0 (Table 4's second
 smallest), selecting=false (true holds images back from training and is scored
 on them), probe=false (true trains the head alone), seed=0.
 
+Options: --config.optim.layer_decay=0.75 (rates that fall from layer to layer),
+--config.optim.frozen="('embedding/.*',)", --config.optim.average.kind=ema.
+
 configs/sweeps/transfer.py is the whole protocol: rates tried on images held
 back, then three seeds on all of them.
 """

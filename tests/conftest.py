@@ -1,8 +1,11 @@
 """Eight CPU devices, strict numerics, warnings are errors (pyproject.toml)."""
 
+import os
+
 import jax
 import pytest
 
+from tests import bucket_server
 from vit_jax.cli import tpu
 from vit_jax.data import prepare
 
@@ -19,6 +22,24 @@ def data_dir(tmp_path_factory):
   folder = tmp_path_factory.mktemp("data")
   prepare.prepare("tfds:digits", str(folder))
   return folder
+
+
+@pytest.fixture(scope="session")
+def bucket_service():
+  # TensorStore remembers where its buckets are.
+  with bucket_server.serve() as served:
+    os.environ["TENSORSTORE_GCS_HTTP_URL"] = served.url
+    os.environ["GOOGLE_AUTH_TOKEN_FOR_TESTING"] = "any"
+    # ArrayRecord's.
+    os.environ["CLOUD_STORAGE_EMULATOR_ENDPOINT"] = served.url
+    yield served
+
+
+@pytest.fixture
+def bucket(bucket_service):
+  """An empty bucket, gs://bucket; also for processes that the test starts."""
+  bucket_service.objects.clear()
+  return bucket_service
 
 
 def pytest_addoption(parser):

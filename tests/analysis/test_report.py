@@ -31,7 +31,8 @@ def write(home, *, lr=0.1, losses=(4.0, 2.0, 1.0, 0.5), model="vit"):
   # A crash has cut the last line off.
   (home / "metrics.jsonl").write_text(text + '{"step": 5, "lo')
   evals = [
-    {"step": s, "name": "test", "top_1": s / 8, "examples": 100} for s in (2, 4)
+    {"step": s, "name": "test", "top_1": s / 8, "a_std": 0.25, "examples": 100}
+    for s in (2, 4)
   ]
   (home / "evals.jsonl").write_text("\n".join(map(json.dumps, evals)) + "\n")
   saved = home / "checkpoints" / "4"
@@ -54,7 +55,8 @@ def test_what_a_run_says(tmp_path):
   np.testing.assert_array_equal(run.metrics["loss"], [4, 2, 1, 0.5])
   # 64 images in 2 s, the clock's new beginning, 64 in 4 s.
   np.testing.assert_array_equal(run.images_per_s, [32, np.nan, 16])
-  assert run.last_scores == {"test": {"step": 4, "top_1": 0.5, "examples": 100}}
+  scores = {"step": 4, "top_1": 0.5, "a_std": 0.25, "examples": 100}
+  assert run.last_scores == {"test": scores}
   page = report.page([run])
   head = ["run", "model", "steps", "last loss", "images/s (median)",
           "training time", "devices"]  # fmt: skip
@@ -63,8 +65,8 @@ def test_what_a_run_says(tmp_path):
     *("a", "vit", "4", "0.5", "24", "0:08", "8 x TPU v3"),
   ]
   assert cells(page, "<h2>Evaluation") == [
-    *("run", "evaluator", "step", "top_1", "examples"),
-    *("a", "test", "4", "0.5", "100"),
+    *("run", "evaluator", "step", "top_1", "a_std", "examples"),
+    *("a", "test", "4", "0.5", "0.25", "100"),
   ]
   assert "0.10.2" in cells(page, "<h2>Environment")
   assert page.count("<svg") == 4
@@ -79,6 +81,16 @@ def test_differences_between_runs(tmp_path):
   ]
   same = report.page(run_files.read_all([runs[0], runs[0]]))
   assert "The runs have the same config." in same
+
+
+def test_runs_are_called_as_one_likes(tmp_path):
+  home = write(tmp_path / "a")
+  other = write(tmp_path / "x=y")
+  runs = run_files.read_all([f"ViT, lr=0.1={home}", other])
+  assert [run.name for run in runs] == ["ViT, lr=0.1", "x=y"]
+  assert runs[0].home == tmp_path / "a"
+  twice = run_files.read_all([f"same={home}", f"same={other}"])
+  assert [run.name for run in twice] == [home, other]
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_trusts_no_text(tmp_path):

@@ -155,9 +155,9 @@ def test_an_error_names_the_step_that_is_good_by_now(copy):
       checkpointer.save(7, place(state_at(7)), {})
 
 
-def test_a_bucket_is_refused_rather_than_made_a_local_directory():
-  with pytest.raises(errors.CheckpointError, match="mount the bucket"):
-    native.Checkpointer("gs://bucket/run", keep=1)
+def test_other_storage_is_refused_rather_than_made_a_local_directory():
+  with pytest.raises(errors.ConfigError, match="mount another kind"):
+    native.Checkpointer("s3://bucket/run", keep=1)
 
 
 @pytest.mark.parametrize(

@@ -130,3 +130,8 @@ def test_size_is_said_before_and_counts_are_checked_after(
   monkeypatch.setattr(catalog, "CATALOG", {"tfds:digits": wrong})
   with pytest.raises(errors.DataError, match="351 examples, not the publi"):
     prepare.prepare("tfds:digits", str(tmp_path / "wrong"))
+
+
+def test_a_bucket_is_no_place_to_prepare_in():
+  with pytest.raises(errors.ConfigError, match=r"data_dir=gs://b/d must be on"):
+    prepare.prepare("tfds:digits", "gs://b/d")

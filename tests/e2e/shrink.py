@@ -22,6 +22,8 @@ from vit_jax.preprocess.pipeline import Pipeline
 SIDE = 32
 BATCH = 8
 EXAMPLES = 10
+# Of what is not classified by the model's head.
+CLASSES = 3
 # px of made-up images, where the ops bring them to the model's size.
 RAW = (40, 48)
 
@@ -30,8 +32,8 @@ MAY_CHANGE = (
   "duration",
   r"data\.batch_size",
   r"data\.train\.(name|split|preprocess)",
-  r"evals\.\w+\.batch_size",
-  r"evals\.\w+\.data\.(name|split|preprocess)",
+  r"evals\.\w+\.(batch_size|shots|neighbours)",
+  r"evals\.\w+\.(train|data)\.(name|split|preprocess)",
   r"model\.(width|depth|mlp_dim|num_heads|image_size|pre_logits_dim)",
   r"model\.(depths|width_factor|resnet_depths|resnet_width_factor)",
   r"model\.(stem_width|widths|transformer_widths|transformer_depths)",
@@ -56,6 +58,8 @@ _SIZES = {
   "transformer_widths": (8,),
   "transformer_depths": (1,),
 }
+# Of evaluators that are given labelled examples of their own.
+_FEW = {"shots": (1,), "neighbours": (2,)}
 # Swin's regular and shifted blocks come in pairs.
 _MODELS = {"swin": {**_SIZES, "depths": (2,), "num_heads": (2,)}}
 
@@ -81,13 +85,19 @@ def overrides(config: ConfigDict, folder: pathlib.Path) -> dict[str, Any]:
   splits = {"data.train": config.data.train}
   for name, evaluator in config.evals.items():
     out[f"evals.{name}.batch_size"] = BATCH
-    splits[f"evals.{name}.data"] = evaluator.data
+    for field, few in _FEW.items():
+      if field in evaluator:
+        out[f"evals.{name}.{field}"] = few
+    for field in ("train", "data"):
+      if field in evaluator:
+        splits[f"evals.{name}.{field}"] = evaluator[field]
   for path, split in splits.items():
     ops = _smaller(Pipeline.parse(split.preprocess), *sides)
-    train = path == "data.train"
     out[f"{path}.preprocess"] = str(ops)
-    out[f"{path}.split"] = "train" if train else "validation"
-    out[f"{path}.name"] = _data(split.name, ops, sides[0], config, folder)
+    out[f"{path}.split"] = "train" if path.endswith("train") else "validation"
+    own = "train" in config.evals.get(path.split(".")[1], {})
+    classes = CLASSES if own else config.model.num_classes or CLASSES
+    out[f"{path}.name"] = _data(split.name, ops, sides[0], classes, folder)
   return out
 
 
@@ -139,17 +149,16 @@ def _data(
   name: str,
   ops: Pipeline,
   side: tuple[int, int],
-  config: ConfigDict,
+  classes: int,
   folder: pathlib.Path,
 ) -> str:
   """A made-up data set with as many classes."""
   if name.startswith("multilabel:"):
-    return f"multilabel:{_manifest(folder, config.model.num_classes)}"
+    return f"multilabel:{_manifest(folder, classes)}"
   # The size of the images matters where no op changes it.
   resized = re.search(r"\(\d", str(ops).removeprefix("decode(1)"))
   h, w = RAW if resized else side
   channels = getattr(ops.ops[0], "channels", 3)
-  classes = config.model.num_classes
   return f"synthetic:{EXAMPLES}x{h}x{w}x{channels}x{classes}"
 
 

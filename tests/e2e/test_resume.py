@@ -18,28 +18,39 @@ STEPS = 100
 pytestmark = pytest.mark.slow
 
 
-def arguments(data_dir, workdir, *more):
+def arguments(data_dir, workdir, *more, task="supervised"):
   return (
     "train",
-    f"--config={cli.TINY}:steps={STEPS}",
+    f"--config={cli.TINY}:steps={STEPS},task={task}",
     f"--config.runtime.data_dir={data_dir}",
     f"--workdir={workdir}",
     *more,
   )
 
 
+@pytest.fixture(scope="module", params=["supervised"])
+def task(request):
+  return request.param
+
+
+# Tests of what the task has a part in.
+every_task = pytest.mark.parametrize(
+  "task", ["supervised", "masked_patch"], indirect=True
+)
+
+
 @pytest.fixture(scope="module")
-def whole(data_dir, tmp_path_factory):
+def whole(data_dir, task, tmp_path_factory):
   """The workdir of a run that nobody disturbed."""
   workdir = tmp_path_factory.mktemp("whole")
-  done = cli.run(*arguments(data_dir, workdir))
+  done = cli.run(*arguments(data_dir, workdir, task=task))
   assert done.returncode == 0, done.stderr
   return workdir
 
 
-def stop(data_dir, workdir, moment, number, *more, devices=8):
+def stop(data_dir, workdir, moment, number, *more, task="supervised"):
   """Starts a run, sends it a signal at a moment; returns code and stderr."""
-  process = cli.start(*arguments(data_dir, workdir, *more), devices=devices)
+  process = cli.start(*arguments(data_dir, workdir, *more, task=task))
   while process.poll() is None and not moment(workdir):
     time.sleep(0.001)
   process.send_signal(number)
@@ -75,14 +86,15 @@ def test_uninterrupted(whole):
   assert cli.arrays(whole)["step"] == STEPS
 
 
-def test_kill_9(data_dir, whole, tmp_path):
+@every_task
+def test_kill_9(data_dir, task, whole, tmp_path):
   draw = random.Random(0)
   moments = [after_step(draw.randrange(1, 30)), cli.during_save]
   moments.append(after_step(draw.randrange(50, STEPS - 10)))
   for moment in moments:
-    code, _ = stop(data_dir, tmp_path, moment, signal.SIGKILL)
+    code, _ = stop(data_dir, tmp_path, moment, signal.SIGKILL, task=task)
     assert code == -signal.SIGKILL
-  done = cli.run(*arguments(data_dir, tmp_path))
+  done = cli.run(*arguments(data_dir, tmp_path, task=task))
   assert done.returncode == 0, done.stderr
   assert "resuming from step" in done.stderr
   assert_same(tmp_path, whole)

@@ -13,15 +13,12 @@ from vit_jax.core import config as config_lib, mesh as mesh_lib, rng, tree
 from vit_jax.data import pipeline
 from vit_jax.train import experiment as experiment_lib, setup
 
-# Nothing random but the initial parameters and the data.
+# Nothing random but the initial parameters and the data; and what is masked,
+# which depends on the seed and the step alone.
 PLAIN = {
   "model.depth": 3,
-  "model.head_bias_init": -1.0,
   "data.train.name": "synthetic:64x8x8x1x10",
   "data.train.preprocess": "value_range(-1, 1)",
-  "evals.test.data.name": "synthetic:64x8x8x1x10",
-  "evals.test.data.preprocess": "value_range(-1, 1)",
-  "task.mixup": 0.0,
   "optim.schedule.warmup": "0 steps",
   "optim.schedule.decay": "constant",
   "optim.weight_decay": 0.0,
@@ -29,13 +26,24 @@ PLAIN = {
   # Else Adam makes updates of the rounding where there is no gradient.
   "optim.eps": 1.0,
 }
+TASKS = {
+  "supervised": {
+    "model.head_bias_init": -1.0,
+    "evals.test.data.name": "synthetic:64x8x8x1x10",
+    "evals.test.data.preprocess": "value_range(-1, 1)",
+    "task.mixup": 0.0,
+  },
+  "masked_patch": {},
+}
 
 
-def start(num_devices=8, **overrides):
+def start(task, num_devices=8, **overrides):
   """A run, its first state and its first batch on so many devices."""
   overrides = {k.replace("__", "."): v for k, v in overrides.items()}
   config = config_lib.load(
-    cli.TINY, "dropout=0.0,steps=50", {**PLAIN, **overrides}
+    cli.TINY,
+    f"task={task},dropout=0.0,steps=50",
+    {**PLAIN, **TASKS[task], **overrides},
   )
   experiment = config_lib.build(experiment_lib.Experiment, config)
   inputs = experiment_lib.open_inputs(experiment)
@@ -60,9 +68,9 @@ def noisy(name, param):
   return jax.device_put(np.asarray(param) + noise, param.sharding)
 
 
-def one_step(num_devices=8, **overrides):
+def one_step(task, num_devices=8, **overrides):
   """Gradients and metrics of a step, on the host."""
-  run, state, batch = start(num_devices, **overrides)
+  run, state, batch = start(task, num_devices, **overrides)
   state, metrics = run.step(state, batch)
   # Adam's first moment after one step is 0.1 times the gradient.
   return jax.device_get((optax.tree.get(state.opt_state, "mu"), metrics))
@@ -85,11 +93,29 @@ def assert_close(ours, theirs):
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_compile():
+  """Most of these tests is compilation."""
+  jax.config.update("jax_disable_most_optimizations", True)
+  yield
+  jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module", params=["supervised"])
+def task(request):
+  return request.param
+
+
+# Tests of what the task has a part in.
+every_task = pytest.mark.parametrize("task", TASKS, indirect=True)
+
+
 @pytest.fixture(scope="module")
-def reference():
-  return one_step(1)
+def reference(task):
+  return one_step(task, 1)
 
 
+@every_task
 @pytest.mark.parametrize(
   ("devices", "mesh"),
   [
@@ -99,32 +125,38 @@ def reference():
     (2, "data=1,tensor=2"),
   ],
 )
-def test_devices(reference, devices, mesh):
-  assert_close(one_step(devices, runtime__mesh=mesh), reference)
+def test_devices(task, reference, devices, mesh):
+  assert_close(one_step(task, devices, runtime__mesh=mesh), reference)
 
 
+@every_task
 @pytest.mark.parametrize("parts", [2, 4])
-def test_microbatches(reference, parts):
-  assert_close(one_step(8, runtime__microbatches=parts), reference)
+def test_microbatches(task, reference, parts):
+  assert_close(one_step(task, 8, runtime__microbatches=parts), reference)
 
 
 @pytest.mark.parametrize(
   ("unroll", "remat"), [(0, "none"), (0, "full"), (1, "full"), (1, "dots")]
 )
-def test_depth_knobs(reference, unroll, remat):
-  ours = one_step(1, runtime__unroll=unroll, runtime__remat=remat)
+def test_depth_knobs(task, reference, unroll, remat):
+  ours = one_step(task, 1, runtime__unroll=unroll, runtime__remat=remat)
   assert_close(ours, reference)
 
 
-def test_a_fault_would_be_seen(reference):
+@every_task
+def test_a_fault_would_be_seen(task, reference):
   """The comparison above does not accept another step."""
+  other = {
+    "supervised": dict(task__label_smoothing=0.11),
+    "masked_patch": dict(seed=1),
+  }
   with pytest.raises(AssertionError):
-    assert_close(one_step(1, task__label_smoothing=0.11), reference)
+    assert_close(one_step(task, 1, **other[task]), reference)
 
 
-def test_born_sharded():
+def test_born_sharded(task):
   """Each device holds its part of parameters and moments only."""
-  run, state, batch = start(8, runtime__mesh="data=2,fsdp=2,tensor=2")
+  run, state, batch = start(task, 8, runtime__mesh="data=2,fsdp=2,tensor=2")
   state, _ = run.step(state, batch)
   kernels = [
     state.params["blocks"]["mlp"]["hidden"]["kernel"],
@@ -136,26 +168,30 @@ def test_born_sharded():
     assert kernel.addressable_shards[0].data.shape == (3, 8, 16)
 
 
-def test_the_batch_moves_only_up(monkeypatch):
+def test_the_batch_moves_only_up(task):
   """A step copies nothing to the device but what it is given."""
-  run, state, batch = start()
+  run, state, batch = start(task)
   state, _ = run.step(state, batch)
   with jax.transfer_guard_host_to_device("disallow"):
     run.step(state, batch)
 
 
-def test_dropout_does_not_depend_on_the_mesh():
+def test_dropout_does_not_depend_on_the_mesh(task):
   losses = []
   for devices in (1, 8):
-    run, state, batch = start(devices, model__dropout=0.3, task__mixup=0.5)
+    run, state, batch = start(
+      task, devices, model__dropout=0.3, task__mixup=0.5
+    )
     _, metrics = run.step(state, batch)
     losses.append(float(metrics["loss"]))
   np.testing.assert_allclose(*losses, rtol=1e-6)
 
 
-def test_streams_advance():
-  """Dropout and mixup differ from step to step; the root does not."""
-  run, first, batch = start(1, task__mixup=1.0)
+@every_task
+def test_streams_advance(task):
+  """What is random differs from step to step; the root does not."""
+  more = {"supervised": dict(task__mixup=1.0), "masked_patch": {}}[task]
+  run, first, batch = start(task, 1, **more)
   norms = set()
   for step in range(3):
     state = jax.tree.map(jnp.copy, first)

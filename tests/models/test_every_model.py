@@ -14,6 +14,8 @@ import pytest
 
 from tests.models import small_models, vit_cases
 from tests.models.small_models import apply, images, noisy_variables
+from tests.models.test_axial_resnet import SMALL as AXIAL_RESNET
+from tests.models.test_axial_vit import SMALL as AXIAL_VIT
 from tests.models.test_bit import SMALL as BIT
 from tests.models.test_hybrid import SMALL as HYBRID
 from tests.models.test_mobilevit import SMALL as MOBILEVIT
@@ -50,6 +52,10 @@ DROP = dict(dropout=0.2, stochastic_depth=0.3)
 BOTH = (dict(unroll=2, remat="dots"), dict(unroll=0, remat="full"))
 REMAT = (dict(remat="dots"), dict(remat="full"))
 CASES = {
+  "axial_resnet": Case(AXIAL_RESNET, NO_TENSOR, REMAT, tolerance=3e-5),
+  "axial_vit": Case(
+    dataclasses.replace(AXIAL_VIT, dropout=0.2), ALL_AXES, BOTH
+  ),
   "bit": Case(BIT, NO_TENSOR, REMAT, tolerance=3e-5),
   "hybrid": Case(
     dataclasses.replace(HYBRID, **DROP),

@@ -41,6 +41,7 @@ def test_output_keys_and_shapes(pool):
     "pre_logits": (2, 7),
     "logits": (2, 5),
     "attention": (3, 2, 2, n, n),
+    **({"pool_attention": (2, 2, n)} if pool == "map" else {}),
   }
   patches = out["tokens"][:, n - 12 :]
   np.testing.assert_array_equal(out["grid"].reshape(2, 12, 16), patches)

@@ -260,6 +260,8 @@ def test_what_is_frozen_has_no_moments():
     (adamw, {"clip_norm": float("nan")}, "clip_norm=nan"),
     (adamw, {"weight_decay": -0.1}, "weight_decay=-0.1"),
     (adamw, {"weight_decay": 0.1, "weight_decay_mask": ()}, "weight_decay=0"),
+    (adamw, {"layer_decay": 0.0}, "optim.layer_decay=0.0 must be above 0"),
+    (adamw, {"layer_decay": 1.5}, "optim.layer_decay=1.5 must be above 0"),
     (adamw, {"lr_multipliers": (("head/.*", 0.0),)}, "name them in frozen"),
     (
       adamw,

@@ -15,6 +15,8 @@ from vit_jax.plan import flops
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 # The smallest of each family; their rows are XLA's counts of unrolled models.
 SMALL = {
+  "axial_resnet": "R50",
+  "axial_vit": "B/32",
   "vit": "Ti/16",
   "hybrid": "R+Ti/16",
   "bit": "R50x1",
@@ -88,3 +90,11 @@ def test_a_loop_counts_once_a_turn():
     return jax.lax.scan(lambda x, w: (x @ w, None), x, w)[0]
 
   assert flops.of_function(f, jnp.ones((2, 4))) == 5 * 2 * 2 * 4 * 4
+
+
+def test_a_model_without_a_head_lacks_the_head_alone():
+  whole, bare = (
+    flops.of_model(models.create("vit", "Ti/16", classes), (224, 224, 3))
+    for classes in (1000, 0)
+  )
+  assert whole - bare == pytest.approx(2 * 192 * 1000 + 1000)

@@ -1,9 +1,10 @@
 """Stands in for `train` where what matters is who starts, ends and waits.
 
 A process that takes the train command's arguments, counts its starts, and
-scores a run by its learning rate; `PLAN` in the environment maps a learning
-rate to what happens at its first start: "kill" (by itself, -9), "fail", "busy"
-(exit 75), "wait" (until it gets SIGTERM: exit 143).
+scores a run by its learning rate. It fails where what it starts from is not
+done. `PLAN` in the environment maps a learning rate to what happens at its
+first start: "kill" (by itself, -9), "fail", "busy" (exit 75), "wait" (until it
+gets SIGTERM: exit 143).
 """
 
 import json
@@ -20,6 +21,13 @@ def main() -> int:
   rate = flags["config.optim.peak_lr"]
   with (home / "starts").open("a") as f:
     f.write(f"{sorted(os.sched_getaffinity(0))}\n")
+  fds = pathlib.Path("/proc/self/fd").iterdir()
+  if any(os.path.realpath(fd) == str(home.resolve() / ".sweep") for fd in fds):
+    (home / "holds").touch()
+  before = flags.get("config.start.checkpoint", "")
+  if before and not (pathlib.Path(before) / "evals.jsonl").exists():
+    print("CheckpointError: it is not there yet", file=sys.stderr)
+    return 1
   starts = len((home / "starts").read_text().splitlines())
   plan = json.loads(os.environ.get("PLAN", "{}")).get(rate, "")
   print("step 3/10 (30%)", flush=True)

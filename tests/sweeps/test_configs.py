@@ -15,6 +15,9 @@ SIZES = [
   ("transfer", "dataset=cifar10+oxford_iiit_pet,protocol=augreg", 8),
   ("transfer", "dataset=cifar100,model=bit,variant=R50x1,protocol=bit", 3),
   ("augreg", "", 28),
+  # Two that the others start from.
+  ("mini", "", 18),
+  ("mini", "model=vit,start=a.npz+scratch,lr=0.03", 6),
 ]
 
 
@@ -51,3 +54,26 @@ def test_the_small_one_selects_without_test_images(data_dir):
   )
   runs = [lib.make(path, setting) for setting in settings]
   leaks.check(sweep, runs)
+
+
+def test_the_two_stages_of_the_small_protocol():
+  sweep, path = lib.load(str(FOLDER / "mini.py"))
+  runs = lib.runs(sweep, path)
+  assert [run.stage for run in runs] == ["start"] * 2 + ["first"] * 16
+  for start in runs[:2]:
+    assert start.config.data.train.name == "tfds:fashion_mnist"
+    assert start.config.evals.digits.train.split == "train"
+  tuned = [run for run in runs if run.before]
+  assert len(tuned) == 8
+  for run in tuned:
+    (start,) = run.before.values()
+    # Of the same model, at a lower resolution.
+    assert start.config.model.name == run.config.model.name
+    assert start.config.model.image_size < run.config.model.image_size
+    assert run.config.data.train.split == "train[:90%]"
+    assert run.config.evals.val.data.split == "train[90%:]"
+  final = lib.finals(sweep, runs, {run.name: 0.0 for run in runs})
+  assert [run.config.seed for run in final] == [0, 1, 2] * 4
+  for run in final:
+    assert run.config.data.train.split == "train"
+    assert dict(run.config.evals).keys() == {"test"}

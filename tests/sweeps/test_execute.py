@@ -31,8 +31,9 @@ def grid_of_24():
 def sweep(monkeypatch):
   """24 runs of the stand-in."""
 
-  def command_of(run, home):
-    flags = [*run.flags(), f"--workdir={home}"]
+  def command_of(run, workdir):
+    home = state.folder(workdir, run)
+    flags = [*run.flags(workdir), f"--workdir={home}"]
     return [sys.executable, stand_in.__file__, *flags]
 
   monkeypatch.setattr(execute, "command", command_of)
@@ -119,6 +120,13 @@ def test_interrupted_and_gone_on(sweep, monkeypatch, tmp_path):
   assert [len(starts(tmp_path, run)) for run in runs[:3]] == [1, 2, 1]
 
 
+def test_a_run_holds_its_folder_itself(sweep, tmp_path):
+  """So that it is not begun twice when the sweep alone is killed."""
+  made, runs = sweep
+  execute.execute(made, runs[:1], str(tmp_path), say=print)
+  assert (state.folder(str(tmp_path), runs[0]) / "holds").exists()
+
+
 def test_a_run_that_another_holds_is_waited_for(sweep, tmp_path):
   made, runs = sweep
   home = state.folder(str(tmp_path), runs[0])
@@ -137,3 +145,63 @@ def test_another_form_of_the_sweep_is_told_apart(sweep, tmp_path):
   text, ended = status.text(made, runs[1:3], str(tmp_path))
   assert not ended and "1 done, 1 waiting" in text
   assert f"and left alone: {runs[0].name}" in text
+
+
+@pytest.fixture
+def chain(sweep):
+  """Four rates from each of two runs before them; the best again, twice."""
+  starts = [
+    lib.Trained(f"from_{r}", "tiny.py", {"optim.peak_lr": r}) for r in RATES[:2]
+  ]
+  made = lib.Sweep(
+    config="tiny.py",
+    settings=grid.product(
+      grid.axis("start.checkpoint", starts),
+      grid.axis("optim.peak_lr", RATES[2:6]),
+    ),
+    metric="test/top_1",
+    tuned=("optim.peak_lr",),
+    final=grid.axis("seed", (5, 6)),
+  )
+  return made, lib.runs(made, command.TINY)
+
+
+def test_runs_begin_when_those_before_them_are_done(
+  chain, monkeypatch, tmp_path
+):
+  made, runs = chain
+  lines = []
+  assert (
+    execute.execute(made, runs, str(tmp_path), workers=3, say=lines.append) == 0
+  )
+  assert len(lines) == 2 + 8 + 4
+  first = {line.split()[1] for line in lines[:2]}
+  assert first == {run.name for run in runs[:2]}
+  assert all("seed=" in line for line in lines[10:])
+  csv = (results(tmp_path, made, runs)[0]).decode().splitlines()
+  assert csv[1].split(",")[1] == "start" and csv[3].split(",")[1] == "first"
+  assert f"from_{RATES[0]}" in csv[3]
+
+
+def test_what_comes_after_a_failed_run_waits_for_it_to_be_retried(
+  chain, monkeypatch, tmp_path
+):
+  made, runs = chain
+  plan(monkeypatch, r0="fail")
+  failed = execute.execute(made, runs, str(tmp_path), say=lambda _: None)
+  # The run, and the four after it, which were not begun.
+  assert failed == 5
+  assert [len(starts(tmp_path, run)) for run in runs] == [1] * 2 + (
+    [0] * 4 + [1] * 4
+  )
+  text, ended = status.text(made, runs, str(tmp_path))
+  assert ended and f"{runs[2].name}: {runs[0].name}, before it, failed" in text
+  assert "10 runs: 5 failed, 5 done" in text or "12 runs: 5 failed" in text
+  plan(monkeypatch)
+  again = execute.execute(
+    made, runs, str(tmp_path), retry=True, say=lambda _: None
+  )
+  assert again == 0
+  found = state.all_of(made, runs, str(tmp_path))
+  assert len(found) == 14 and {s.state for _, s in found} == {"done"}
+  assert [len(starts(tmp_path, run)) for run in runs] == [2] + [1] * 9

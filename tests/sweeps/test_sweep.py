@@ -40,7 +40,7 @@ def test_a_run_is_its_config():
 def test_arguments_and_fields():
   run = sweep_lib.make(command.TINY, {":steps": 7, "model.width": 8})
   assert run.config.duration == "7 steps" and run.config.model.width == 8
-  assert run.flags() == [
+  assert run.flags("there") == [
     f"--config={command.TINY}:steps=7",
     "--config.model.width=8",
   ]
@@ -54,13 +54,13 @@ def test_selection_by_group():
   # The second rate of the first group; of equals the first.
   assert [
     (r.setting["data.train.split"], r.setting["optim.peak_lr"],
-     r.setting["seed"], r.config.evals.test.data.split, r.final)
+     r.setting["seed"], r.config.evals.test.data.split, r.stage)
     for r in final
   ] == [
-    ("train[:50%]", 3e-3, 0, "test", True),
-    ("train[:50%]", 3e-3, 1, "test", True),
-    ("train[:90%]", 1e-3, 0, "test", True),
-    ("train[:90%]", 1e-3, 1, "test", True),
+    ("train[:50%]", 3e-3, 0, "test", "final"),
+    ("train[:50%]", 3e-3, 1, "test", "final"),
+    ("train[:90%]", 1e-3, 0, "test", "final"),
+    ("train[:90%]", 1e-3, 1, "test", "final"),
   ]  # fmt: skip
   lowest = digits(best="min")
   assert sweep_lib.finals(lowest, runs, scores)[0].setting["optim.peak_lr"] == (
@@ -104,6 +104,95 @@ def test_pieces_of_other_sources():
   assert leaks.overlap({**a, "version": "b"}, b) == 0
   mixed = {"parts": {"0": a, "1": b}, "shard_sizes": [7, 4]}
   assert leaks.overlap(mixed, b) == 2 + 4
+
+
+def two_stages(**start):
+  """Two models to begin with, two rates from each and from nothing."""
+  starts = [
+    lib_trained(steps, {":steps": steps, **start}) for steps in (20, 40)
+  ]
+  return digits(
+    settings=grid.product(
+      grid.axis("start.checkpoint", (*starts, "")),
+      grid.axis("data.train.split", ("train[:90%]",)),
+      grid.axis("evals.test.data.split", ("train[90%:]",)),
+      grid.axis("optim.peak_lr", RATES[:2]),
+    )
+  )
+
+
+def lib_trained(name, setting):
+  return sweep_lib.Trained(f"after_{name}", "tiny.py", setting)
+
+
+def test_runs_that_start_from_others():
+  sweep = two_stages()
+  runs = sweep_lib.runs(sweep, command.TINY)
+  assert [r.stage for r in runs] == ["start"] * 2 + ["first"] * 6
+  early, late = runs[:2]
+  assert [r.config.duration for r in runs[:2]] == ["20 steps", "40 steps"]
+  assert runs[4].before == {"start.checkpoint": late}
+  assert sweep_lib.needed(runs[2]) == [early] and not runs[6].before
+  # The checkpoint is the other run, wherever the sweep's folder is.
+  place = f"--config.start.checkpoint=there/runs/{late.name}"
+  assert place in runs[4].flags("there")
+  assert "--config.start.checkpoint=" in runs[6].flags("there")
+  assert runs[4].setting != runs[2].setting
+  assert "start.checkpoint=after_40" in sweep_lib.shown(runs[4].setting)
+  assert len({r.name for r in runs}) == 8
+  # Another start is another run.
+  other = sweep_lib.runs(two_stages(seed=1), command.TINY)
+  assert {r.name for r in other} & {r.name for r in runs} == {
+    r.name for r in runs[6:]
+  }
+  # Selection is by start; those before have no part in it.
+  scores = {r.name: i % 2 for i, r in enumerate(runs)}
+  final = sweep_lib.finals(sweep, runs, scores)
+  assert [str(r.setting["start.checkpoint"]) for r in final] == (
+    ["after_20"] * 2 + ["after_40"] * 2 + [""] * 2
+  )
+  assert final[2].before["start.checkpoint"].name == late.name
+
+
+def test_a_start_may_start_from_another_and_be_new_in_the_end():
+  first = lib_trained("first", {"seed": 1})
+  second = lib_trained("second", {"seed": 2, "start.checkpoint": first})
+  sweep = digits(
+    settings=grid.product(
+      grid.axis("start.checkpoint", (second,)), grid.axis("seed", (3, 4))
+    ),
+    tuned=("seed",),
+    final=grid.axis("start.checkpoint", (first, lib_trained("t", {"seed": 7}))),
+  )
+  runs = sweep_lib.runs(sweep, command.TINY)
+  assert [r.config.seed for r in runs] == [1, 2, 3, 4]
+  final = sweep_lib.finals(sweep, runs, {r.name: r.config.seed for r in runs})
+  assert [(r.stage, r.config.seed) for r in final] == [
+    ("start", 7),
+    ("final", 4),
+    ("final", 4),
+  ]
+
+
+def test_what_a_start_was_trained_on_counts(data_dir):
+  where = {"runtime.data_dir": str(data_dir)}
+  for split, message in (
+    ("train[:50%]", ""),
+    ("train", r"selection .*train\[90%:\].* and training"),
+    ("test", r"the final training .*test.* and test .* share 351"),
+  ):
+    start = lib_trained("start", {"data.train.split": split, **where})
+    sweep = digits(
+      settings=tuple(
+        {**s, **where, "start.checkpoint": start} for s in digits().settings
+      )
+    )
+    runs = sweep_lib.runs(sweep, command.TINY)
+    if message:
+      with pytest.raises(errors.ConfigError, match=message):
+        leaks.check(sweep, runs)
+    else:
+      leaks.check(sweep, runs)
 
 
 BAD = [

@@ -152,3 +152,9 @@ def test_several_labels_with_sigmoid():
 def test_config_errors(wrong):
   with pytest.raises(errors.ConfigError, match=next(iter(wrong))):
     supervised.Config(**wrong)
+
+
+def test_several_views_of_an_image_are_refused():
+  views = {**BATCH, "image": jnp.ones((4, 6, 8, 8, 3))}
+  with pytest.raises(errors.ConfigError, match="multicrop, which gives 6"):
+    task().augment(views, jax.random.key(0))

@@ -156,3 +156,51 @@ def test_wrong_starts(old, data_dir):
   _, run = run_of(files["npz"], data_dir, model__width=32)
   with pytest.raises(errors.CheckpointError, match=r"\(2, 16, 32\)|shape"):
     initial.state(run)
+
+
+def masked_patch(data_dir, checkpoint=""):
+  """The config of a run without labels, and the run."""
+  c = tiny.get_config("steps=2,dropout=0,task=masked_patch")
+  c.model.patch_size = (4, 4)
+  c.optim.schedule.warmup = "1 steps"
+  c.start.checkpoint = checkpoint
+  c.runtime.data_dir = str(data_dir)
+  experiment = config_lib.build(experiment_lib.Experiment, c)
+  return c, setup.build(experiment, experiment_lib.open_inputs(experiment))
+
+
+TASKS_OWN = ["task/mask", "task/prediction/bias", "task/prediction/kernel"]
+
+
+def test_a_run_of_masked_patches_is_fine_tuned(data_dir, tmp_path, capsys):
+  """Its encoder is taken, what predicted the patches is left and named."""
+  c, _ = masked_patch(data_dir)
+  loop.train(c, str(tmp_path))
+  loaded = checkpoints.load(tmp_path)
+  assert sorted(loaded.report.dropped) == TASKS_OWN
+  _, run = run_of(str(tmp_path), data_dir)
+  capsys.readouterr()
+  state = initial.state(run)
+  said = f"dropped {', '.join(TASKS_OWN)}, head of zeros"
+  assert said in capsys.readouterr().err
+  ours, theirs = tree.flatten(state.params), tree.flatten(loaded.params)
+  assert ours.keys() - theirs.keys() == {"head/bias", "head/kernel"}
+  assert not np.asarray(ours["head/kernel"]).any()
+  for name in theirs.keys() - {"posemb/table"}:
+    np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+
+
+def test_masked_patches_may_start_from_any_weights(old, data_dir):
+  """What the task adds to the model is drawn."""
+  params, files = old
+  _, run = masked_patch(data_dir, files["timm"])
+  state, drawn = initial.state(run), run.init()
+  for params_of in ("params", "ema"):
+    ours = tree.flatten(getattr(state, params_of))
+    for name, value in tree.flatten(params).items():
+      if not name.startswith("head/"):
+        np.testing.assert_allclose(ours.pop(name), value, atol=1e-7)
+    assert sorted(ours) == TASKS_OWN
+    fresh = tree.flatten(getattr(drawn, params_of))
+    for name, value in ours.items():
+      np.testing.assert_array_equal(value, fresh[name])

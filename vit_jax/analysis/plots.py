@@ -1,7 +1,8 @@
-"""Curves as SVG and PNG; the only user of matplotlib."""
+"""Curves as SVG, figures as PNG; the only user of matplotlib."""
 
 from collections.abc import Mapping
 import io
+from typing import Any
 
 import numpy as np
 
@@ -88,6 +89,79 @@ def errorbars(
     axes.legend(fontsize="small")
   # Without the version, which makes equal pictures differ.
   FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
+
+
+def attention_distance(distance: np.ndarray, uniform: float) -> bytes:
+  """A PNG with one point for each layer and head (Figure 7).
+
+  Args:
+    distance: [L, H], px.
+    uniform: px, drawn as a line to compare with.
+  """
+  from matplotlib import colormaps
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(6.4, 4), dpi=120, layout="constrained")
+  axes = figure.subplots()
+  layers, heads = distance.shape
+  colours = colormaps["tab10" if heads <= 10 else "tab20"].colors
+  axes.set_prop_cycle(color=colours)
+  for head in range(heads):
+    name = f"head {head + 1}" if heads <= 16 else None
+    axes.plot(1 + np.arange(layers), distance[:, head], "o", ms=5, label=name)
+  axes.axhline(uniform, color="0.4", linestyle="--", lw=1, label="uniform")
+  axes.set_ylim(0, 1.1 * max(uniform, distance.max()) or 1)
+  axes.xaxis.get_major_locator().set_params(integer=True)
+  axes.set_xlabel("layer")
+  axes.set_ylabel("mean attention distance (px)")
+  axes.grid(alpha=0.3)
+  figure.legend(loc="outside right upper", fontsize="small")
+  return _png(figure)
+
+
+def similarity(tiles: np.ndarray) -> bytes:
+  """A PNG of a grid of tiles with colours from -1 to 1 (Figure 7).
+
+  Args:
+    tiles: [gh, gw, gh, gw]; the first two axes are the tile's place.
+  """
+  from matplotlib.figure import Figure
+
+  gh, gw = tiles.shape[:2]
+  gap = max(1, min(gh, gw) // 7)
+  padded = np.pad(
+    tiles, ((0, 0), (0, 0), (0, gap), (0, gap)), constant_values=np.nan
+  )
+  flat = padded.transpose(0, 2, 1, 3).reshape(gh * (gh + gap), -1)
+  flat = flat[:-gap, :-gap]
+  # At least two dots for each number; the rest is for the labels and the bar.
+  inches = min(max(4, max(flat.shape) / 60), 18) / max(flat.shape)
+  width, height = flat.shape[1] * inches + 1.5, flat.shape[0] * inches + 0.7
+  figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+  axes = figure.subplots()
+  drawn = axes.imshow(flat, vmin=-1, vmax=1, interpolation="nearest")
+  bar = dict(
+    fraction=0.046, pad=0.03, aspect=20 * flat.shape[0] / flat.shape[1]
+  )
+  figure.colorbar(drawn, label="cosine similarity", **bar)
+  for axis, count in ((axes.xaxis, gw), (axes.yaxis, gh)):
+    step = -(-count // 16)
+    first = np.arange(0, count, step)
+    axis.set_ticks(first * (count + gap) + (count - 1) / 2, first + 1)
+  axes.tick_params(length=0)
+  axes.spines[:].set_visible(False)
+  axes.set_xlabel("column of the patch")
+  axes.set_ylabel("row of the patch")
+  return _png(figure)
+
+
+def _png(figure: Any) -> bytes:
+  """The same figure is the same bytes: it does not name its maker."""
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+  data = io.BytesIO()
+  FigureCanvasAgg(figure).print_png(data, metadata={"Software": None})
+  return data.getvalue()
 
 
 def thinned(values: np.ndarray) -> np.ndarray:

@@ -100,13 +100,17 @@ def _throughput(run: RunFiles) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _evaluations(runs: Sequence[RunFiles]) -> Iterable[tuple[str, str]]:
-  """Titles and curves of every score that was measured more than once."""
+  """Titles and curves of every score that was measured more than once.
+
+  Deviations of scores, and what was chosen for them, are in the table alone.
+  """
   keys = dict.fromkeys(
     (row["name"], key)
     for run in runs
     for row in run.evals
     for key in row
     if key not in ("name", "step", "examples")
+    and not key.endswith(("_std", "_penalty"))
   )
   for name, key in keys:
     lines = {}

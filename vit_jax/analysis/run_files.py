@@ -4,12 +4,13 @@ from collections.abc import Iterator
 import dataclasses
 import json
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
 
 from vit_jax.checkpoints import manifest, steps
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import config as config_lib, errors, storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +18,8 @@ class RunFiles:
   """A run as its files tell it.
 
   Attributes:
-    name: of its folder.
+    name: of its folder, or what it was called.
+    home: its folder.
     config: every field by its dotted path.
     metrics: columns of metrics.jsonl by name, float64 [steps]; NaN where a row
       has no such value.
@@ -26,6 +28,7 @@ class RunFiles:
   """
 
   name: str
+  home: storage.AnyPath
   config: dict[str, Any]
   metrics: dict[str, np.ndarray]
   evals: list[dict[str, Any]]
@@ -53,14 +56,20 @@ class RunFiles:
 
 
 def read_all(workdirs: list[str]) -> list[RunFiles]:
-  """Several runs, each under a name of its own."""
-  runs = [read(workdir) for workdir in workdirs]
+  """Several runs, each under a name of its own.
+
+  Args:
+    workdirs: folders; "NAME=FOLDER" says what the run is called, by a name
+      without a slash.
+  """
+  runs = []
+  for text in workdirs:
+    called = re.fullmatch(r"([^/]+)=(.+)", text)
+    run = read(called[2] if called else text)
+    runs.append(dataclasses.replace(run, name=called[1]) if called else run)
   if len({run.name for run in runs}) == len(runs):
     return runs
-  return [
-    dataclasses.replace(run, name=workdir)
-    for run, workdir in zip(runs, workdirs, strict=True)
-  ]
+  return [dataclasses.replace(run, name=str(run.home)) for run in runs]
 
 
 def read(workdir: str) -> RunFiles:
@@ -70,7 +79,7 @@ def read(workdir: str) -> RunFiles:
     ConfigError: it is no workdir, or has no step yet.
     DataError: a file is damaged.
   """
-  home = pathlib.Path(workdir)
+  home = storage.path(workdir)
   try:
     config = json.loads((home / "config.json").read_text())
     rows = list(_rows(home / "metrics.jsonl"))
@@ -90,6 +99,7 @@ def read(workdir: str) -> RunFiles:
   meta = manifest.read(saved / str(finished[-1]))["meta"] if finished else {}
   return RunFiles(
     name=home.absolute().name,
+    home=home,
     config=config_lib.leaves(config),
     metrics={
       name: np.array([row.get(name, np.nan) for row in rows], float)
@@ -100,7 +110,7 @@ def read(workdir: str) -> RunFiles:
   )
 
 
-def _rows(file: pathlib.Path) -> Iterator[dict[str, Any]]:
+def _rows(file: storage.AnyPath) -> Iterator[dict[str, Any]]:
   """Rows of a journal; its last line may be cut off by a crash."""
   lines = file.read_text().split("\n")
   for number, line in enumerate(lines[:-1], 1):

@@ -68,7 +68,8 @@ def adapt(
     else:
       out[name] = value
   changes.dropped = [name for name in arrays if name not in shapes]
-  ends = ("head/", "pre_logits/")
+  # A task's own parameters, such as those that predict masked patches.
+  ends = ("head/", "pre_logits/", "task/")
   wrong += [
     f"{name} is only there"
     for name in changes.dropped

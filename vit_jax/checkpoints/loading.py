@@ -1,14 +1,14 @@
 """Loads a checkpoint of any known format, own runs included."""
 
 import os
-import pathlib
 from typing import Any
 
 import flax.linen as nn
 
 from vit_jax.checkpoints import manifest, published, runs
 from vit_jax.checkpoints.loaded import Loaded
-from vit_jax.core import errors
+from vit_jax.core import errors, storage
+from vit_jax.core.storage import AnyPath
 
 _WEIGHTS = "model.safetensors"
 
@@ -25,7 +25,7 @@ def load(
   Args:
     path: an npz or safetensors file, a folder with one (and a config.json, as
       timm and transformers lay it out), a run's workdir, its checkpoints or
-      one step of them.
+      one step of them; of a bucket (gs://) a run alone.
     model: what the weights are for; None infers it from the file.
     resolution: size of the images in px, a side or (height, width); position
       embeddings are resized.
@@ -36,7 +36,7 @@ def load(
       tensors that do not fit the model; all of them are listed.
     ConfigError: the model cannot have this resolution.
   """
-  place = pathlib.Path(path)
+  place = storage.path(path)
   if not place.exists():
     raise errors.CheckpointError(f"{path} does not exist")
   change: dict[str, Any] = {}
@@ -47,16 +47,22 @@ def load(
     change["num_classes"] = num_classes
   if is_run(place):
     return runs.load_run(place, model, change)
-  return published.load_file(_weights_in(place) or place, model, change)
+  file = _weights_in(place) or place
+  if isinstance(file, storage.BucketPath):
+    raise errors.CheckpointError(
+      f"{file}: published weights are read from a disk alone; copy them first"
+      f" (gcloud storage cp -r {path} FOLDER)"
+    )
+  return published.load_file(file, model, change)
 
 
 def is_run(path: str | os.PathLike) -> bool:
   """Whether a folder is an own run's, or a part of one."""
-  place = pathlib.Path(path)
+  place = storage.path(path)
   return place.is_dir() and not _weights_in(place)
 
 
-def _weights_in(place: pathlib.Path) -> pathlib.Path | None:
+def _weights_in(place: AnyPath) -> AnyPath | None:
   """The file of weights in a folder that is no run's."""
   run = (place / "checkpoints").is_dir() or (place / manifest.FILE).exists()
   if run or not place.is_dir():

@@ -10,19 +10,21 @@ from concurrent import futures
 import hashlib
 import json
 import os
-import pathlib
-from typing import Any
+from typing import IO, Any
 
-from vit_jax.core import errors
+from vit_jax.core import errors, storage
+from vit_jax.core.storage import AnyPath
 
 FILE = "manifest.json"
 FORMAT = 1
 # A manifest holds one line a file and array, and at most so much metadata.
 MAX_BYTES = 32 << 20
 MAX_META_BYTES = 8 << 20
+# Objects of a bucket that are in memory at a time; Orbax makes them 400 MB.
+_OBJECTS = 4
 
 
-def write(directory: pathlib.Path, content: dict[str, Any]) -> None:
+def write(directory: AnyPath, content: dict[str, Any]) -> None:
   """Makes all files of a finished save durable, then adds the manifest.
 
   Args:
@@ -39,6 +41,10 @@ def write(directory: pathlib.Path, content: dict[str, Any]) -> None:
     raise errors.CheckpointError(
       f"{directory}: a manifest of {len(data)} bytes is over {MAX_BYTES}"
     )
+  if isinstance(directory, storage.BucketPath):
+    # Every other object is durable, and this one appears whole.
+    (directory / FILE).write(data)
+    return
   temporary = directory / f"{FILE}.tmp"
   with open(temporary, "wb") as f:
     f.write(data)
@@ -52,19 +58,20 @@ def write(directory: pathlib.Path, content: dict[str, Any]) -> None:
   _sync_directory(directory)
 
 
-def read(directory: pathlib.Path) -> dict[str, Any]:
+def read(directory: AnyPath) -> dict[str, Any]:
   """The manifest's content: step, meta, arrays and files; opens no other file.
 
   Raises:
     CheckpointError: there is none, it is too large, damaged or foreign.
   """
   try:
-    # NONBLOCK: a pipe in its place must not hang the reader.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-    with open(os.open(directory / FILE, flags), "rb") as f:
+    with _open(directory / FILE) as f:
       data = f.read(MAX_BYTES + 1)
   except FileNotFoundError:
     raise _damaged(directory, f"no {FILE}: an unfinished save") from None
+  except errors.BucketError:
+    # A network that fails does no damage.
+    raise
   except OSError as e:
     raise _damaged(directory, f"{FILE}: {e.strerror}") from e
   if len(data) > MAX_BYTES:
@@ -88,7 +95,14 @@ def read(directory: pathlib.Path) -> dict[str, Any]:
   return body
 
 
-def verify(directory: pathlib.Path) -> dict[str, Any]:
+def _open(path: AnyPath) -> IO[bytes]:
+  if isinstance(path, storage.BucketPath):
+    return path.open("rb")
+  # NONBLOCK: a pipe in its place must not hang the reader.
+  return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+
+
+def verify(directory: AnyPath) -> dict[str, Any]:
   """`read`, after every file was found to be there and as it was written.
 
   Only files found by walking the directory are opened, never a path that the
@@ -107,6 +121,8 @@ def verify(directory: pathlib.Path) -> dict[str, Any]:
     for name in sorted(found - listed.keys()):
       raise _damaged(directory, f"{name} is not in its manifest")
     digests = _digests(directory, sorted(found), durable=False)
+  except errors.BucketError:
+    raise
   except OSError as e:
     raise _damaged(directory, f"{e.filename}: {e.strerror}") from e
   for name, digest in digests.items():
@@ -115,7 +131,7 @@ def verify(directory: pathlib.Path) -> dict[str, Any]:
   return body
 
 
-def _damaged(directory: pathlib.Path, reason: str) -> errors.CheckpointError:
+def _damaged(directory: AnyPath, reason: str) -> errors.CheckpointError:
   return errors.CheckpointError(f"checkpoint {directory} is unusable: {reason}")
 
 
@@ -126,8 +142,13 @@ def _encode(body: Any) -> bytes:
   return json.dumps(whole, sort_keys=True, indent=1).encode()
 
 
-def _files(directory: str | os.PathLike, prefix: str = "") -> Iterator[str]:
+def _files(
+  directory: AnyPath | os.PathLike | str, prefix: str = ""
+) -> Iterator[str]:
   """Names relative to the directory of all files in it."""
+  if isinstance(directory, storage.BucketPath):
+    yield from directory.files()
+    return
   with os.scandir(directory) as entries:
     for entry in entries:
       name = prefix + entry.name
@@ -142,18 +163,19 @@ def _files(directory: str | os.PathLike, prefix: str = "") -> Iterator[str]:
 
 
 def _digests(
-  directory: pathlib.Path, names: list[str], *, durable: bool
+  directory: AnyPath, names: list[str], *, durable: bool
 ) -> dict[str, list[Any]]:
   """[size in bytes, SHA-256] of each file; `durable` also puts it on disk."""
 
   def one(name: str) -> list[Any]:
-    with open(directory / name, "rb") as f:
+    with (directory / name).open("rb") as f:
       digest = hashlib.file_digest(f, "sha256").hexdigest()
-      if durable:
+      if durable and not remote:
         os.fsync(f.fileno())
-      return [f.tell(), digest]
+      return [f.seek(0, os.SEEK_END), digest]
 
-  with futures.ThreadPoolExecutor() as pool:
+  remote = isinstance(directory, storage.BucketPath)
+  with futures.ThreadPoolExecutor(_OBJECTS if remote else None) as pool:
     return dict(zip(names, pool.map(one, names), strict=True))
 
 

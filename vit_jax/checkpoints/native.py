@@ -5,8 +5,8 @@ is used rather than its CheckpointManager, which decides by itself which steps
 to skip, overwrite and delete.
 
 With several processes every process makes the same calls on one shared file
-system. Process 0 alone looks at, renames and deletes directories; the others
-get its answer.
+system or bucket. Process 0 alone looks at, renames and deletes directories; the
+others get its answer.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,6 @@ import itertools
 import json
 import logging
 import os
-import pathlib
 import re
 import shutil
 from typing import Any
@@ -26,7 +25,8 @@ import jax
 import orbax.checkpoint as ocp
 
 from vit_jax.checkpoints import manifest, steps
-from vit_jax.core import errors, lifeline, processes, tree
+from vit_jax.core import errors, lifeline, processes, storage, tree
+from vit_jax.core.storage import AnyPath
 
 _log = logging.getLogger(__name__)
 _meetings = itertools.count()
@@ -38,7 +38,7 @@ class Checkpointer:
   Opening moves unfinished saves to `damaged/` and says so.
 
   Args:
-    directory: holds one directory a step; created if needed.
+    directory: holds one directory a step; created if needed. May be gs://.
     keep: number of checkpoints to keep, at least 1.
 
   Raises:
@@ -48,7 +48,7 @@ class Checkpointer:
   def __init__(self, directory: str | os.PathLike, *, keep: int):
     if keep < 1:
       raise ValueError(f"keep={keep} must be at least 1")
-    self._directory = _local(directory)
+    self._directory = storage.path(directory).absolute()
     self._keep = keep
     # Steps that this object wrote or verified itself.
     self._good: set[int] = set()
@@ -196,7 +196,7 @@ class Checkpointer:
     """What was given to `save` beside the state; touches no array."""
     return manifest.read(self._path(step))["meta"]
 
-  def _path(self, step: int) -> pathlib.Path:
+  def _path(self, step: int) -> AnyPath:
     return self._directory / str(step)
 
   def _open(self) -> None:
@@ -216,12 +216,13 @@ class Checkpointer:
           return True
         except errors.CheckpointError as e:
           steps.set_aside(path, str(e))
-      if os.path.lexists(path):
+      if steps.exists(path):
         raise FileExistsError(errno.EEXIST, f"{path.name} is no checkpoint")
-      free = shutil.disk_usage(self._directory).free
-      if free < size:
-        short = f"{os.strerror(errno.ENOSPC)} ({free} bytes, {size} needed)"
-        raise OSError(errno.ENOSPC, short)
+      if not isinstance(path, storage.BucketPath):
+        free = shutil.disk_usage(self._directory).free
+        if free < size:
+          short = f"{os.strerror(errno.ENOSPC)} ({free} bytes, {size} needed)"
+          raise OSError(errno.ENOSPC, short)
     return False
 
   def _finish(self, step: int, content: dict[str, Any]) -> None:
@@ -246,16 +247,16 @@ class Checkpointer:
       ) from e
 
 
-def open_step(path: str | os.PathLike) -> pathlib.Path:
+def open_step(place: str | os.PathLike) -> AnyPath:
   """The verified step directory that a user means; changes nothing on disk.
 
   Args:
-    path: a step directory, or a directory of them for the newest good one.
+    place: a step directory, or a directory of them for the newest good one.
 
   Raises:
     CheckpointError: there is none, or the given step is damaged.
   """
-  path = _local(path)
+  path = storage.path(place).absolute()
 
   def find() -> str:
     if (path / manifest.FILE).exists():
@@ -271,10 +272,10 @@ def open_step(path: str | os.PathLike) -> pathlib.Path:
       )
     return str(path / str(step))
 
-  return pathlib.Path(processes.on_first(find))
+  return storage.path(processes.on_first(find))
 
 
-def read_arrays(path: pathlib.Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+def read_arrays(path: AnyPath) -> dict[str, tuple[str, tuple[int, ...]]]:
   """(dtype, shape) of every array of a step directory, by name."""
   arrays = manifest.read(path)["arrays"]
   return {
@@ -283,7 +284,7 @@ def read_arrays(path: pathlib.Path) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def restore_step(
-  path: pathlib.Path, target: Any, *, partial: bool = False
+  path: AnyPath, target: Any, *, partial: bool = False
 ) -> tuple[Any, dict[str, Any]]:
   """Arrays and meta of a step directory that is known to be good.
 
@@ -320,7 +321,7 @@ def restore_step(
 
 
 def _check(
-  path: pathlib.Path,
+  path: AnyPath,
   saved: dict[str, Any],
   target: dict[str, Any],
   partial: bool,
@@ -365,19 +366,12 @@ def _meet(*, key: str, timeout_ms: int) -> None:
       processes.meet(name, "", "the end of a save", seconds)
 
 
-def _local(path: str | os.PathLike) -> pathlib.Path:
-  if "://" in str(path):
-    raise errors.CheckpointError(
-      f"{path}: checkpoints need a file system; mount the bucket and use the"
-      " mounted path"
-    )
-  return pathlib.Path(path).absolute()
-
-
 def _reason(e: Exception) -> str:
   """What the operating system said, or else the error's first line."""
   if isinstance(e, OSError) and e.strerror:
     return e.strerror
+  if isinstance(e, errors.BucketError):
+    return str(e)
   # TensorStore raises a ValueError that holds the number in its text.
   code = re.search(r"os_error_code='(\d+)'", str(e))
   if code:

@@ -1,7 +1,6 @@
 """Loads our own runs, and what was converted to their format."""
 
 from collections.abc import Mapping
-import pathlib
 from typing import Any
 
 import jax
@@ -18,9 +17,10 @@ from vit_jax.checkpoints.loaded import (
   nested,
 )
 from vit_jax.core import config as config_lib, errors, tree
+from vit_jax.core.storage import AnyPath
 
 
-def load_run(place: pathlib.Path, model: Any, change: dict[str, Any]) -> Loaded:
+def load_run(place: AnyPath, model: Any, change: dict[str, Any]) -> Loaded:
   """A step of a run.
 
   Args:
@@ -72,8 +72,8 @@ def load_run(place: pathlib.Path, model: Any, change: dict[str, Any]) -> Loaded:
 
 
 def _opened(
-  place: pathlib.Path,
-) -> tuple[pathlib.Path, Mapping[str, Any], Any, Any]:
+  place: AnyPath,
+) -> tuple[AnyPath, Mapping[str, Any], Any, Any]:
   """The step, what is beside its state, and its model's module and config."""
   # Orbax takes seconds to import, which loading a file need not wait for.
   from vit_jax.checkpoints import native
@@ -92,7 +92,7 @@ def _opened(
 
 
 def _read(
-  step: pathlib.Path,
+  step: AnyPath,
 ) -> tuple[adapt.Arrays, tuple[str, ...], tuple[str, ...], bool]:
   """Arrays by our names, names read, names not read, whether averaged."""
   from vit_jax.checkpoints import native

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 import dataclasses
 import json
 import os
-import pathlib
 from typing import Any
 
 import jax
@@ -23,7 +22,7 @@ from vit_jax.checkpoints import (
 )
 from vit_jax.checkpoints.layout import NPZ, Layout
 from vit_jax.checkpoints.loaded import Loaded
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import config as config_lib, errors, storage
 
 FORMATS = ("npz", "timm", "hf", "orbax")
 _WEIGHTS = "model.safetensors"
@@ -39,7 +38,7 @@ class Saved:
     notes: what is said in another way there, or is slightly different.
   """
 
-  path: pathlib.Path
+  path: storage.AnyPath
   format: str
   notes: tuple[str, ...] = ()
 
@@ -53,7 +52,7 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
       and "hf" are model.safetensors and config.json in a folder, or a file
       that ends in .safetensors, with config.json beside it; "orbax" is a
       workdir with one step, as of an own run.
-    out: the file or folder.
+    out: the file or folder; gs:// for "orbax" alone.
 
   Raises:
     ConfigError: no such format.
@@ -61,9 +60,14 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
     StorageError: it cannot be written.
   """
   errors.check_one_of("to", to, FORMATS)
-  path = pathlib.Path(out)
+  path = storage.path(out)
   if to == "orbax":
     return _save_run(checkpoint, path)
+  if isinstance(path, storage.BucketPath):
+    raise errors.ConfigError(
+      f"out={out}: {to} is written to a disk alone; name a file of this"
+      " machine, then copy it (gcloud storage cp)"
+    )
   config = checkpoint.model.config  # type: ignore[attr-defined]
   arrays = loaded_lib.flat(checkpoint.variables)
   layout, config, arrays, notes = _fitting(checkpoint, to, config, arrays)
@@ -165,7 +169,7 @@ def _plain(config: Any) -> dict[str, Any]:
   return json.loads(config_lib.to_json(fields))
 
 
-def _save_run(checkpoint: Loaded, path: pathlib.Path) -> Saved:
+def _save_run(checkpoint: Loaded, path: storage.AnyPath) -> Saved:
   # Orbax takes seconds to import, which the other formats need not wait for.
   from vit_jax.checkpoints import native
 

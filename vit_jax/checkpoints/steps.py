@@ -5,18 +5,20 @@
       300/
       damaged/250-1/   what was found unfinished or damaged; never deleted
 
-Names that are not ours, and links, are left alone.
+Names that are not ours, and links, are left alone. In a bucket nothing can be
+renamed: what is damaged is copied, and what is unfinished or old is removed,
+its manifest first.
 """
 
 from collections.abc import Callable
 import logging
 import os
-import pathlib
 import re
 import shutil
 
 from vit_jax.checkpoints import manifest
-from vit_jax.core import errors
+from vit_jax.core import errors, storage
+from vit_jax.core.storage import AnyPath
 
 DAMAGED = "damaged"
 _STEP = re.compile(r"0|[1-9]\d*")
@@ -25,19 +27,23 @@ _OBSOLETE = re.compile(r"\d+\.obsolete")
 _log = logging.getLogger(__name__)
 
 
-def all_steps(directory: pathlib.Path) -> list[int]:
+def all_steps(directory: AnyPath) -> list[int]:
   """The numbers of the step directories, ascending."""
   if not directory.is_dir():
     return []
+  return sorted(
+    int(name) for name in _folders(directory) if _STEP.fullmatch(name)
+  )
+
+
+def _folders(directory: AnyPath) -> set[str]:
+  if isinstance(directory, storage.BucketPath):
+    return {name.partition("/")[0] for name in directory.files() if "/" in name}
   with os.scandir(directory) as entries:
-    return sorted(
-      int(entry.name)
-      for entry in entries
-      if _STEP.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-    )
+    return {e.name for e in entries if e.is_dir(follow_symlinks=False)}
 
 
-def finished(directory: pathlib.Path) -> list[int]:
+def finished(directory: AnyPath) -> list[int]:
   """The steps that have a manifest, ascending; nothing is verified."""
   return [
     step
@@ -46,7 +52,7 @@ def finished(directory: pathlib.Path) -> list[int]:
   ]
 
 
-def verify(path: pathlib.Path) -> None:
+def verify(path: AnyPath) -> None:
   """`manifest.verify`, and the manifest is of the step in the path's name."""
   step = manifest.verify(path)["step"]
   if str(step) != path.name:
@@ -56,7 +62,7 @@ def verify(path: pathlib.Path) -> None:
 
 
 def newest_good(
-  directory: pathlib.Path, on_damaged: Callable[[pathlib.Path, str], None]
+  directory: AnyPath, on_damaged: Callable[[AnyPath, str], None]
 ) -> int | None:
   """The newest step that verifies, after a call for each that does not."""
   for step in reversed(all_steps(directory)):
@@ -69,18 +75,41 @@ def newest_good(
   return None
 
 
-def set_aside(path: pathlib.Path, reason: str) -> None:
+def set_aside(path: AnyPath, reason: str) -> None:
   """Moves a step's directory to the first free `damaged/STEP-N`."""
+  if (
+    isinstance(path, storage.BucketPath) and not (path / manifest.FILE).exists()
+  ):
+    # It can never be read, and moving would be to copy all of it.
+    _remove(path)
+    _log.warning("%s: %s; removed", path, reason)
+    return
   damaged = path.parent / DAMAGED
   damaged.mkdir(exist_ok=True)
   step, n = path.name.partition(".")[0], 1
-  while os.path.lexists(damaged / f"{step}-{n}"):
+  while exists(damaged / f"{step}-{n}"):
     n += 1
   path.rename(damaged / f"{step}-{n}")
   _log.warning("%s: %s; moved to %s/%s-%d", path, reason, DAMAGED, step, n)
 
 
-def tidy(directory: pathlib.Path) -> None:
+def exists(path: AnyPath) -> bool:
+  """Whether anything is there, be it a link that leads nowhere."""
+  return path.is_symlink() or path.exists()
+
+
+def _remove(path: AnyPath) -> None:
+  if not isinstance(path, storage.BucketPath):
+    # A half-removed directory must not look like a damaged checkpoint.
+    obsolete = path.with_name(f"{path.name}.obsolete")
+    path.rename(obsolete)
+    shutil.rmtree(obsolete)
+    return
+  (path / manifest.FILE).unlink()
+  path.rmtree()
+
+
+def tidy(directory: AnyPath) -> None:
   """Sets unfinished saves aside; ends removals that were interrupted."""
   for path in sorted(directory.iterdir()):
     if _OBSOLETE.fullmatch(path.name):
@@ -91,11 +120,8 @@ def tidy(directory: pathlib.Path) -> None:
     set_aside(directory / str(step), f"no {manifest.FILE}: an unfinished save")
 
 
-def remove_old(directory: pathlib.Path, newest: int, keep: int) -> None:
+def remove_old(directory: AnyPath, newest: int, keep: int) -> None:
   """Removes all but `newest` and the keep - 1 highest other steps."""
   others = [step for step in finished(directory) if step != newest]
   for step in others[: max(0, len(others) - keep + 1)]:
-    # A half-removed directory must not look like a damaged checkpoint.
-    obsolete = directory / f"{step}.obsolete"
-    (directory / str(step)).rename(obsolete)
-    shutil.rmtree(obsolete)
+    _remove(directory / str(step))

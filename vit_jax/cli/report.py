@@ -5,7 +5,6 @@ The page needs no network and no other file.
 """
 
 import argparse
-import pathlib
 
 from vit_jax.cli import flags
 from vit_jax.core import errors
@@ -13,7 +12,10 @@ from vit_jax.core import errors
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
-    "workdirs", nargs="+", metavar="WORKDIR", help="folders of runs"
+    "workdirs",
+    nargs="+",
+    metavar="[NAME=]WORKDIR",
+    help="folders of runs, and what to call them",
   )
   parser.add_argument(
     "--out",
@@ -26,11 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
   flags.refuse_rest(args)
   from vit_jax.analysis import report, run_files
+  from vit_jax.core import storage
 
   runs = run_files.read_all(args.workdirs)
-  out = pathlib.Path(args.out or pathlib.Path(args.workdirs[0], "report.html"))
+  out = storage.path(args.out) if args.out else runs[0].home / "report.html"
   try:
     out.write_text(report.page(runs), encoding="utf-8")
   except OSError as e:
-    raise errors.StorageError(f"out={out}: {e.strerror}") from e
+    raise errors.StorageError(f"out={out}: {e.strerror or e}") from e
   print(f"wrote {out}")

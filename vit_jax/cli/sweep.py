@@ -13,6 +13,7 @@ from vit_jax.core import errors
 _ACTIONS = {
   "run": "run what is not done yet",
   "status": "show where every run stands",
+  "commands": "print the name and the train arguments of what can begin",
   "collect": "write results.csv, results.md and results.png",
 }
 
@@ -61,6 +62,8 @@ def run(args: argparse.Namespace) -> None:
   runs = sweep_lib.runs(sweep, config)
   if args.action == "status":
     _watch(sweep, runs, args)
+  elif args.action == "commands":
+    _commands(sweep, runs, args.workdir)
   elif args.action == "collect":
     _collect(sweep, runs, args.workdir)
   else:
@@ -88,6 +91,17 @@ def _run(sweep, runs, args: argparse.Namespace) -> None:
       " sweep run with --retry"
     )
   print(f"all runs are done; python -m vit_jax sweep collect {again}")
+
+
+def _commands(sweep, runs, workdir: str) -> None:
+  """A line for each run that whoever reads this is to start."""
+  import shlex
+
+  from vit_jax.sweeps import execute, leaks, state
+
+  leaks.check(sweep, runs)
+  for run in state.to_begin(sweep, runs, workdir):
+    print(run.name, shlex.join(execute.arguments(run, workdir)))
 
 
 def _collect(sweep, runs, workdir: str) -> None:

@@ -72,6 +72,10 @@ class StorageError(UserError):
   """A file that cannot be written: full disk, permissions, lost mount."""
 
 
+class BucketError(StorageError, OSError):
+  """A bucket that does not answer, or refuses to."""
+
+
 class NonFiniteError(UserError):
   """The loss or a gradient is no longer a finite number."""
 

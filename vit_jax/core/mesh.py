@@ -162,6 +162,31 @@ def split_batch(x: jax.Array, axes: PartitionSpec = BATCH) -> jax.Array:
   return jax.lax.with_sharding_constraint(x, axes)
 
 
+def split_tokens(x: jax.Array) -> jax.Array:
+  """x [B, N, D], split like the batch and by tokens over "tensor".
+
+  Where nothing mixes tokens the devices of a tensor group would otherwise all
+  hold and compute the same (sequence parallelism, Section 4.2.2 of
+  arXiv:2205.05198). Outside of `jax.sharding.use_abstract_mesh` it is x.
+
+  Raises:
+    ConfigError: the tokens cannot be split evenly.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if mesh.empty:
+    return x
+  tokens, parts = x.shape[1], mesh.shape["tensor"]
+  if tokens % parts:
+    raise errors.ConfigError(
+      f"{{split_tokens}}: {tokens} tokens are not divisible by tensor={parts}"
+      f" of runtime.mesh ({tokens} % {parts} = {tokens % parts}); leave it"
+      " False, or use a model without class token (pool=gap or map), which has"
+      " one less",
+      {"split_tokens": True},
+    ).under("runtime")
+  return split_batch(x, PartitionSpec(*BATCH, "tensor"))
+
+
 def batch_ways(mesh: Mesh) -> int:
   """The number of parts the batch is split into."""
   return mesh.shape["data"] * mesh.shape["fsdp"]

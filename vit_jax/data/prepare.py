@@ -86,6 +86,7 @@ def prepare(
     DataError: it cannot be downloaded, read or written.
     StorageError: no room.
   """
+  _refuse_bucket(data_dir)
   scheme, _, rest = name.partition(":")
   if scheme in ("folder", "multilabel"):
     if from_dir:
@@ -119,6 +120,15 @@ def prepare(
     return write.write(recipe, workers=options.workers, beam=options.beam)
   options.refuse(name, "workers", "on_error", "beam")
   return _build(rest, builder, from_dir)
+
+
+def _refuse_bucket(data_dir: str) -> None:
+  if "://" in data_dir:
+    raise errors.ConfigError(
+      "{data_dir} must be on a disk or a mounted bucket; copy what was prepared"
+      " there: gcloud storage cp -r DIR gs://BUCKET/DIR",
+      {"data_dir": data_dir},
+    )
 
 
 def _write_own(scheme: str, rest: str, data_dir: str, options: Options) -> str:

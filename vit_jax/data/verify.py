@@ -80,15 +80,9 @@ def verify(name: str, data_dir: str = "", *, images: bool = False) -> str:
   if built.startswith("tfds:"):
     # With the version that was asked for.
     rest = name if name.startswith("tfds:") else built
-    directory = tfds_source.find(rest.partition(":")[2], data_dir)
-    wrong += _wrong_counts(directory)
-    said.append("records of all shards")
-    if (pathlib.Path(directory) / CHECKSUMS).exists():
-      wrong += _wrong_sums(pathlib.Path(directory))
-      said.append("checksums of all files")
-    elif not wrong:
-      record(directory)
-      said.append("checksums of all files noted, there were none")
+    _verify_tfds(
+      tfds_source.find(rest.partition(":")[2], data_dir), said, wrong
+    )
   if name.startswith("real:"):
     if not real.is_published(name.removeprefix("real:")):
       wrong.append(
@@ -111,6 +105,18 @@ def verify(name: str, data_dir: str = "", *, images: bool = False) -> str:
     )
   counts = ", ".join(f"{split} {len(s):,}" for split, s in opened.items())
   return f"{name} is whole: {', '.join([*said, f'examples: {counts}'])}"
+
+
+def _verify_tfds(directory: str, said: list[str], wrong: list[str]) -> None:
+  """Adds what was checked of a TFDS data set, and what is wrong."""
+  wrong += _wrong_counts(directory)
+  said.append("records of all shards")
+  if (pathlib.Path(directory) / CHECKSUMS).exists():
+    wrong += _wrong_sums(pathlib.Path(directory))
+    said.append("checksums of all files")
+  elif not wrong:
+    record(directory)
+    said.append("checksums of all files noted, there were none")
 
 
 def _same_major(

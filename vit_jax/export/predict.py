@@ -94,7 +94,7 @@ def predict(
   variables = jax.device_put(checkpoint.variables)
   for start in range(0, len(paths), batch_size):
     chunk = paths[start : start + batch_size]
-    read = [_read(pipeline, path, config.image_size) for path in chunk]
+    read = [read_image(pipeline, path, config.image_size) for path in chunk]
     good = [r for r, _ in read if isinstance(r, np.ndarray)]
     # One shape, so that the model is compiled once.
     empty = [np.zeros_like(good[0])] * (batch_size - len(good)) if good else []
@@ -113,10 +113,17 @@ def predict(
         yield Prediction(path, classes, probabilities, resized)
 
 
-def _read(
+def read_image(
   pipeline: Pipeline, path: pathlib.Path, size: tuple[int, int]
 ) -> tuple[np.ndarray | str, bool]:
-  """The image after the host's ops, or what is wrong; whether resized."""
+  """The image after the host's ops, or what is wrong; whether resized.
+
+  Args:
+    pipeline: of the checkpoint.
+    path: the file.
+    size: (h, w) that the model takes; an image that the pipeline leaves in
+      another size is resized behind the first op.
+  """
   try:
     example = {"image": path.read_bytes(), "label": 0, "id": path}
     image = pipeline.host(example, np.random.default_rng(0))["image"]

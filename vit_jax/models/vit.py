@@ -1,5 +1,6 @@
 """The Vision Transformer (arXiv:2010.11929) and its variants."""
 
+from collections.abc import Callable
 import dataclasses
 import functools
 import re
@@ -252,11 +253,14 @@ class Model(nn.Module):
     remat: what the backward pass computes again to save memory: "none" (no
       matmul), "dots" (the attention's matmuls without parameters) or "full"
       (all but the blocks' inputs). Changes speed and memory only.
+    split_tokens: whether the mesh's "tensor" axis splits the tokens between
+      attention and MLP. Changes speed and memory only.
   """
 
   config: Config
   unroll: int = 1
   remat: stacking.Remat = "none"
+  split_tokens: bool = False
 
   @nn.compact
   def __call__(
@@ -265,6 +269,7 @@ class Model(nn.Module):
     *,
     train: bool = False,
     attention_weights: bool = False,
+    corrupt: Callable[[jax.Array], jax.Array] = lambda patches: patches,
   ) -> dict[str, jax.Array]:
     """Represents and classifies images.
 
@@ -273,12 +278,15 @@ class Model(nn.Module):
         fixed by the parameters.
       train: dropout and stochastic depth, from the rng stream "dropout".
       attention_weights: also return them.
+      corrupt: is given the embeddings of the patches [B, gh * gw, D], and
+        returns those that the rest is to see.
 
     Returns:
       tokens [B, N, D] after the final norm (if it is of the tokens), the class
       token first if there is one; grid [B, gh, gw, D], those of the patches;
       pre_logits [B, D], or [B, pre_logits_dim], what the head sees; logits
-      [B, C], if there is a head; attention [L, B, H, N, N], if asked for.
+      [B, C], if there is a head; attention [L, B, H, N, N], if asked for, and
+      then with MAP also pool_attention [B, H, N], that of its probe.
 
     Raises:
       ConfigError: images of another size.
@@ -288,14 +296,15 @@ class Model(nn.Module):
     checks.check_images(images, config.image_size)
     x = self._embed(images)
     b, gh, gw, width = x.shape
-    x = x.reshape(b, gh * gw, width)
+    x = corrupt(x.reshape(b, gh * gw, width))
     if config.class_token:
       token = self.param("class_token", nn.initializers.zeros, (1, 1, width))
       token = jnp.broadcast_to(token.astype(x.dtype), (b, 1, width))
       x = jnp.concatenate([token, x], axis=1)
     x, attention = self._encode(x, train, attention_weights)
     out = {"tokens": x, "grid": x[:, -gh * gw :].reshape(b, gh, gw, width)}
-    y = mesh_lib.split_batch(self._pool(x).astype(jnp.float32))
+    y, pool_attention = self._pool(x)
+    y = mesh_lib.split_batch(y.astype(jnp.float32))
     if config.norm_at == "pooled":
       y = nn.LayerNorm(epsilon=config.norm_epsilon, name="norm")(y)
     if config.pre_logits_dim:
@@ -310,6 +319,8 @@ class Model(nn.Module):
       )(y)
     if attention_weights:
       out["attention"] = attention
+      if pool_attention is not None:
+        out["pool_attention"] = pool_attention
     return out
 
   def _embed(self, images: jax.Array) -> jax.Array:
@@ -345,6 +356,7 @@ class Model(nn.Module):
       dtype=x.dtype,
       gelu=config.gelu,
       norm_epsilon=config.norm_epsilon,
+      split_tokens=self.split_tokens,
       name="blocks",
     )(x, encoder.drop_rates(config.stochastic_depth, config.depth), positions)
     if config.norm_at == "tokens":
@@ -352,8 +364,8 @@ class Model(nn.Module):
       x = nn.LayerNorm(**norm, name="norm")(x)
     return x, attention
 
-  def _pool(self, tokens: jax.Array) -> jax.Array:
-    """Tokens [B, N, D] to [B, D]."""
+  def _pool(self, tokens: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+    """Tokens [B, N, D] to [B, D], and the attention [B, H, N] of MAP."""
     config = self.config
     if config.pool == "map":
       return pooling.AttentionPooling(
@@ -364,7 +376,7 @@ class Model(nn.Module):
         config.norm_epsilon,
         name="pool",
       )(tokens)
-    return pooling.FIXED[config.pool](tokens)
+    return pooling.FIXED[config.pool](tokens), None
 
 
 def _positions(config: Config, **kwargs: Any) -> nn.Module:

@@ -50,6 +50,8 @@ class Block(nn.Module):
     dtype: of the computation.
     gelu: form of the MLP's GELU.
     norm_epsilon: of the norms.
+    split_tokens: whether tokens are split over the mesh's "tensor" axis where
+      nothing mixes them; see `mesh.split_tokens`.
   """
 
   num_heads: int
@@ -63,6 +65,7 @@ class Block(nn.Module):
   dtype: jnp.dtype = jnp.float32
   gelu: mlp.Gelu = "tanh"
   norm_epsilon: float = 1e-6
+  split_tokens: bool = False
 
   @nn.compact
   def __call__(
@@ -82,7 +85,8 @@ class Block(nn.Module):
     Returns:
       x after the block, and the attention weights [B, H, N, N] if asked for.
     """
-    x = mesh_lib.split_batch(x)
+    split = mesh_lib.split_tokens if self.split_tokens else mesh_lib.split_batch
+    x = split(x)
     if self.own_positions:
       positions = self.own_positions(name="posemb")()
     if positions is not None and not self.relative:
@@ -96,6 +100,8 @@ class Block(nn.Module):
       self.dtype,
       name="attention",
     )(y, y, positions if self.relative else None)
+    if self.split_tokens:
+      y = split(y)
     y = nn.Dropout(self.dropout, deterministic=self.deterministic)(y)
     x += self._depth_dropped(y, drop_rate)
     y = nn.LayerNorm(**norm, name="norm_mlp")(x)
@@ -107,6 +113,8 @@ class Block(nn.Module):
       self.gelu,
       name="mlp",
     )(y)
+    if self.split_tokens:
+      y = split(y)
     x += self._depth_dropped(y, drop_rate)
     return x, weights if self.attention_weights else None
 

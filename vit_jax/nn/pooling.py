@@ -38,13 +38,13 @@ class AttentionPooling(nn.Module):
   norm_epsilon: float = 1e-6
 
   @nn.compact
-  def __call__(self, tokens: jax.Array) -> jax.Array:
-    """Tokens [B, N, D] to [B, D]."""
+  def __call__(self, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Tokens [B, N, D] to [B, D], and the probe's attention [B, H, N]."""
     b, _, width = tokens.shape
     probe = self.param(
       "probe", nn.initializers.xavier_uniform(), (1, 1, width)
     ).astype(self.dtype)
-    x, _ = attention.MultiHeadAttention(
+    x, weights = attention.MultiHeadAttention(
       self.num_heads, dtype=self.dtype, name="attention"
     )(jnp.broadcast_to(probe, (b, 1, width)), tokens)
     norm = nn.LayerNorm(
@@ -53,4 +53,4 @@ class AttentionPooling(nn.Module):
     x += mlp.MlpBlock(
       self.mlp_dim, dtype=self.dtype, gelu=self.gelu, name="mlp"
     )(norm(x))
-    return x[:, 0]
+    return x[:, 0], weights[:, :, 0]

@@ -36,11 +36,14 @@ class Optimizer:
     weight_decay_scaling: what the decay is multiplied by. "learning_rate" is
       the AdamW of torch and optax, in which Table 3 of arXiv:2010.11929 has
       its 0.1; "schedule" is big_vision's, where 1e-4 at `peak_lr` 1e-3 is the
-      same thing. `lr_multipliers` are part of the learning rate.
+      same thing. `layer_decay` and `lr_multipliers` are part of the learning
+      rate.
     weight_decay_mask: patterns of what decays.
     weight_decay_multipliers: (pattern, multiplier) of the decay of what is in
       the mask; the first match wins.
     frozen: patterns of what never changes.
+    layer_decay: each layer's learning rate is that of the layer above it times
+      this, see `layers.decayed`; 1 leaves all alike.
     lr_multipliers: (pattern, multiplier); the first match wins.
     average: average of the parameters kept beside them.
   """
@@ -53,6 +56,7 @@ class Optimizer:
   weight_decay_mask: tuple[str, ...] = (".*/kernel",)
   weight_decay_multipliers: tuple[tuple[str, float], ...] = ()
   frozen: tuple[str, ...] = ()
+  layer_decay: float = 1.0
   lr_multipliers: tuple[tuple[str, float], ...] = ()
   average: ema.Average = ema.Average()
 
@@ -81,6 +85,12 @@ class Optimizer:
           "weight_decay": self.weight_decay,
         },
       )
+    check(
+      self,
+      "layer_decay",
+      0 < self.layer_decay <= 1,
+      "above 0 and at most 1 (such as 0.75; 1 is none)",
+    )
     check(
       self,
       "lr_multipliers",
@@ -136,7 +146,7 @@ def make(
 ) -> optax.GradientTransformation:
   """The whole chain from gradients to what is added to the parameters.
 
-  The learning rate of step s is `config.peak_lr * schedule(s)`.
+  Step s has the learning rate `config.peak_lr * schedule(s)`.
 
   Args:
     config: an optimiser.
@@ -149,13 +159,15 @@ def make(
     ConfigError: a pattern matches nothing, or everything is frozen.
   """
 
-  def match(field: str) -> dict[str, np.ndarray]:
+  def by_name(field: str, f: Any, value: Any) -> dict[str, np.ndarray]:
     try:
-      return layers.first_match(params, config.patterns()[field], stacked)
+      return f(params, value, stacked)
     except errors.ConfigError as e:
-      raise errors.ConfigError(
-        f"{{{field}}}: {e}", {field: getattr(config, field)}
-      ) from None
+      said = {field: getattr(config, field)}
+      raise errors.ConfigError(f"{{{field}}}: {e}", said) from None
+
+  def match(field: str) -> dict[str, np.ndarray]:
+    return by_name(field, layers.first_match, config.patterns()[field])
 
   def factors(field: str) -> dict[str, np.ndarray]:
     # The last is for index -1, no match.
@@ -163,16 +175,16 @@ def make(
     return {k: np.asarray(values)[i] for k, i in match(field).items()}
 
   rate = [optax.scale(config.peak_lr)]
+  if config.layer_decay < 1:
+    by_layer = by_name("layer_decay", layers.decayed, config.layer_decay)
+    rate.append(_multiply(by_layer))
   if config.lr_multipliers:
     rate.append(_multiply(factors("lr_multipliers")))
   decay = []
   if config.weight_decay:
-    decayed = {k: i >= 0 for k, i in match("weight_decay_mask").items()}
-    weights = {
-      k: config.weight_decay * factor * decayed[k]
-      for k, factor in factors("weight_decay_multipliers").items()
-    }
-    decay.append(_add_decay(weights))
+    mask, more = match("weight_decay_mask"), factors("weight_decay_multipliers")
+    scaled = {k: config.weight_decay * more[k] * (mask[k] >= 0) for k in more}
+    decay.append(_add_decay(scaled))
   by_rate = config.weight_decay_scaling == "learning_rate"
   clip = [optax.clip_by_global_norm(config.clip_norm)]
   rule = optax.chain(

@@ -11,7 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from vit_jax.core import tree
+from vit_jax.core import errors, tree
+
+# How names begin of what is below and in the one stack of ViTs and hybrids.
+_BELOW = ("class_token", "posemb/", "embedding/", "resnet/")
+_BLOCKS = "blocks/"
 
 
 def prefix(name: str, stacked: str) -> str:
@@ -64,3 +68,41 @@ def first_match(
     else np.asarray(first(name))
     for name, leaf in leaves.items()
   }
+
+
+def decayed(params: Any, decay: float, stacked: str) -> dict[str, np.ndarray]:
+  """Multipliers of the learning rate that fall with the distance to the head.
+
+  With L blocks it is decay^(L + 1 - l): l is 0 for patches, positions and the
+  class token, k for the k-th block, and L + 1 for all above. Source: BEiT
+  (arXiv:2106.08254) and MAE (arXiv:2111.06377), whose code counts so. Differs
+  from BEiT where all blocks share relative offsets: here they are positions,
+  there they have the rate of the last block.
+
+  Args:
+    params: tree of arrays or of their shapes.
+    decay: above 0, 1 changes nothing.
+    stacked: regex of how the names of stacked parameters begin.
+
+  Returns:
+    By name, of shape [] or [L, 1, ...] with the parameter's rank.
+
+  Raises:
+    ConfigError: the model is not one stack of blocks.
+  """
+  if stacked != _BLOCKS:
+    raise errors.ConfigError(
+      "this model is not one stack of blocks, as ViTs and hybrids are, so its"
+      " layers are not numbered; give lr_multipliers of its parts"
+    )
+  leaves = tree.flatten(params)
+  depth = next(v.shape[0] for k, v in leaves.items() if k.startswith(_BLOCKS))
+
+  def one(name: str, leaf: Any) -> np.ndarray:
+    if name.startswith(_BLOCKS):
+      layers = np.arange(1, depth + 1).reshape(-1, *[1] * (leaf.ndim - 1))
+    else:
+      layers = np.asarray(0 if name.startswith(_BELOW) else depth + 1)
+    return decay ** (depth + 1.0 - layers)
+
+  return {name: one(name, leaf) for name, leaf in leaves.items()}

@@ -45,9 +45,8 @@ def of_model(model: Any, image_shape: tuple[int, int, int]) -> float:
   """Operations of the forward pass of one image."""
   images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   variables = jax.eval_shape(model.init, jax.random.key(0), images)
-  return of_function(
-    lambda v, x: model.apply(v, x)["logits"], variables, images
-  )
+  last = "logits" if model.config.num_classes else "pre_logits"
+  return of_function(lambda v, x: model.apply(v, x)[last], variables, images)
 
 
 def inner(eqn: Any) -> list[tuple[Any, int]]:

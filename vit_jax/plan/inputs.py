@@ -40,7 +40,7 @@ def make_up(experiment: experiment_lib.Experiment, examples: int) -> Planned:
   split, model = experiment.data.train, experiment.model
   examples = examples or _known_examples(experiment)
   h, w = model.image_size
-  name = f"synthetic:{examples or 1}x{h}x{w}x3x{model.num_classes}"
+  name = f"synthetic:{examples or 1}x{h}x{w}x3x{model.num_classes or 1}"
   unknown = not examples and experiment.duration.unit == "epochs"
   duration = Duration(_STEPS, "steps") if unknown else experiment.duration
   made_up = dataclasses.replace(

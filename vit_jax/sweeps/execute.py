@@ -13,8 +13,9 @@ from vit_jax.core import errors
 from vit_jax.sweeps import state as state_lib, sweep as sweep_lib
 
 # A run ends like this because of what surrounds it; it resumes.
-AGAIN = (75, 130, 143)
-_ATTEMPTS = 5
+LOST = 75
+AGAIN = (LOST, 130, 143)
+ATTEMPTS = 5
 Say = Callable[[str], None]
 
 
@@ -27,7 +28,9 @@ def execute(
   retry: bool = False,
   say: Say = print,
 ) -> int:
-  """Runs what is not done yet, then the final runs; returns what failed.
+  """Runs what is not done yet; returns how many runs failed.
+
+  First what others start from, last the final runs.
 
   Several calls, also on several machines that share the folder, share the
   work. What is interrupted goes on where it stopped when called again.
@@ -46,14 +49,14 @@ def execute(
   if retry:
     for run, status in state_lib.all_of(sweep, runs, workdir):
       if status.state == "failed":
-        (state_lib.folder(workdir, run) / "end.json").unlink()
+        # It is not there where only the run before this one has failed.
+        (state_lib.folder(workdir, run) / "end.json").unlink(missing_ok=True)
   with _Pool(workdir, workers, say) as pool:
     while not pool.stopped:
       found = state_lib.all_of(sweep, runs, workdir)
-      todo = [r for r, s in found if s.state in ("waiting", "interrupted")]
-      elsewhere = [r for r, s in found if s.state == "running"]
-      if not todo and not elsewhere:
+      if all(s.state in ("done", "failed") for _, s in found):
         return sum(s.state == "failed" for _, s in found)
+      todo = state_lib.to_begin(sweep, runs, workdir)
       pool.work(todo, found)
       if not todo:
         pool.wait(1.0)
@@ -138,11 +141,11 @@ class _Pool:
   ) -> int:
     """Trains, again and again while something else is what ended it."""
     code = 1
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
       with (home / "log.txt").open("ab") as log:
         # The child keeps the lock: the run is not begun twice if this dies.
         process = subprocess.Popen(
-          command(run, home), stdout=log, stderr=log, pass_fds=[lock]
+          command(run, self._workdir), stdout=log, stderr=log, pass_fds=[lock]
         )
       # Before it counts its cores, which takes it seconds of imports.
       os.sched_setaffinity(process.pid, cores)
@@ -156,7 +159,13 @@ class _Pool:
     return 128 - code if code < 0 else code
 
 
-def command(run: sweep_lib.Run, home: pathlib.Path) -> list[str]:
-  """The train command of a run."""
+def command(run: sweep_lib.Run, workdir: str) -> list[str]:
+  """The train command of a run of the sweep in this folder."""
   train = [sys.executable, "-m", "vit_jax", "train"]
-  return [*train, *run.flags(), f"--workdir={home}"]
+  return [*train, *arguments(run, workdir)]
+
+
+def arguments(run: sweep_lib.Run, workdir: str) -> list[str]:
+  """What follows `train`."""
+  home = state_lib.folder(workdir, run)
+  return [*run.flags(workdir), f"--workdir={home}"]

@@ -9,6 +9,8 @@ from vit_jax.sweeps import sweep as sweep_lib
 
 # What holds examples, and the first and the last but one in it.
 Piece = tuple[str, int, int]
+# Data set, split, data_dir.
+Split = tuple[str, str, str]
 
 
 def check(sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run]) -> None:
@@ -16,8 +18,8 @@ def check(sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run]) -> None:
 
   The evaluator that selects shares no example with what those runs train on,
   nor with any evaluator of the final runs; final runs train on nothing that
-  they are scored with. Examples are told apart by where they
-  are, not by what they show.
+  they are scored with. What a run starts from has trained on something as well.
+  Examples are told apart by where they are, not by what they show.
 
   Raises:
     ConfigError: which two splits share examples, and how many.
@@ -27,33 +29,45 @@ def check(sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run]) -> None:
   judge = sweep.metric.partition("/")[0]
   seen = set()
   for run in runs:
-    what = _splits(run.config)
+    if run.stage != "first":
+      continue
+    what = _splits(run)
     if judge not in what:
-      known = ", ".join(sorted(set(what) - {"train"}))
+      known = ", ".join(sorted(run.config.evals))
       raise errors.ConfigError(
         f"metric={sweep.metric}: no run has an evaluator {judge} (there are:"
         f" {known})"
       )
-    if str(what) in seen:
+    key = str((what, _trained_on(run)))
+    if key in seen:
       continue
-    seen.add(str(what))
-    _disjoint("selection", what[judge], "training", what["train"])
+    seen.add(key)
+    for split in _trained_on(run):
+      _disjoint("selection", what[judge], "training", split)
     for over in sweep.final:
-      end = _splits(sweep_lib.make(run.path, {**run.setting, **over}).config)
-      for name, split in end.items():
-        if name != "train":
-          _disjoint("selection", what[judge], f"the final {name}", split)
-          _disjoint("the final training", end["train"], name, split)
+      end = sweep_lib.make(run.path, {**run.setting, **over})
+      for name, split in _splits(end).items():
+        _disjoint("selection", what[judge], f"the final {name}", split)
+        for train in _trained_on(end):
+          _disjoint("the final training", train, name, split)
 
 
-def _splits(config: config_lib.ConfigDict) -> dict[str, tuple[str, str, str]]:
-  """(data set, split, data_dir) by evaluator, and "train"."""
-  where = config.runtime.data_dir
-  found = {name: e.data for name, e in config.evals.items()}
+def _splits(run: sweep_lib.Run) -> dict[str, Split]:
+  """What each evaluator scores on."""
   return {
-    name: (split.name, split.split, where)
-    for name, split in {**found, "train": config.data.train}.items()
+    name: _split(run, config.data) for name, config in run.config.evals.items()
   }
+
+
+def _trained_on(run: sweep_lib.Run) -> list[Split]:
+  """What a run, and those that come before it, train on."""
+  return [
+    _split(one, one.config.data.train) for one in (run, *sweep_lib.needed(run))
+  ]
+
+
+def _split(run: sweep_lib.Run, split: config_lib.ConfigDict) -> Split:
+  return split.name, split.split, run.config.runtime.data_dir
 
 
 def _disjoint(a: str, of_a: tuple, b: str, of_b: tuple) -> None:

@@ -17,11 +17,11 @@ def submit(
   workdir: str,
   parameters: Sequence[str],
 ) -> str:
-  """Submits a job for each run that waits or was interrupted.
+  """Submits a job for each run that can begin or was interrupted.
 
   Slurm sends a job SIGTERM before it takes its node: the run saves, and
-  submitit puts the job into the queue again. Final runs are known once the
-  others have ended: submit again then.
+  submitit puts the job into the queue again. Runs that start from others, and
+  final runs, can begin once those have ended: submit again then.
 
   Args:
     sweep: what to run.
@@ -47,16 +47,10 @@ def submit(
     executor.update_parameters(**dict(_pair(item) for item in parameters))
   except (NameError, TypeError, ValueError) as e:
     raise errors.ConfigError(f"--slurm: {' '.join(str(e).split())}") from e
-  todo = [
-    run
-    for run, status in state_lib.all_of(sweep, runs, workdir)
-    if status.state in ("waiting", "interrupted")
-  ]
+  todo = state_lib.to_begin(sweep, runs, workdir)
+  home = str(pathlib.Path(workdir).absolute())
   with executor.batch():
-    jobs = [
-      executor.submit(_Job(run, state_lib.folder(workdir, run).absolute()))
-      for run in todo
-    ]
+    jobs = [executor.submit(Job(run, home)) for run in todo]
   numbers = ", ".join(job.job_id for job in jobs)
   return f"submitted {len(jobs)} runs: {numbers or 'none'}"
 
@@ -68,21 +62,28 @@ def _pair(item: str) -> tuple[str, Any]:
   return key, int(value) if value.isdecimal() else value
 
 
-class _Job:
+class Job:
   """What a job of Slurm does; submitit pickles it."""
 
-  def __init__(self, run: sweep_lib.Run, home: pathlib.Path):
-    self._home = home
-    self._command = execute.command(run, home)
+  def __init__(self, run: sweep_lib.Run, workdir: str):
+    self._home = state_lib.folder(workdir, run)
+    self._command = execute.command(run, workdir)
 
   def __call__(self) -> int:
     with state_lib.hold(self._home) as lock:
-      if lock is None:
+      if lock is None or (self._home / "end.json").exists():
         return 0
-      with (self._home / "log.txt").open("ab") as log:
-        code = subprocess.run(
-          self._command, stdout=log, stderr=log, pass_fds=[lock], check=False
-        ).returncode
+      code = 1
+      for _ in range(execute.ATTEMPTS):
+        with (self._home / "log.txt").open("ab") as log:
+          code = subprocess.run(
+            self._command, stdout=log, stderr=log, pass_fds=[lock], check=False
+          ).returncode
+        # Killed, or left alone by another process. What Slurm interrupts, it
+        # starts again itself.
+        if code >= 0 and code != execute.LOST:
+          break
+      code = 128 - code if code < 0 else code
       if code not in execute.AGAIN:
         error = state_lib.last_line(self._home / "log.txt") if code else ""
         state_lib.write_end(self._home, code, error)

@@ -1,21 +1,25 @@
 """Where each run of a sweep stands, told from its files alone.
 
-A run's folder is `runs/NAME`: the workdir of its training, with `log.txt`,
-`end.json` once it has ended by itself, and `.sweep`, which whoever runs it
-holds locked.
+A run's folder is `runs/NAME`: the workdir of its training. A sweep that runs it
+keeps its output there in `log.txt`, holds `.sweep` locked meanwhile, and writes
+`end.json` once it has ended by itself. Of a run that something else has started
+the last checkpoint tells the end.
 """
 
 from collections.abc import Iterator
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import json
 import os
 import pathlib
 import re
 from typing import Any, Literal
 
-from vit_jax.core import errors
+from vit_jax.checkpoints import steps
+from vit_jax.core import config as config_lib, duration, errors
+from vit_jax.data import sources
 from vit_jax.sweeps import sweep as sweep_lib
 
 State = Literal["waiting", "interrupted", "running", "done", "failed"]
@@ -44,19 +48,25 @@ Found = list[tuple[sweep_lib.Run, Status]]
 
 def folder(workdir: str, run: sweep_lib.Run) -> pathlib.Path:
   """The folder of a run."""
-  return pathlib.Path(workdir) / "runs" / run.name
+  return pathlib.Path(workdir) / sweep_lib.RUNS / run.name
 
 
 def of(workdir: str, run: sweep_lib.Run) -> Status:
   """Where a run stands."""
   home = folder(workdir, run)
+  ended: dict[str, Any] = {"exit_code": 0}
   try:
     ended = json.loads((home / "end.json").read_text())
   except FileNotFoundError:
+    for earlier in run.before.values():
+      if of(workdir, earlier).state == "failed":
+        return Status("failed", error=f"{earlier.name}, before it, failed")
     if not home.exists():
       return Status("waiting")
-    state = "running" if _is_held(home / ".sweep") else "interrupted"
-    return Status(state, progress=_progress(home / "log.txt"))
+    if _is_held(home / ".sweep"):
+      return Status("running", progress=_progress(home / "log.txt"))
+    if not _is_at_end(home, run.config):
+      return Status("interrupted", progress=_progress(home / "log.txt"))
   if ended["exit_code"]:
     return Status("failed", error=ended["error"])
   return Status("done", scores=_scores(home / "evals.jsonl"))
@@ -81,7 +91,8 @@ def all_of(
     if status.state in ("done", "failed")
   }
   for run, status in first:
-    if status.state == "done" and sweep.metric not in status.scores:
+    scored = run.stage != "first" or sweep.metric in status.scores
+    if status.state == "done" and not scored:
       raise errors.ConfigError(
         f"metric={sweep.metric} is no score of run {run.name}"
         f" (there are: {', '.join(status.scores)})"
@@ -90,9 +101,21 @@ def all_of(
   return [*first, *((run, of(workdir, run)) for run in later)]
 
 
+def to_begin(
+  sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run], workdir: str
+) -> list[sweep_lib.Run]:
+  """The runs that wait for nothing but somebody who runs them."""
+  return [
+    run
+    for run, status in all_of(sweep, runs, workdir)
+    if status.state in ("waiting", "interrupted")
+    and all(of(workdir, r).state == "done" for r in run.before.values())
+  ]
+
+
 def strangers(workdir: str, known: list[sweep_lib.Run]) -> list[str]:
   """Folders of runs that the sweep's config does not have: an earlier form."""
-  home = pathlib.Path(workdir) / "runs"
+  home = pathlib.Path(workdir) / sweep_lib.RUNS
   names = {run.name for run in known}
   found = home.iterdir() if home.exists() else ()
   return sorted(path.name for path in found if path.name not in names)
@@ -119,6 +142,27 @@ def _is_held(lock: pathlib.Path) -> bool:
     return False
   held = pathlib.Path("/proc/locks").read_text().splitlines()
   return any(line.split()[5].endswith(f":{inode}") for line in held)
+
+
+def _is_at_end(home: pathlib.Path, config: config_lib.ConfigDict) -> bool:
+  """Whether the last step is saved; the end of a run no sweep waited for."""
+  saved = steps.finished(home / "checkpoints")
+  if not saved:
+    return False
+  data = config.data
+  total = duration.Duration.parse(config.duration).steps(
+    batch_size=data.batch_size,
+    epoch_examples=_examples(
+      data.train.name, data.train.split, config.runtime.data_dir
+    ),
+    total=0,
+  )
+  return saved[-1] == total
+
+
+@functools.cache
+def _examples(name: str, split: str, data_dir: str) -> int:
+  return len(sources.open_source(name, split, data_dir))
 
 
 def write_end(home: pathlib.Path, exit_code: int, error: str) -> None:

@@ -4,6 +4,8 @@ import collections
 
 from vit_jax.sweeps import state as state_lib, sweep as sweep_lib
 
+_STAGES = {"start": "before: ", "first": "", "final": "final: "}
+
 
 def text(
   sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run], workdir: str
@@ -19,7 +21,7 @@ def text(
         run.name,
         status.state,
         status.progress or shown,
-        ("final: " if run.final else "") + sweep_lib.shown(run.setting),
+        _STAGES[run.stage] + sweep_lib.shown(run.setting),
       ]
     )
   widths = [max(len(line[i]) for line in lines) for i in range(3)]
@@ -32,7 +34,7 @@ def text(
   counts = collections.Counter(status.state for _, status in found)
   summary = ", ".join(f"{n} {state}" for state, n in counts.items())
   table.append(f"{len(found)} runs: {summary}")
-  if sweep.final and not any(run.final for run, _ in found):
+  if sweep.final and all(run.stage != "final" for run, _ in found):
     table.append("final runs follow once those above have ended")
   table += [
     f"failed {run.name}: {status.error} (log:"

@@ -3,11 +3,38 @@
 from collections.abc import Mapping
 import dataclasses
 import importlib.util
+import os
 import pathlib
 from typing import Any, Literal
 
 from vit_jax.core import config as config_lib, errors
 from vit_jax.sweeps import grid
+
+# Runs that others start from, those of the settings, those of the winners.
+Stage = Literal["start", "first", "final"]
+# Folder of the runs in the sweep's workdir.
+RUNS = "runs"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+  """Value of a setting: the folder of another run, which comes before.
+
+  It is what `start.checkpoint`, or a config's argument for it, is given where a
+  run starts from what another has trained. Equal ones are one run.
+
+  Attributes:
+    name: of it, in tables and plots.
+    config: its config file, relative to that of the run that starts from it.
+    setting: its setting; it may start from another run in turn.
+  """
+
+  name: str
+  config: str
+  setting: Mapping[str, Any] = dataclasses.field(hash=False)
+
+  def __str__(self) -> str:
+    return self.name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +43,8 @@ class Sweep:
 
   Attributes:
     config: the config file of every run, relative to the sweep's file.
-    settings: of the runs, see `grid`.
+    settings: of the runs, see `grid`. Values that are `Trained` add runs that
+      come before; selection has no part in those.
     metric: "EVALUATOR/SCORE" that selects, at the end of a run, such as
       "val/top_1"; "" does not select.
     best: which value of it is the best.
@@ -63,26 +91,32 @@ class Run:
   Attributes:
     name: of its folder; from what the config says it is, so that the same
       settings of another config are another run.
-    final: whether it is one of the final runs.
+    stage: which part of the sweep it belongs to.
     setting: what makes it differ from the config file's defaults.
-    path, arg, overrides: as for `core.config.load`.
-    config: the resolved config.
+    path: the config file.
+    before: by key, the runs that the setting takes something from.
+    config: the resolved config; it names the runs before this one as if the
+      sweep's workdir were the current one.
   """
 
   name: str
-  final: bool
+  stage: Stage
   setting: grid.Setting
   path: str
-  arg: str
-  overrides: Mapping[str, Any]
+  before: Mapping[str, "Run"]
   config: config_lib.ConfigDict
 
-  def flags(self) -> list[str]:
-    """Arguments of the train command, but its workdir."""
-    colon = f":{self.arg}" if self.arg else ""
+  def flags(self, workdir: str) -> list[str]:
+    """Arguments of the train command, but its workdir.
+
+    Args:
+      workdir: of the sweep.
+    """
+    arg, overrides = _resolved(self.setting, self.before, f"{workdir}/")
+    colon = f":{arg}" if arg else ""
     return [
       f"--config={self.path}{colon}",
-      *(f"--config.{k}={_text(v)}" for k, v in self.overrides.items()),
+      *(f"--config.{k}={_text(v)}" for k, v in overrides.items()),
     ]
 
 
@@ -124,12 +158,27 @@ def load(path: str, arg: str = "") -> tuple[Sweep, str]:
 
 
 def runs(sweep: Sweep, path: str) -> list[Run]:
-  """The runs that are known from the beginning.
+  """The runs that are known from the beginning, each after those it needs.
 
   Raises:
     ConfigError: a setting does not fit the config, or two are the same run.
   """
-  return _distinct([make(path, setting, False) for setting in sweep.settings])
+  first = _distinct([make(path, setting) for setting in sweep.settings])
+  return _with_needed(first, first)
+
+
+def needed(run: Run) -> list[Run]:
+  """All runs that come before a run, the earliest first."""
+  return [
+    one for parent in run.before.values() for one in (*needed(parent), parent)
+  ]
+
+
+def _with_needed(later: list[Run], known: list[Run]) -> list[Run]:
+  """These runs after those that they need and that are not known yet."""
+  names = {run.name for run in known}
+  more = {e.name: e for run in later for e in needed(run)}
+  return [*(e for name, e in more.items() if name not in names), *later]
 
 
 def finals(
@@ -139,13 +188,14 @@ def finals(
 
   Args:
     sweep: with a metric.
-    first: its runs.
+    first: the runs that are known from the beginning.
     scores: of the ended runs by name; None for one that failed.
   """
   groups: dict[tuple, list[Run]] = {}
   for run in first:
     key = tuple((k, v) for k, v in run.setting.items() if k not in sweep.tuned)
-    groups.setdefault(key, []).append(run)
+    if run.stage == "first":
+      groups.setdefault(key, []).append(run)
   made = []
   sign = 1 if sweep.best == "max" else -1
   for group in groups.values():
@@ -160,19 +210,36 @@ def finals(
       # The first of equal ones wins.
       winner = group[-max(scored)[1]]
       made += [
-        make(winner.path, {**winner.setting, **over}, True)
+        make(winner.path, {**winner.setting, **over}, "final")
         for over in sweep.final
       ]
-  return _distinct(made)
+  return _with_needed(_distinct(made), first)
 
 
-def make(path: str, setting: grid.Setting, final: bool = False) -> Run:
+def make(path: str, setting: grid.Setting, stage: Stage = "first") -> Run:
   """The run of a setting."""
-  arg = ",".join(f"{k[1:]}={v}" for k, v in setting.items() if k[0] == ":")
-  overrides = {k: v for k, v in setting.items() if k[0] != ":"}
-  config = config_lib.load(path, arg, overrides)
+  before = {
+    key: make(
+      os.path.normpath(pathlib.Path(path).parent / value.config),
+      dict(value.setting),
+      "start",
+    )
+    for key, value in setting.items()
+    if isinstance(value, Trained)
+  }
+  config = config_lib.load(path, *_resolved(setting, before, ""))
   name = config_lib.fingerprint(config)[:12]
-  return Run(name, final, setting, path, arg, overrides, config)
+  return Run(name, stage, setting, path, before, config)
+
+
+def _resolved(
+  setting: grid.Setting, before: Mapping[str, Run], place: str
+) -> tuple[str, dict[str, Any]]:
+  """The config file's argument, and values by the path of their field."""
+  folders = {key: f"{place}{RUNS}/{run.name}" for key, run in before.items()}
+  values = {**setting, **folders}
+  arg = ",".join(f"{k[1:]}={v}" for k, v in values.items() if k[0] == ":")
+  return arg, {k: v for k, v in values.items() if k[0] != ":"}
 
 
 def _distinct(found: list[Run]) -> list[Run]:

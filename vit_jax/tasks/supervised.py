@@ -1,7 +1,7 @@
 """Supervised classification with one or several labels an image."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax
@@ -29,6 +29,7 @@ class Config:
   mixup: float = 0.0
   cutmix: float = 0.0
   switch_prob: float = 0.5
+  uses_labels: ClassVar[bool] = True
 
   def __post_init__(self):
     if not 0.0 <= self.label_smoothing < 1.0:
@@ -66,10 +67,19 @@ class Task:
     Every image is mixed with the one before it in the batch, in one way a
     step: mixup with one weight of at least a half, as big_vision does, or
     cutmix with one rectangle, as timm does.
+
+    Raises:
+      ConfigError: the examples hold several views of an image.
     """
+    image = batch["image"]
+    if image.ndim != 4:
+      raise errors.ConfigError(
+        f"data.train.preprocess has multicrop, which gives {image.shape[1]}"
+        " views of an image; supervised training takes one: write"
+        " inception_crop in place of multicrop"
+      )
     target = classification.targets(batch["label"], self.num_classes)
     target = classification.smooth(target, self.config.label_smoothing)
-    image = batch["image"]
     if self.config.mixup or self.config.cutmix:
       weight = self._weight(key, image.shape[1:3])
       share = weight.mean()

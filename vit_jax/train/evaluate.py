@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 import dataclasses
-import pathlib
 from typing import Any
 
 import jax
@@ -16,6 +15,7 @@ from vit_jax.core import (
   errors,
   mesh as mesh_lib,
   processes,
+  storage,
   tree,
 )
 from vit_jax.train import experiment as experiment_lib, setup
@@ -41,7 +41,8 @@ def evaluate(
       without the head that an evaluator needs.
   """
   own = checkpoints.is_run(checkpoint)
-  path = _step(pathlib.Path(checkpoint)) if own else pathlib.Path(checkpoint)
+  place = storage.path(checkpoint)
+  path = _step(place) if own else place
   if config is None:
     saved = manifest.read(path)["meta"]["config"] if own else {}
     if "evals" not in saved:
@@ -87,14 +88,14 @@ def _check_head(
     )
 
 
-def _step(folder: pathlib.Path) -> pathlib.Path:
+def _step(folder: storage.AnyPath) -> storage.AnyPath:
   """The newest good step of a workdir or of its checkpoints, or this one."""
   inner = folder / "checkpoints"
   return native.open_step(inner if inner.is_dir() else folder)
 
 
 def _restore(
-  path: pathlib.Path,
+  path: storage.AnyPath,
   experiment: experiment_lib.Experiment,
   model: Any,
   image_shape: tuple[int, int, int],

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import config as config_lib, errors, storage
 from vit_jax.core.duration import Duration
 from vit_jax.core.mesh import MeshShape
 from vit_jax.data import config as data_config, pipeline, sources
@@ -18,7 +18,10 @@ class Runtime:
     microbatches: parts that a batch is cut into, gradients accumulated.
     remat: activations that are computed again in the backward pass.
     unroll: blocks that are compiled without a loop; 0 is all of them.
-    data_dir: where TFDS data sets are; "" is TFDS's own default
+    split_tokens: whether the mesh's axis "tensor" splits what is between a
+      ViT's attention and MLP by tokens (sequence parallelism; Section 4.2.2,
+      arXiv:2205.05198).
+    data_dir: where TFDS data sets are, may be gs://; "" is TFDS's own default
       ($TFDS_DATA_DIR or ~/tensorflow_datasets). What they are is the run's
       identity, where they are is not.
     data_threads: threads that read and preprocess.
@@ -33,6 +36,7 @@ class Runtime:
   microbatches: int = 1
   remat: Literal["none", "dots", "full"] = "none"
   unroll: int = 1
+  split_tokens: bool = False
   data_dir: str = ""
   data_threads: int = 4
   data_workers: int = 0
@@ -156,7 +160,9 @@ def open_inputs(experiment: Experiment) -> Inputs:
       sizes do not fit the model.
   """
   data = experiment.data
-  train, image_shape = _open(experiment, data.train, "data.train", True)
+  train, image_shape = _open(
+    experiment, data.train, "data.train", experiment.task.uses_labels
+  )
   evals, _ = open_evals(experiment)
   _check_names(experiment, train, evals)
   sizes = dict(batch_size=data.batch_size, epoch_examples=len(train))
@@ -233,10 +239,12 @@ def _open(
   labels_of_head: bool,
 ) -> tuple[sources.Source, tuple[int, int, int]]:
   """The examples of a split, and the shape of its images."""
+  data_dir = experiment.runtime.data_dir
+  if data_dir:
+    # From here on TFDS reads its metadata in a bucket as all else is read.
+    data_dir = str(storage.path(data_dir))
   with errors.located(path):
-    source = sources.open_source(
-      split.name, split.split, experiment.runtime.data_dir
-    )
+    source = sources.open_source(split.name, split.split, data_dir)
   model = experiment.model
   if labels_of_head and source.num_classes != model.num_classes:
     raise errors.ConfigError(

@@ -82,6 +82,14 @@ def duration_text(seconds: float) -> str:
   return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
 
 
+def scores_text(scores: Mapping[str, float]) -> str:
+  """Scores as "top_1 0.9316  examples 351"."""
+  return "  ".join(
+    f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:.4f}"
+    for name, value in scores.items()
+  )
+
+
 def say(text: str) -> None:
   """A line for the user, from the first process only."""
   if processes.is_first():

@@ -27,7 +27,7 @@ def state(run: setup.Run) -> State:
     return drawn
   loaded = checkpoints.load(start.checkpoint, run.model)
   params = dict(loaded.params)
-  said = [f"{n} {what}" for what, n in _changes(loaded.report).items() if n]
+  said = _changes(loaded.report)
   if start.new_head and "head" in params:
     params["head"] = jax.tree.map(np.zeros_like, params["head"])
     said.append("head of zeros")
@@ -37,22 +37,27 @@ def state(run: setup.Run) -> State:
   )
   task_state = {k: v for k, v in loaded.variables.items() if k != "params"}
   return drawn.replace(
-    params=_placed(params, run.state.params),
+    params=_over(drawn.params, params, run.state.params),
     task_state={
       **drawn.task_state,
       **_placed(task_state, run.state.task_state),
     },
     # Arrays of its own: the step gives up its state's.
-    ema=_placed(params, run.state.ema) if run.state.ema else drawn.ema,
+    ema=_over(drawn.ema, params, run.state.ema) if drawn.ema else drawn.ema,
   )
 
 
-def _changes(report: Any) -> dict[str, int]:
-  return {
-    "positions resized": len(report.resized),
-    "arrays reset": len(report.reset),
-    "arrays dropped": len(report.dropped),
-  }
+def _changes(report: Any) -> list[str]:
+  counts = {"positions resized": report.resized, "arrays reset": report.reset}
+  said = [f"{len(names)} {what}" for what, names in counts.items() if names]
+  if report.dropped:
+    said.append(f"dropped {', '.join(sorted(report.dropped))}")
+  return said
+
+
+def _over(drawn: Any, params: Any, like: Any) -> Any:
+  """The model's parameters in the place of the drawn; a task's own stay."""
+  return {**drawn, **_placed(params, {k: like[k] for k in params})}
 
 
 def _placed(arrays: Any, like: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 import contextlib
-import pathlib
 from typing import Any
 
 from vit_jax.checkpoints import native
@@ -35,7 +34,7 @@ def train(
 
   Args:
     config: see `experiment.Experiment`.
-    folder: the workdir.
+    folder: the workdir; may be gs://.
 
   Returns:
     The last scores of each evaluator.
@@ -58,7 +57,9 @@ def train(
     stop = held.enter_context(signals.listen())
     run = setup.build(experiment, inputs)
     saved = held.enter_context(
-      native.Checkpointer(workdir / "checkpoints", keep=experiment.runtime.keep)
+      native.Checkpointer(
+        workdir.home / "checkpoints", keep=experiment.runtime.keep
+      )
     )
     state, start = _start(run, saved, workdir_lib.meta(config, inputs))
     return _Loop(run, workdir, saved, config, stop, start).run(state)
@@ -83,7 +84,7 @@ class _Loop:
   def __init__(
     self,
     run: setup.Run,
-    workdir: pathlib.Path,
+    workdir: workdir_lib.Workdir,
     saved: native.Checkpointer,
     config: config_lib.ConfigDict,
     stop: signals.Stop,
@@ -96,7 +97,8 @@ class _Loop:
     self.start = start
     self.total = run.inputs.lengths["total_steps"]
     self.meta = workdir_lib.meta(config, run.inputs)
-    self.files = files_lib.Files(workdir, start)
+    self.workdir = workdir
+    self.files = files_lib.Files(workdir.files, start)
     self.recorder = metrics_lib.Recorder(self._write, self._last_good)
     self.clock = hooks.Clock()
     self.progress = hooks.Progress(
@@ -107,7 +109,7 @@ class _Loop:
       run.experiment.data.batch_size,
     )
     window = runtime.profile if processes.is_first() else (0, 0)
-    self.profiler = hooks.Profiler(workdir / "profile", window)
+    self.profiler = hooks.Profiler(workdir.files / "profile", window)
 
   def run(self, state: State) -> dict[str, dict[str, float]]:
     """Trains to the end; returns each evaluator's last scores."""
@@ -179,8 +181,7 @@ class _Loop:
       if scores is None:
         return False
       self.files.write_scores(step, name, scores)
-      text = "  ".join(f"{k} {v:.4f}" for k, v in scores.items())
-      hooks.say(f"step {step:,}  {name}: {text}")
+      hooks.say(f"step {step:,}  {name}: {hooks.scores_text(scores)}")
     return True
 
   def _save(self, step: int, state: State) -> None:
@@ -188,6 +189,7 @@ class _Loop:
     with self.clock.paused():
       # A checkpoint never knows of a step whose row could be lost.
       self.files.sync()
+      processes.on_first(self.workdir.sync)
       self.saved.save(step, state, self.meta)
 
   def _interrupted(self, step: int, state: State) -> None:

@@ -50,7 +50,7 @@ def make_model(experiment: experiment_lib.Experiment) -> nn.Module:
   module = config_lib.module_for(experiment.model)
   known = {field.name for field in dataclasses.fields(module.Model)}
   knobs = {}
-  for name in ("unroll", "remat"):
+  for name in ("unroll", "remat", "split_tokens"):
     value = getattr(experiment.runtime, name)
     if name in known:
       knobs[name] = value
@@ -84,6 +84,11 @@ def build_on(
 ) -> Run:
   """Builds the run on a mesh; an abstract one is enough to look at it."""
   check_divisible(experiment, mesh)
+  if experiment.runtime.split_tokens and mesh.shape["tensor"] == 1:
+    raise errors.ConfigError(
+      "runtime.split_tokens=True has no effect with tensor=1 in runtime.mesh;"
+      " use tensor=2 or more, or leave it False"
+    )
   model = make_model(experiment)
   task = config_lib.module_for(experiment.task).Task(
     experiment.task, model, experiment.model.num_classes

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 import contextlib
-import fcntl
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -14,8 +14,13 @@ from typing import Any
 
 import jax
 
-from vit_jax.core import config as config_lib, errors, processes
-from vit_jax.train import experiment as experiment_lib, metrics
+from vit_jax.core import config as config_lib, errors, processes, storage
+from vit_jax.train import (
+  claims,
+  experiment as experiment_lib,
+  metrics,
+  mirror as mirror_lib,
+)
 
 _PACKAGES = (
   *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy"),
@@ -23,46 +28,65 @@ _PACKAGES = (
 )
 
 
+@dataclasses.dataclass
+class Workdir:
+  """Where a run keeps what it makes.
+
+  Attributes:
+    home: where the user wants it; checkpoints go there directly.
+    files: where process 0 writes everything else: the same place, or for a
+      bucket a folder of this machine that is uploaded.
+  """
+
+  home: storage.AnyPath
+  files: pathlib.Path
+  lease: claims.Lease | None = None
+  mirror: mirror_lib.Mirror | None = None
+
+  def sync(self) -> None:
+    """Returns when the files are at home and the run still owns it.
+
+    Raises:
+      StorageError: they cannot be written, or another run has taken over.
+    """
+    if self.mirror is not None:
+      self.mirror.upload()
+    if self.lease is not None:
+      self.lease.check()
+
+
 @contextlib.contextmanager
-def claim(folder: str, config: config_lib.ConfigDict) -> Iterator[pathlib.Path]:
+def claim(folder: str, config: config_lib.ConfigDict) -> Iterator[Workdir]:
   """Makes the workdir and holds it for one run and one config at a time.
 
   Raises:
-    ConfigError: it belongs to another config; shows what differs. Or it is a
-      bucket.
+    ConfigError: it belongs to another config; shows what differs.
     StorageError: it cannot be written, or another process is writing to it.
   """
-  if "://" in folder:
-    # As a path it would be a folder called "gs:" of this machine.
-    raise errors.ConfigError(
-      f"--workdir={folder} needs a file system, which can lock and rename;"
-      " mount the bucket (gcsfuse) and use the mounted path"
-    )
-  workdir = pathlib.Path(folder).absolute()
+  home = storage.path(folder).absolute()
+  # Nobody but process 0 writes.
+  workdir = Workdir(home, pathlib.Path(os.devnull))
   with contextlib.ExitStack() as held:
 
     def take() -> None:
-      with metrics.storage(workdir):
-        workdir.mkdir(parents=True, exist_ok=True)
-        lock = held.enter_context((workdir / ".lock").open("w"))
-      try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      except BlockingIOError as e:
-        raise errors.StorageError(
-          f"workdir={workdir} is in use by another run; wait for it or use"
-          " another workdir"
-        ) from e
+      if isinstance(home, storage.BucketPath):
+        workdir.lease = held.enter_context(claims.leased(home))
+        workdir.mirror = held.enter_context(mirror_lib.mirrored(home))
+        workdir.files = workdir.mirror.folder
+      else:
+        held.enter_context(claims.locked(home))
+        workdir.files = home
       _belong(workdir, config)
 
     processes.on_first(take)
     yield workdir
 
 
-def _belong(workdir: pathlib.Path, config: config_lib.ConfigDict) -> None:
-  path = workdir / "config.json"
+def _belong(workdir: Workdir, config: config_lib.ConfigDict) -> None:
+  path = workdir.files / "config.json"
   if path.exists():
     theirs = json.loads(path.read_text())
-    _refuse_other(config_lib.ConfigDict(theirs), config, str(workdir))
+    _refuse_other(config_lib.ConfigDict(theirs), config, str(workdir.home))
   with metrics.storage(path):
     # Atomic, so that an interrupted start leaves no half of it.
     part = path.with_suffix(".part")

@@ -5,12 +5,11 @@ import functools
 import re
 from typing import Any
 
-from etils import epath
 import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from vit_jax.core import errors
+from vit_jax.core import errors, storage
 from vit_jax.data import sources
 
 NAME = re.compile(
@@ -35,7 +34,8 @@ class Tfds(sources.Source):
 
   def __init__(self, directory: str, split: str):
     self._arguments = (directory, split)
-    builder = tfds.builder_from_directory(directory)
+    # In a worker process TFDS is to be told what gs:// is as well.
+    builder = tfds.builder_from_directory(str(storage.path(directory)))
     info, features = builder.info, builder.info.features
     self._parse = _parser(features)
     self._records = builder.as_data_source(
@@ -202,9 +202,9 @@ def check_format(info: tfds.core.DatasetInfo, rest: str) -> None:
     )
 
 
-def root(data_dir: str) -> epath.Path:
+def root(data_dir: str) -> storage.AnyPath:
   """The directory of all data sets."""
-  return epath.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+  return storage.path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
 
 
 def parse(rest: str) -> dict[str, str]:
@@ -219,7 +219,7 @@ def parse(rest: str) -> dict[str, str]:
   return match.groupdict("")
 
 
-def is_built(directory: epath.Path) -> bool:
+def is_built(directory: storage.AnyPath) -> bool:
   """Whether a version directory holds a whole data set."""
   return (directory / "dataset_info.json").exists()
 
@@ -249,7 +249,7 @@ def find(rest: str, data_dir: str) -> str:
   )
 
 
-def _versions(place: epath.Path) -> list[str]:
+def _versions(place: storage.AnyPath) -> list[str]:
   """Built versions, the newest last."""
   return sorted(
     (
@@ -261,7 +261,7 @@ def _versions(place: epath.Path) -> list[str]:
   )
 
 
-def _directories(place: epath.Path) -> list[str]:
+def _directories(place: storage.AnyPath) -> list[str]:
   if not place.is_dir():
     return []
   return sorted(d.name for d in place.iterdir() if d.is_dir())

@@ -1,0 +1,60 @@
+"""Pre-training, then the paper's fine-tuning, at a CPU's size.
+
+A ViT and a hybrid learn Fashion-MNIST; each is fine-tuned on the digits at a
+higher resolution, against the same model from scratch. The learning rate is
+chosen on the last tenth of the training digits; then three seeds train on all
+of them and are scored on the test digits.
+
+Source: Appendix B.1.1 and Table 4 of arXiv:2010.11929, for the smallest sets.
+
+Arguments: model=vit+hybrid, or one of them; start=fashion_mnist+scratch, or one
+of them, or files of weights in any format, joined by a plus sign; lr=0, another
+is not chosen but given, for the three seeds alone.
+"""
+
+import importlib.util
+import pathlib
+
+from vit_jax.core import config
+from vit_jax.sweeps import grid
+from vit_jax.sweeps.sweep import Sweep, Trained
+
+_SEEDS = (0, 1, 2)
+_FILE = pathlib.Path(__file__).parents[1] / "mini.py"
+
+
+def get_sweep(arg: str = "") -> Sweep:
+  args = config.parse_arg(
+    arg, model="vit+hybrid", start="fashion_mnist+scratch", lr=0.0
+  )
+  spec = importlib.util.spec_from_file_location("mini", _FILE)
+  mini = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(mini)
+  settings = ()
+  for model in args.model.split("+"):
+    starts = {
+      "fashion_mnist": Trained("fashion_mnist", "mini.py", {":model": model}),
+      "scratch": "",
+    }
+    settings += grid.product(
+      grid.axis(":model", (model,)),
+      grid.axis(":stage", ("transfer",)),
+      grid.axis(
+        ":checkpoint",
+        [starts.get(name, name) for name in args.start.split("+")],
+      ),
+      grid.axis(":selecting", ("false" if args.lr else "true",)),
+      grid.axis(":lr", (args.lr,) if args.lr else mini.LEARNING_RATES),
+      *((grid.axis(":seed", _SEEDS),) if args.lr else ()),
+    )
+  if args.lr:
+    return Sweep(config="../mini.py", settings=settings)
+  return Sweep(
+    config="../mini.py",
+    settings=settings,
+    metric="val/top_1",
+    tuned=(":lr",),
+    final=grid.product(
+      grid.axis(":selecting", ("false",)), grid.axis(":seed", _SEEDS)
+    ),
+  )

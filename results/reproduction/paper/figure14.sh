@@ -1,0 +1,1 @@
+python -m vit_jax analyze --checkpoint=CHECKPOINT --images=DIR --out=DIR

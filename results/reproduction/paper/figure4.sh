@@ -1,0 +1,12 @@
+python launch/tpu_vm.py train --name=images-l-16-3 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/16,share=3 --workdir=gs://BUCKET/images-l-16-3
+python launch/tpu_vm.py train --name=images-l-16-10 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/16,share=10 --workdir=gs://BUCKET/images-l-16-10
+python launch/tpu_vm.py train --name=images-l-16-30 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/16,share=30 --workdir=gs://BUCKET/images-l-16-30
+python launch/tpu_vm.py train --name=images-l-16-100 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/16,share=100 --workdir=gs://BUCKET/images-l-16-100
+python launch/tpu_vm.py train --name=images-l-32-3 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/32,share=3 --workdir=gs://BUCKET/images-l-32-3
+python launch/tpu_vm.py train --name=images-l-32-10 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/32,share=10 --workdir=gs://BUCKET/images-l-32-10
+python launch/tpu_vm.py train --name=images-l-32-30 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/32,share=30 --workdir=gs://BUCKET/images-l-32-30
+python launch/tpu_vm.py train --name=images-l-32-100 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/32,share=100 --workdir=gs://BUCKET/images-l-32-100
+python launch/tpu_vm.py train --name=images-b-32-3 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:variant=B/32,share=3 --workdir=gs://BUCKET/images-b-32-3
+python launch/tpu_vm.py train --name=images-b-32-10 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:variant=B/32,share=10 --workdir=gs://BUCKET/images-b-32-10
+python launch/tpu_vm.py train --name=images-b-32-30 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:variant=B/32,share=30 --workdir=gs://BUCKET/images-b-32-30
+python launch/tpu_vm.py train --name=images-b-32-100 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:variant=B/32,share=100 --workdir=gs://BUCKET/images-b-32-100

@@ -1,0 +1,3 @@
+python launch/tpu_vm.py train --name=pool-token-0-0008 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:variant=B/16 --workdir=gs://BUCKET/pool-token-0-0008 --config.model.pool=token --config.optim.peak_lr=0.0008
+python launch/tpu_vm.py train --name=pool-gap-0-0008 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:variant=B/16 --workdir=gs://BUCKET/pool-gap-0-0008 --config.model.pool=gap --config.optim.peak_lr=0.0008
+python launch/tpu_vm.py train --name=pool-gap-0-0003 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:variant=B/16 --workdir=gs://BUCKET/pool-gap-0-0003 --config.model.pool=gap --config.optim.peak_lr=0.0003

@@ -1,0 +1,162 @@
+"""What is to be run on real hardware: valid commands, costs, what is kept."""
+
+import importlib.util
+import json
+import shlex
+
+import pytest
+
+from tests.reproduce import golden
+from vit_jax.cli import flags, main
+from vit_jax.core import config as config_lib, errors
+from vit_jax.plan import compile as compile_lib
+from vit_jax.reproduce import (
+  costs,
+  figures,
+  full,
+  kept,
+  launch,
+  paper,
+  tables,
+)
+from vit_jax.sweeps import sweep
+from vit_jax.train.experiment import Experiment
+
+ALL = (
+  *(f"table={n}" for n in tables.TABLES),
+  *(f"figure={n}" for n in figures.NUMBERS),
+)
+
+
+@pytest.fixture(autouse=True)
+def no_tracing(monkeypatch):
+  monkeypatch.setattr(costs, "parameters", lambda *_: 0)
+  monkeypatch.setattr(
+    costs, "macs", lambda label: golden.row(label)["flops"] / 2
+  )
+
+
+def commands(tmp_path):
+  lines = {
+    line
+    for what in ALL
+    for page in full.show(what, tmp_path, "none")
+    for line in page.commands
+  }
+  for line in sorted(lines):
+    _, found, command = line.partition("python ")
+    if found:
+      yield shlex.split(f"python {command}")
+
+
+def test_every_command_is_accepted(tmp_path, monkeypatch):
+  """Its config is built as `train` or `sweep` would."""
+  monkeypatch.chdir(launch.ROOT)
+  spec = importlib.util.spec_from_file_location("vm", "launch/tpu_vm.py")
+  assert spec and launch.ROOT.joinpath("launch/tpu_vm.py").exists()
+  seen = []
+  for words in commands(tmp_path):
+    if words[1] == "launch/tpu_vm.py":
+      head, tail = words[2:], words[words.index("--") + 1 :]
+      name = next(w for w in head if w.startswith("--name="))[7:]
+      assert len(name) < 40 and name.replace("-", "").isalnum(), name
+      args, rest = main.parser().parse_known_args(["train", *tail])
+    else:
+      args, rest = main.parser().parse_known_args(words[3:])
+    args.overrides = rest
+    seen.append(args.command)
+    if args.command == "sweep":
+      path, _, arg = args.config.partition(":")
+      assert sweep.runs(*sweep.load(path, arg))
+    elif args.command == "train":
+      config_lib.build(Experiment, flags.load(args))
+    else:
+      assert args.command == "analyze" and not rest
+  assert len(seen) > 60 and set(seen) == {"train", "sweep", "analyze"}
+
+
+def test_what_is_private_says_so(tmp_path):
+  for page in full.show("table=6", tmp_path, "none"):
+    assert "Not reproducible: JFT-300M is private" in "".join(page.notes)
+    assert all(line.startswith("#") for line in page.commands)
+  (page,) = full.show("table=5", tmp_path, "none")
+  public = [line for line in page.commands if not line.startswith("#")]
+  # Eight pre-trainings, and what is fine-tuned from each.
+  assert len(public) == 16
+  assert "no settings of H/14 on ImageNet-21k" in "".join(page.notes)
+
+
+def test_core_days_are_above_the_peak_rate():
+  run = launch.imagenet("ViT-B/32")
+  days = launch.core_days(run.config, run.slice, 0)
+  images = 300 * 1_268_355
+  least = 3 * golden.row("ViT-B/32")["flops"] * images / 61.5e12 / 86_400
+  assert least < days < 1.3 * least
+
+
+def test_core_days_are_kept(tmp_path, monkeypatch):
+  asked = []
+
+  def core_days(config, where, examples):
+    asked.append((config, where, examples))
+    return 12.34
+
+  monkeypatch.setattr(launch, "core_days", core_days)
+  for _ in range(3):
+    full.compute("table=9", tmp_path, "none", 2, lambda _: None)
+  assert len({*asked}) == len(asked) == 3
+  assert ("configs/vit_i21k.py:variant=L/16", "v3:16x16", 14_145_922) in asked
+  (page,) = full.show("table=9", tmp_path, "none")
+  assert "# ViT-L/16, ImageNet-21k, on v3:16x16: at least 12.3 core-days" in (
+    page.commands
+  )
+
+
+@pytest.mark.parametrize("guess", [8, 48, 24])
+def test_largest_batch_by_compiling(tmp_path, monkeypatch, guess):
+  """A core that takes 24 rows: found from below, above, and at once."""
+  tried = []
+
+  def compile_step(experiment, inputs, place):
+    assert place.num_devices == 1
+    assert experiment.model.image_size == (64, 64)
+    tried.append(experiment.data.batch_size)
+    if tried[-1] > 24:
+      return compile_lib.Compiled(problem="out of memory")
+    return compile_lib.Compiled(peak_bytes=2**20)
+
+  monkeypatch.setattr(compile_lib, "compile_step", compile_step)
+  monkeypatch.setattr(kept, "_guess", lambda *_: guess)
+  file = tmp_path / full.KEPT
+  while not kept.is_found(kept.largest_batch(kept.read(file), "ViT-B/32", 64)):
+    kept.compute_batch(file, "ViT-B/32", 64)
+  assert kept.largest_batch(kept.read(file), "ViT-B/32", 64) == (24, 32)
+  assert len({*tried}) == len(tried) <= 5
+  assert json.loads(file.read_text().splitlines()[0])["batch"] == guess
+
+
+def test_guess_is_near_the_closed_form():
+  """What fits by the estimate; 32 and 48 rows more do not."""
+  batch = kept._guess("ViT-B/32", 64)
+  assert kept._peak("ViT-B/32", 64, 8) < 16 * 2**30
+  assert batch in kept.LADDER and batch >= 64
+
+
+def test_order_of_figure_12():
+  """Every model at 224 px, then 28 more: H/14 takes no other size."""
+  places = list(kept.batches(paper.grids()["figure12"]))
+  assert places[0] == ("ViT-B/32", 224)
+  assert {px for _, px in places[:8]} == {224}
+  assert len({*places}) == len(places) == 8 + 7 * 4
+
+
+def test_sizes_that_a_model_takes():
+  assert kept.can_take("R152x4", 64) and kept.can_take("ViT-B/32", 384)
+  assert not kept.can_take("ViT-H/14", 384)
+
+
+def test_ablation_arguments():
+  with pytest.raises(errors.ConfigError, match="share=0 must be"):
+    config_lib.load(
+      str(launch.ROOT / "vit_jax/reproduce/fewshot.py"), "share=0"
+    )

@@ -1,0 +1,132 @@
+"""Look inside a Vision Transformer: pictures and one HTML page.
+
+Attention rollout over images, mean attention distance by layer and head,
+similarity of the position embeddings, principal components of the patch
+filters. Images go through the preprocessing that the checkpoint was trained
+with. A file that cannot be read is named on stderr, and the exit code is 1
+then. The page needs no network and no other file.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+import pathlib
+import sys
+from typing import Any
+
+from vit_jax.cli import flags
+from vit_jax.core import errors
+
+# Images between two lines that say how far it is.
+_EVERY = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  flags.add_checkpoint(parser)
+  parser.add_argument(
+    "--images",
+    required=True,
+    nargs="+",
+    metavar="IMAGE|DIR",
+    help="files, and folders of them",
+  )
+  parser.add_argument(
+    "--out", required=True, metavar="DIR", help="of the page and the pictures"
+  )
+  parser.add_argument(
+    "--overlays",
+    type=int,
+    default=24,
+    metavar="N",
+    help="rollouts of the first N images; distances are of all of them",
+  )
+
+
+def run(args: argparse.Namespace) -> None:
+  flags.refuse_rest(args)
+  if args.overlays < 1:
+    raise errors.ConfigError(f"overlays={args.overlays} must be >= 1")
+  from vit_jax import checkpoints
+  from vit_jax.analysis import inside, inside_page, pictures
+  from vit_jax.core import storage
+  from vit_jax.export import predict
+
+  paths = predict.images(args.images)
+  checkpoint = checkpoints.load(args.checkpoint, resolution=args.resolution)
+  bad: list[str] = []
+  found = inside.look(
+    checkpoint, _read(checkpoint, paths, bad), overlays=args.overlays
+  )
+  files = pictures.files(found)
+  title = storage.path(args.checkpoint).absolute().name
+  page = inside_page.page(title, _facts(checkpoint), found, files)
+  out = storage.path(args.out)
+  try:
+    out.mkdir(parents=True, exist_ok=True)
+    for name, data in {**files, "index.html": page.encode()}.items():
+      (out / name).write_bytes(data)
+  except OSError as e:
+    raise errors.StorageError(f"out={out}: {e.strerror}") from e
+  print(f"wrote {out / 'index.html'} and {len(files)} files beside it")
+  if bad:
+    raise errors.DataError(
+      f"{len(bad)} of {len(paths)} files are no readable images; see the lines"
+      " above"
+    )
+
+
+def _read(
+  checkpoint: Any, paths: Sequence[pathlib.Path], bad: list[str]
+) -> Iterator[tuple[str, Any]]:
+  """Names and images, as the checkpoint's preprocessing leaves them.
+
+  Args:
+    checkpoint: whose preprocessing it is.
+    paths: of the files.
+    bad: gets what is wrong with files that cannot be read.
+  """
+  from vit_jax.export import predict
+  from vit_jax.preprocess.pipeline import Pipeline
+
+  pipeline = Pipeline.parse(checkpoint.preprocess)
+  size = checkpoint.model.config.image_size
+  resized = 0
+  for i, path in enumerate(paths, 1):
+    image, changed = predict.read_image(pipeline, path, size)
+    if isinstance(image, str):
+      print(image, file=sys.stderr)
+      bad.append(image)
+    else:
+      resized += changed
+      yield path.name, image
+    if i % _EVERY == 0:
+      print(f"{i} of {len(paths)} images", file=sys.stderr)
+  if resized:
+    print(
+      f"{resized} of {len(paths)} images were resized to the model's size,"
+      " which the checkpoint's preprocessing does not do",
+      file=sys.stderr,
+    )
+  if len(bad) == len(paths):
+    raise errors.DataError(f"none of {len(paths)} files is a readable image")
+
+
+def _facts(checkpoint: Any) -> dict[str, str]:
+  """What the page says about the checkpoint."""
+  config = checkpoint.model.config
+  h, w = config.image_size
+  ph, pw = config.patch_size
+  gh, gw = config.grid
+  kind = type(checkpoint.model).__module__.rpartition(".")[2]
+  of = "the feature map's cells" if kind == "hybrid" else "px"
+  return {
+    "format": checkpoint.source_format,
+    "model": (
+      f"{kind}: width {config.width:,}, depth {config.depth},"
+      f" {config.num_heads} heads, MLP {config.mlp_dim:,}"
+    ),
+    "patches": (f"{gh} x {gw} of {ph} x {pw} {of}, in images of {h} x {w} px"),
+    "what represents the image": config.pool,
+    "position embeddings": f"{config.posemb}, {config.posemb_at}",
+    "preprocessing": checkpoint.preprocess,
+    "assumed": "; ".join(checkpoint.report.assumptions) or "nothing",
+  }

@@ -1,0 +1,102 @@
+"""Ask a table or figure of the paper again, in miniature or at its own scale.
+
+--scale=mini trains small models here and judges the paper's claims; started
+again it goes on where it was. --scale=paper shows the paper's numbers beside
+those of finished runs below --runs, computes what needs no training, and gives
+the commands of what has not run. --page=docs/reproduction.md rewrites that page
+from the results.
+"""
+
+import argparse
+import pathlib
+
+from vit_jax.cli import flags, tpu
+from vit_jax.core import errors
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  what = parser.add_mutually_exclusive_group(required=True)
+  what.add_argument("--table", type=int, metavar="1..9")
+  what.add_argument("--figure", type=int, metavar="2..14")
+  what.add_argument("--section", choices=("4.6",), help="self-supervision")
+  what.add_argument("--page", metavar="FILE", help="write the page of results")
+  parser.add_argument("--scale", choices=("paper", "mini"), default="paper")
+  parser.add_argument(
+    "--out",
+    default="results/reproduction",
+    metavar="DIR",
+    help="results (default: results/reproduction)",
+  )
+  parser.add_argument(
+    "--runs",
+    default="runs",
+    metavar="DIR",
+    help="of trained runs: made there, or looked for there (default: runs)",
+  )
+  parser.add_argument(
+    "--data_dir", default="data", metavar="DIR", help="of data sets (mini)"
+  )
+  parser.add_argument(
+    "--workers", type=int, default=1, metavar="N", help="runs at a time (mini)"
+  )
+  parser.add_argument(
+    "--compute",
+    type=int,
+    default=0,
+    metavar="N",
+    help="first compute at most N core-days, or compile N steps of Figure 12,"
+    " that are not in DIR/computed.jsonl; minutes each (paper)",
+  )
+
+
+def run(args: argparse.Namespace) -> None:
+  flags.refuse_rest(args)
+  for name, least in (("workers", 1), ("compute", 0)):
+    value = getattr(args, name)
+    if value < least:
+      raise errors.ConfigError(f"{name}={value} must be at least {least}")
+  if args.page:
+    from vit_jax.reproduce import document
+
+    document.write(pathlib.Path(args.page), pathlib.Path(args.out))
+    print(f"wrote {args.page}")
+  elif args.scale == "mini":
+    _mini(args)
+  else:
+    _paper(args)
+
+
+def _what(args: argparse.Namespace) -> str:
+  for kind in ("table", "figure"):
+    if getattr(args, kind) is not None:
+      return f"{kind}={getattr(args, kind)}"
+  return f"section={args.section}"
+
+
+def _mini(args: argparse.Namespace) -> None:
+  from vit_jax.reproduce import mini, miniatures
+
+  one = miniatures.serving(_what(args))
+  out = f"{args.out}/{one.name}"
+  result = mini.run(
+    one,
+    f"{args.runs}/{one.name}",
+    out,
+    data_dir=args.data_dir,
+    workers=args.workers,
+  )
+  print(f"\n{one.question}\n\n{mini.table(one, result)}\nwrote {out}")
+
+
+def _paper(args: argparse.Namespace) -> None:
+  tpu.compile_only()
+  from vit_jax.reproduce import full, pages
+
+  out = pathlib.Path(args.out)
+  if args.compute:
+    full.compute(_what(args), out, args.runs, args.compute, print)
+  found = full.show(_what(args), out, args.runs)
+  for page in found:
+    print(pages.text(page))
+  for file in full.write(_what(args), found, out):
+    print(f"wrote {file}")

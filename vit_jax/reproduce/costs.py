@@ -1,0 +1,106 @@
+"""What needs no training: parameters, operations, tokens, exaFLOPs."""
+
+import functools
+import math
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vit_jax import models
+from vit_jax.core import errors
+from vit_jax.plan import flops
+
+# Of JFT-300M, by the paper's text.
+JFT_IMAGES = 303e6
+# Forward and backward pass, and operations of a multiplication with an
+# addition; with them the formula gives the ViT rows of Table 6.
+_PASSES, _OPERATIONS = 3, 2
+_MULTIPLY = {"dot_general", "conv_general_dilated"}
+_RESNET = re.compile(r"(?:ResNet|R)(\d+)(?:x(\d))?(?: \(BiT\))?")
+_AXIAL = {
+  "AxialResNet50": ("axial_resnet", "R50"),
+  "Axial-ViT-B/32": ("axial_vit", "B/32"),
+  "Axial-ViT-B/16": ("axial_vit", "B/16"),
+}
+_HYBRID = re.compile(r"R50(?:x1)?\+ViT-(\w/\d+)")
+
+
+def model_of(label: str) -> tuple[str, str, dict[str, Any]]:
+  """(family, variant, other fields) of a model as the paper writes it.
+
+  Raises:
+    ConfigError: it is none of those that are here.
+  """
+  if label == "ViT-b/32":
+    # Figure 4: ViT-B with every hidden dimension halved.
+    return "vit", "B/32", dict(width=384, mlp_dim=1536, num_heads=6)
+  if label in _AXIAL:
+    return *_AXIAL[label], {}
+  if match := _HYBRID.fullmatch(label):
+    return "hybrid", f"R50+{match[1]}", {}
+  if match := _RESNET.fullmatch(label):
+    return "bit", f"R{match[1]}x{match[2] or 1}", {}
+  if re.fullmatch(r"ViT-\w+/\d+", label):
+    return "vit", label.removeprefix("ViT-"), {}
+  raise errors.ConfigError(f"model {label} is not here")
+
+
+def make(label: str, size_px: int = 224, num_classes: int = 1000) -> Any:
+  """The model of a label at a resolution."""
+  family, variant, fields = model_of(label)
+  size = (size_px, size_px)
+  return models.create(family, variant, num_classes, image_size=size, **fields)
+
+
+@functools.cache
+def parameters(label: str, size_px: int = 224, num_classes: int = 1000) -> int:
+  """Numbers in a model's parameters."""
+  model = make(label, size_px, num_classes)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), _image(size_px))
+  return sum(math.prod(x.shape) for x in jax.tree.leaves(shapes))
+
+
+@functools.cache
+def macs(label: str, size_px: int = 224, num_classes: int = 1000) -> float:
+  """Multiply-adds of the matrix products and convolutions of one image."""
+  model = make(label, size_px, num_classes)
+  images = _image(size_px)
+  variables = jax.eval_shape(model.init, jax.random.key(0), images)
+  trace = jax.make_jaxpr(lambda v, x: model.apply(v, x)["logits"])
+  return _products(trace(variables, images).jaxpr) / _OPERATIONS
+
+
+def exaflops(label: str, epochs: int) -> float:
+  """Of pre-training on JFT-300M, by the formula behind Table 6."""
+  images = epochs * JFT_IMAGES
+  return images * _PASSES * _OPERATIONS * macs(label) / 1e18
+
+
+def tokens(label: str, size_px: int) -> int:
+  """Tokens of an image in the Transformer, the class token among them.
+
+  Raises:
+    ConfigError: a ResNet, or a size that the patches do not divide.
+  """
+  config = make(label, size_px).config
+  if not hasattr(config, "grid"):
+    raise errors.ConfigError(f"model {label} has no tokens")
+  gh, gw = config.grid
+  return gh * gw + config.class_token
+
+
+def _image(size_px: int) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct((1, size_px, size_px, 3), jnp.float32)
+
+
+def _products(jaxpr: Any) -> float:
+  """Operations of products alone; each loop's as often as it turns."""
+  total = 0.0
+  for eqn in jaxpr.eqns:
+    if parts := flops.inner(eqn):
+      total += sum(times * _products(part) for part, times in parts)
+    elif eqn.primitive.name in _MULTIPLY:
+      total += flops.count(jaxpr.replace(eqns=[eqn]))
+  return total

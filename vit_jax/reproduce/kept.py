@@ -1,0 +1,178 @@
+"""What takes minutes to compute, kept in a file and gone on with.
+
+Core-days of runs by the planner's closed forms, and the largest batch that fits
+on a TPUv3 core (Figure 12, right), found by compiling the real train step. The
+file has one line for each core-day and for each compilation; what is there is
+not computed again.
+"""
+
+from collections.abc import Iterator, Mapping
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from vit_jax import models
+from vit_jax.core import config as config_lib, errors
+from vit_jax.models import bit
+from vit_jax.plan import (
+  compile as compile_lib,
+  estimate,
+  inputs as inputs_lib,
+  topology,
+)
+from vit_jax.reproduce import costs, launch
+from vit_jax.reproduce.paper import Grid
+from vit_jax.train import experiment as experiment_lib
+
+Rows = list[dict[str, Any]]
+# A batch is one of these; the largest that fits is below the next.
+LADDER = tuple(sorted({n * 2**i for n in (2, 3) for i in range(15)} | {1}))
+# The smallest slice that the compiler knows.
+_CHIP = topology.Topology("v3", (2, 2))
+_PROBES = (8, 16)
+
+
+@dataclasses.dataclass(frozen=True)
+class OneCore:
+  """One core of a v3; what `compile_step` asks of a slice."""
+
+  num_devices: int = 1
+
+  def devices(self) -> list[Any]:
+    """It alone."""
+    return _CHIP.devices()[:1]
+
+
+def read(file: pathlib.Path) -> Rows:
+  """Rows of the file; none where there is no file."""
+  if not file.exists():
+    return []
+  return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def add(file: pathlib.Path, row: Mapping[str, Any]) -> None:
+  """Adds a row."""
+  file.parent.mkdir(parents=True, exist_ok=True)
+  with file.open("a") as f:
+    f.write(json.dumps(row) + "\n")
+
+
+def core_days(rows: Rows, run: launch.Pretraining) -> float | None:
+  """Of a run, where they are known."""
+  for row in rows:
+    if row["what"] == "core_days" and row["config"] == run.config:
+      return row["core_days"]
+  return None
+
+
+def compute_core_days(file: pathlib.Path, run: launch.Pretraining) -> None:
+  """Adds the core-days of a run; from 10 seconds to a minute."""
+  days = launch.core_days(run.config, run.slice, run.examples())
+  row = {"what": "core_days", "config": run.config, "slice": run.slice}
+  add(file, {**row, "core_days": round(days, 1)})
+
+
+def largest_batch(rows: Rows, model: str, size_px: int) -> tuple[int, int]:
+  """(the largest batch that fits, the next that does not); 0 is unknown."""
+  tried = {
+    row["batch"]: row["fits"]
+    for row in rows
+    if (row["what"], row.get("model")) == ("batch", model)
+    and row["size_px"] == size_px
+  }
+  return _bounds(tried)
+
+
+def _bounds(tried: Mapping[int, bool]) -> tuple[int, int]:
+  fitting = max((b for b, fits in tried.items() if fits), default=0)
+  failing = min((b for b, fits in tried.items() if not fits), default=0)
+  return fitting, failing
+
+
+def is_found(bounds: tuple[int, int]) -> bool:
+  """Whether nothing is left to try between the two."""
+  fitting, failing = bounds
+  return bool(failing) and failing == _next(fitting)
+
+
+def _next(batch: int) -> int:
+  return next(b for b in LADDER if b > batch)
+
+
+def compute_batch(file: pathlib.Path, model: str, size_px: int) -> None:
+  """Adds one compilation of a train step on a TPUv3 core; minutes."""
+  fitting, failing = largest_batch(read(file), model, size_px)
+  if fitting:
+    batch = _next(fitting)
+  elif failing:
+    batch = LADDER[LADDER.index(failing) - 1]
+  else:
+    batch = _guess(model, size_px)
+  planned = _planned(model, size_px, batch)
+  found = compile_lib.compile_step(
+    planned.experiment, planned.inputs, OneCore()
+  )
+  row = {"what": "batch", "model": model, "size_px": size_px, "batch": batch}
+  more = {
+    "fits": found.fits,
+    "peak_mib": found.peak_bytes // 2**20,
+    "compile_s": round(found.compile_s),
+  }
+  add(file, {**row, **more})
+
+
+def _guess(model: str, size_px: int) -> int:
+  """By the closed forms of two batches, whose memory grows evenly."""
+  few, many = (_peak(model, size_px, batch) for batch in _PROBES)
+  each = (many - few) / (_PROBES[1] - _PROBES[0])
+  room = _CHIP.chip.hbm_bytes - few + _PROBES[0] * each
+  fitting = [b for b in LADDER if b * each < room]
+  return fitting[-1] if fitting else LADDER[0]
+
+
+def _peak(model: str, size_px: int, batch: int) -> int:
+  planned = _planned(model, size_px, batch)
+  estimator = estimate.Estimator(planned.experiment, planned.inputs)
+  return estimator(planned.experiment, 1).peak_bytes
+
+
+def _planned(model: str, size_px: int, batch: int) -> inputs_lib.Planned:
+  """A run of a model with Adam, bfloat16 computation and made-up images."""
+  family, variant, fields = costs.model_of(model)
+  made = models.create(
+    family,
+    variant,
+    image_size=(size_px, size_px),
+    dtype="bfloat16",
+    **fields,
+  )
+  c = config_lib.to_config_dict(experiment_lib.Experiment(model=made.config))
+  c.data.batch_size = batch
+  c.data.train.preprocess = f"decode|resize({size_px})|value_range(-1, 1)"
+  experiment = config_lib.build(experiment_lib.Experiment, c)
+  return inputs_lib.make_up(experiment, 1_000_000)
+
+
+def batches(grid: Grid) -> Iterator[tuple[str, int]]:
+  """(model, px) of every place of Figure 12 that a model can be at.
+
+  224 px first, which the rest of the paper is about, and ViTs first, which
+  compile faster than ResNets.
+  """
+  sizes = [int(column.removesuffix(" px")) for column in grid.columns]
+  models = sorted((row[0] for row in grid.rows), key=lambda m: m[0] != "V")
+  for size_px in sorted(sizes, key=lambda size: size != 224):
+    for model in models:
+      if can_take(model, size_px):
+        yield model, size_px
+
+
+def can_take(model: str, size_px: int) -> bool:
+  """Whether a model takes images of this size: patches have to divide them."""
+  try:
+    return isinstance(costs.make(model, size_px).config, bit.Config) or bool(
+      costs.tokens(model, size_px)
+    )
+  except errors.ConfigError:
+    return False

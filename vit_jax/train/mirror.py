@@ -1,0 +1,90 @@
+"""A folder of this machine whose files are kept in a bucket as well.
+
+An object cannot be appended to, so journals and event files are written here
+and uploaded as a whole: before each checkpoint, once a minute, at the end.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import pathlib
+import tempfile
+import threading
+
+from vit_jax.core import errors, storage
+from vit_jax.train import hooks
+
+# What a run that goes on continues.
+_CONTINUED = ("config.json", "metrics.jsonl", "evals.jsonl")
+_EVERY_S = 60.0
+
+
+class Mirror:
+  """Uploads what has changed.
+
+  Args:
+    home: in the bucket.
+    folder: on this machine.
+  """
+
+  def __init__(self, home: storage.BucketPath, folder: pathlib.Path):
+    self.folder = folder
+    self.end = threading.Event()
+    self._home = home
+    self._lock = threading.Lock()
+    # Size and time of each file when it was uploaded.
+    self._uploaded: dict[str, tuple[int, int]] = {}
+    for name in _CONTINUED:
+      data, _ = (home / name).read()
+      if data is not None:
+        (folder / name).write_bytes(data)
+
+  def upload(self) -> None:
+    """Returns when the bucket has every file as it is now.
+
+    Raises:
+      BucketError: it has not.
+    """
+    with self._lock:
+      for file in sorted(self.folder.rglob("*")):
+        if not file.is_file():
+          continue
+        name = file.relative_to(self.folder).as_posix()
+        stat = file.stat()
+        seen = stat.st_size, stat.st_mtime_ns
+        if self._uploaded.get(name) != seen:
+          (self._home / name).write(file.read_bytes())
+          self._uploaded[name] = seen
+
+  def keep(self) -> None:
+    """Uploads now and then, for whoever watches the run, until `end` is set."""
+    while not self.end.wait(_EVERY_S):
+      # The next upload that matters tells.
+      with contextlib.suppress(errors.BucketError):
+        self.upload()
+
+
+@contextlib.contextmanager
+def mirrored(home: storage.BucketPath) -> Iterator[Mirror]:
+  """A mirror in a temporary folder; all is uploaded at the end.
+
+  Raises:
+    BucketError: the bucket does not answer, unless another error is on its
+      way.
+  """
+  with tempfile.TemporaryDirectory(prefix="vit_jax_") as folder:
+    mirror = Mirror(home, pathlib.Path(folder))
+    thread = threading.Thread(target=mirror.keep, daemon=True)
+    thread.start()
+    failed = True
+    try:
+      yield mirror
+      failed = False
+    finally:
+      mirror.end.set()
+      thread.join()
+      try:
+        mirror.upload()
+      except errors.BucketError as e:
+        if not failed:
+          raise
+        hooks.say(f"the last rows were not uploaded: {e}")
