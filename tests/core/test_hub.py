@@ -165,6 +165,7 @@ def test_what_jax_raises_names_who_is_lost(kind, monkeypatch):
       processes[1].close()
       raise kind("Gloo AllGather failed: Connection closed by peer")
     lifeline.leave(hub.LOST)
+    line._socket.close()
 
 
 @pytest.mark.parametrize(

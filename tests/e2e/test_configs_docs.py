@@ -29,12 +29,15 @@ def rows():
   return {re.search(r"\((\w+\.py)\)", row[0])[1]: row for row in cells}
 
 
-def argument(path, text):
-  """What a command hands to this config's get_config."""
-  (found,) = re.findall(r"--config=(\S+?)(?:`|\s|$)", text)
-  file, _, arg = found.partition(":")
-  assert file == f"configs/{path.name}"
-  return arg
+def arguments(path, text):
+  """What each command hands to this config's get_config."""
+  args = []
+  for found in re.findall(r"--config=(\S+?)(?:`|\s|$)", text):
+    file, _, arg = found.partition(":")
+    assert file == f"configs/{path.name}"
+    args.append(arg)
+  assert args
+  return args
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
@@ -59,7 +62,8 @@ def test_header_runs_what_it_says(path):
   words = shlex.split(command[1])
   assert words[:4] == ["python", "-m", "vit_jax", "train"]
   assert words[-1].startswith("--workdir=runs/")
-  config_lib.load(str(path), argument(path, command[1]))
+  for arg in arguments(path, command[1]):
+    config_lib.load(str(path), arg)
   assert "python -m vit_jax data " in text
 
 
@@ -71,7 +75,8 @@ def test_table_has_every_config_and_no_other():
 def test_row_is_filled(path):
   row = rows()[path.name]
   assert len(row) == 5 and all(row)
-  config_lib.load(str(path), argument(path, row[4]))
+  (arg,) = arguments(path, row[4])
+  config_lib.load(str(path), arg)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)

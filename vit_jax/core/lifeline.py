@@ -88,8 +88,9 @@ class _Lifeline:
         time.sleep(min(1.0, self.timeouts.heartbeat / 4))
 
   def _listen(self) -> None:
-    try:
-      for line in self._socket.makefile():
+    end = None
+    with contextlib.suppress(OSError), self._socket.makefile() as lines:
+      for line in lines:
         message = json.loads(line)
         if "start" in message:
           with self._known:
@@ -97,10 +98,11 @@ class _Lifeline:
             self.port = message["start"]["port"]
             self._known.notify_all()
         elif "end" in message:
-          return self._end_all(*message["end"])
-    except OSError:
-      pass
-    if not self._ending:
+          end = message["end"]
+          break
+    if end:
+      self._end_all(*end)
+    elif not self._ending:
       self._end_all(hub.LOST, "the connection to process 0's host is lost")
 
   def _end_all(self, code: int, text: str) -> None:
