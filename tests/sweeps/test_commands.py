@@ -101,3 +101,11 @@ def test_a_jobset_for_each(file, capsys):
     assert args[0].startswith("--config=") and "tiny.py" in args[0]
   assert "--config.optim.frozen=('head/.*', 'norm/bias')" in args
   assert args[-1] == f"--workdir={file.parent}/w/runs/{scratch.name}"
+
+
+def test_a_bucket_is_no_place_for_a_sweep(file, capsys):
+  argv = ["sweep", "status", f"--config={file}", "--workdir=gs://b/sweep"]
+  assert main.main(argv) == 2
+  assert (
+    "workdir=gs://b/sweep: a sweep's folder must" in capsys.readouterr().err
+  )

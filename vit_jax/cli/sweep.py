@@ -55,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
   flags.refuse_rest(args)
+  if "://" in args.workdir:
+    raise errors.ConfigError(
+      f"workdir={args.workdir}: a sweep's folder must be on a disk or a mounted"
+      " bucket; mount it and use the mounted path"
+    )
   from vit_jax.sweeps import sweep as sweep_lib
 
   path, _, arg = args.config.partition(":")
