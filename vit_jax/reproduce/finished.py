@@ -36,6 +36,7 @@ class Kind(NamedTuple):
     optimizer: of that training.
     data: what it was trained on and scored on.
     size_px: of its images.
+    task: of the training before.
   """
 
   model: str
@@ -44,6 +45,7 @@ class Kind(NamedTuple):
   optimizer: str
   data: str
   size_px: int
+  task: str = "supervised"
 
 
 Finished = Mapping[Kind, Number]
@@ -61,6 +63,25 @@ def find(folder: str) -> Finished:
   return {kind: _mean(values) for kind, values in found.items()}
 
 
+def few_shot(folder: str) -> Mapping[str, Number]:
+  """5-shot accuracy on ImageNet by the name of the run, as a fraction.
+
+  The best of those in training, as Figure 4 takes it; with one evaluation the
+  last.
+  """
+  found = {}
+  for home in _homes(pathlib.Path(folder)):
+    run = _read(home)
+    scores = [
+      row["5_shot"]
+      for row in (run.evals if run else ())
+      if row["name"] == "imagenet" and "5_shot" in row
+    ]
+    if scores:
+      found[home.name] = Number(max(scores), f"run:{home}")
+  return found
+
+
 def _mean(values: list[tuple[float, str]]) -> Number:
   scores = [score for score, _ in values]
   deviation = statistics.stdev(scores) if len(scores) > 1 else None
@@ -75,10 +96,8 @@ def _homes(folder: pathlib.Path) -> Iterable[pathlib.Path]:
 
 def _scores(home: pathlib.Path) -> Iterator[tuple[Kind, float]]:
   """Accuracies of a run that has a place in a table."""
-  try:
-    run = run_files.read(str(home))
-  except errors.UserError:
-    # Of a run that has not begun or is damaged nothing is known.
+  run = _read(home)
+  if run is None:
     return
   start = run.config["start.checkpoint"]
   before = pathlib.Path(start) / "config.json"
@@ -95,8 +114,17 @@ def _scores(home: pathlib.Path) -> Iterator[tuple[Kind, float]]:
         optimizer=earlier["optim"]["name"],
         data=_name(data) + suffix,
         size_px=run.config["model.image_size"][0],
+        task=earlier["task"]["name"],
       )
       yield kind, run.last_scores[name]["top_1"]
+
+
+def _read(home: pathlib.Path) -> run_files.RunFiles | None:
+  """None of a run that has not begun or is damaged: nothing is known of it."""
+  try:
+    return run_files.read(str(home))
+  except errors.UserError:
+    return None
 
 
 def _name(data: str) -> str:

@@ -21,7 +21,9 @@ def known(out: pathlib.Path, runs: str) -> tables.Known:
     runs: where finished runs are.
   """
   file = out / KEPT
-  return tables.Known(finished.find(runs), kept.read(file), str(file))
+  return tables.Known(
+    finished.find(runs), finished.few_shot(runs), kept.read(file), str(file)
+  )
 
 
 def show(what: str, out: pathlib.Path, runs: str) -> list[Page]:

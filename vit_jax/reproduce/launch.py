@@ -54,22 +54,16 @@ class Pretraining:
   @property
   def workdir(self) -> str:
     """Where it is trained."""
-    return f"{_BUCKET}/{self.name}"
+    return _workdir(self.name)
 
   @property
   def slice(self) -> str:
     """Where it fits, as `plan` writes it."""
-    _, variant, _ = costs.model_of(self.model)
-    return _SLICES[re.split("[/x]", variant.split("+")[-1])[0]]
+    return slice_of(self.model)
 
   def command(self) -> str:
     """The launch command."""
-    devices = topology.Topology.parse(self.slice).num_devices
-    return (
-      f"python launch/tpu_vm.py train --name={self.name} --zone={_ZONE}"
-      f" --type=v3-{devices} -- --config={self.config}"
-      f" --workdir={self.workdir} --config.runtime.mesh=auto"
-    )
+    return train(self.name, self.slice, self.config)
 
   def finetune(self, dataset: str, arg: str = "") -> str:
     """The sweep of Table 4 that follows it."""
@@ -83,6 +77,28 @@ class Pretraining:
   def examples(self) -> int:
     """Training images, where the catalog does not know them; else 0."""
     return _EXAMPLES.get(self.data, 0)
+
+
+def slice_of(model: str) -> str:
+  """Where a model fits, as `plan` writes it."""
+  _, variant, _ = costs.model_of(model)
+  return _SLICES[re.split("[/x]", variant.split("+")[-1])[0]]
+
+
+def train(name: str, where: str, config: str, *flags: str) -> str:
+  """The command that trains on a slice of TPUs."""
+  devices = topology.Topology.parse(where).num_devices
+  words = (
+    f"python launch/tpu_vm.py train --name={name} --zone={_ZONE}"
+    f" --type=v3-{devices} -- --config={config} --workdir={_workdir(name)}",
+    "--config.runtime.mesh=auto",
+    *flags,
+  )
+  return " ".join(words)
+
+
+def _workdir(name: str) -> str:
+  return f"{_BUCKET}/{name}"
 
 
 def imagenet(model: str) -> Pretraining:
@@ -102,13 +118,15 @@ def imagenet21k(model: str) -> Pretraining:
   )
 
 
-def jft(model: str, epochs: str) -> Pretraining:
+def jft(model: str, epochs: str, optim: str = "adamw") -> Pretraining:
   """On JFT-300M, or what takes its place (`data=` of configs/vit_jft.py)."""
   variant = costs.model_of(model)[1]
   if (variant, epochs) in (("R200x3", "14"), ("R152x2", "14")):
     reason = f"{_PRIVATE}; the paper prints no settings of this run"
     return Pretraining(model, "JFT-300M", "", reason)
   config = f"configs/vit_jft.py:variant={variant},epochs={epochs}"
+  # Adam is that config's own choice.
+  config += f",optim={optim}" if optim != "adamw" else ""
   return Pretraining(model, "JFT-300M", config, _PRIVATE)
 
 

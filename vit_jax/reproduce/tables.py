@@ -6,14 +6,14 @@ import re
 
 from vit_jax.core import config as config_lib
 from vit_jax.models import vit
-from vit_jax.reproduce import costs, kept, launch, paper
+from vit_jax.reproduce import ablations, costs, kept, launch, paper
+from vit_jax.reproduce.ablations import Place
 from vit_jax.reproduce.finished import Finished, Kind
 from vit_jax.reproduce.launch import Pretraining
 from vit_jax.reproduce.pages import Cell, Page, from_grid
 from vit_jax.reproduce.paper import Grid, Number
 from vit_jax.sweeps import sweep as sweep_lib
 
-Place = tuple[tuple[str, ...], str]
 _ALIASES = {
   "CIFAR10": "CIFAR-10",
   "CIFAR100": "CIFAR-100",
@@ -31,12 +31,14 @@ class Known:
   """What tables are filled from.
 
   Attributes:
-    finished: runs.
+    finished: fine-tuned runs.
+    few_shot: 5-shot accuracies of ablations by name, see `finished`.
     kept: what was computed before, see `kept`.
     kept_file: where that is.
   """
 
   finished: Finished
+  few_shot: Mapping[str, Number]
   kept: kept.Rows
   kept_file: str
 
@@ -212,13 +214,14 @@ def _score(
 ) -> Number | None:
   """Of the runs that were fine-tuned from a pre-training."""
   epochs = _epochs(run)
-  kind = Kind(run.model, run.data, epochs, "adamw", data, size_px)
+  _, _, optim = run.config.partition("optim=")
+  kind = Kind(run.model, run.data, epochs, optim or "adamw", data, size_px)
   return known.finished.get(kind)
 
 
 def _epochs(run: Pretraining) -> str:
   of = {"ImageNet": "300", "ImageNet-21k": "90"}
-  return of.get(run.data) or run.config.rpartition("epochs=")[2]
+  return of.get(run.data) or run.config.rpartition("epochs=")[2].split(",")[0]
 
 
 def table_3(known: Known) -> list[Page]:
@@ -331,40 +334,39 @@ def table_6(known: Known) -> list[Page]:
 def table_7(known: Known) -> list[Page]:
   """ResNets by Adam and SGD."""
   grid = paper.grids()["table7"]
-  runs = tuple(launch.jft(m, "7") for m in ("ResNet50x1", "ResNet152x2"))
-  note = (
-    "SGD: BiT's settings (arXiv:1912.11370), as in configs/bit_i21k.py; the"
-    " commands are those of Adam."
-  )
-  return [page(grid, {}, (note,), runs, tuple(launches(runs, known)))]
+  ours, runs = {}, []
+  for column in grid.columns:
+    name, optim = column.split()
+    model = {"ResNet50": "ResNet50x1"}.get(name, name)
+    run = launch.jft(model, "7", {"Adam": "adamw", "SGD": "sgd"}[optim])
+    runs.append(run)
+    for row in grid.rows:
+      data = _ALIASES.get(row[0], row[0])
+      number = _score(known, run, data, _FINETUNED_PX)
+      if number:
+        ours[row, column] = number
+  note = "SGD: BiT's settings (arXiv:1912.11370), as in configs/bit_i21k.py."
+  commands = tuple(launches(tuple(runs), known))
+  return [page(grid, ours, (note,), tuple(runs), commands)]
 
 
 def table_8(known: Known) -> list[Page]:
   """Position embeddings."""
-  del known
   note = (
     "Not reproducible: the paper does not say what the models were pre-trained"
     " on, nor for how long. The same comparison on ImageNet-21k:"
   )
-  kinds = {"none": "none", "1d": "learned_1d", "2d": "learned_2d"}
-  places = {"stem": "stem", "every layer": "every_layer"}
-  places["every layer, shared"] = "shared"
   grid = paper.grids()["table8"]
-  commands = []
-  for row in grid.rows:
-    for column in grid.columns:
-      if not grid.number(row, column):
-        continue
-      kind = kinds.get(row[0], row[0])
-      at = "every_layer" if kind == "relative" else places[column]
-      name = f"posemb-{kind}-{at}".replace("_", "-")
-      commands.append(
-        f"python launch/tpu_vm.py train --name={name} --zone=ZONE --type=v3-32"
-        " -- --config=vit_jax/reproduce/fewshot.py:variant=B/16"
-        f" --config.model.posemb={kind} --config.model.posemb_at={at}"
-        f" --workdir=gs://BUCKET/{name}"
-      )
-  return [page(grid, {}, (note,), (), tuple(commands))]
+  return [ablated(grid, ablations.positions(grid), known, note)]
+
+
+def ablated(
+  grid: Grid, runs: Mapping[Place, ablations.Ablation], known: Known, note: str
+) -> Page:
+  """A grid of 5-shot accuracies, and the commands of its runs."""
+  ours = ablations.scores(runs, known.few_shot, grid.unit)
+  commands = tuple(run.command() for run in runs.values())
+  return page(grid, ours, (note,), (), commands)
 
 
 def table_9(known: Known) -> list[Page]:

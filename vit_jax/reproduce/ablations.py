@@ -1,0 +1,165 @@
+"""Runs of the paper's ablations, on a set of images that is public.
+
+Table 8 and Figures 4, 8, 9 and 13 judge a pre-training by its 5-shot accuracy
+on ImageNet. ImageNet-21k takes the place of JFT-300M, see `fewshot`.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import re
+
+from vit_jax.reproduce import launch
+from vit_jax.reproduce.paper import Grid, Number
+
+Place = tuple[tuple[str, ...], str]
+# 9, 30, 90 and all of 303 million.
+_SHARES = (3, 10, 30, 100)
+_SHAPE = {
+  "model.depth": 8,
+  "model.width": 1024,
+  "model.mlp_dim": 2048,
+  # Not printed.
+  "model.num_heads": 16,
+}
+# Values that were chosen here: the paper prints none.
+_SHAPES = {
+  "base": ("ViT-B/32", {}),
+  "depth 16": ("ViT-B/32", {"model.depth": 16}),
+  "depth 32": ("ViT-B/32", {"model.depth": 32}),
+  "depth 64": ("ViT-B/32", {"model.depth": 64}),
+  "width 1536": ("ViT-B/32", {"model.width": 1536}),
+  "width 2048": ("ViT-B/32", {"model.width": 2048}),
+  "MLP 4096": ("ViT-B/32", {"model.mlp_dim": 4096}),
+  "MLP 8192": ("ViT-B/32", {"model.mlp_dim": 8192}),
+  "patch 16": ("ViT-B/16", {}),
+  "patch 14": ("ViT-B/14", {}),
+  "all": (
+    "ViT-B/32",
+    {"model.depth": 12, "model.width": 1280, "model.mlp_dim": 2560},
+  ),
+}
+_KINDS = {"none": "none", "1d": "learned_1d", "2d": "learned_2d"}
+_ENTRIES = {
+  "stem": "stem",
+  "every layer": "every_layer",
+  "every layer, shared": "shared",
+}
+_POOLS = {
+  "CLS-Token lr=8e-4": ("token", 8e-4),
+  "GAP lr=8e-4": ("gap", 8e-4),
+  "GAP lr=3e-4": ("gap", 3e-4),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Ablation:
+  """A run.
+
+  Attributes:
+    name: of its workdir and its machines.
+    model: as the paper writes it.
+    share: percent of the training images.
+    fields: of its config, by dotted path.
+  """
+
+  name: str
+  model: str
+  share: int = 100
+  fields: Mapping[str, str | int | float] = dataclasses.field(
+    default_factory=dict
+  )
+
+  @property
+  def config(self) -> str:
+    """File and argument."""
+    share = f",share={self.share}" if self.share != 100 else ""
+    return f"vit_jax/reproduce/fewshot.py:model={self.model}{share}"
+
+  def command(self) -> str:
+    """The launch command."""
+    return launch.train(
+      self.name,
+      launch.slice_of(self.model),
+      self.config,
+      *(f"--config.{field}={value}" for field, value in self.fields.items()),
+    )
+
+
+def _slug(*words: str | int | float) -> str:
+  return re.sub(r"[^a-z0-9]+", "-", " ".join(map(str, words)).lower()).strip(
+    "-"
+  )
+
+
+def images(grid: Grid) -> dict[Place, Ablation]:
+  """Figure 4: models by shares of the images."""
+  found = {}
+  for row in grid.rows:
+    model = row[0].removesuffix(" (BiT)")
+    # ViT-b is ViT-B with half its widths: another name for a machine.
+    slug = _slug("images", model.replace("-b/", "-half-b/"))
+    for column, share in zip(grid.columns, _SHARES, strict=True):
+      found[row, column] = Ablation(f"{slug}-{share}", model, share)
+  return found
+
+
+def shapes() -> dict[str, Ablation]:
+  """Figure 8: one dimension scaled, by what is changed."""
+  return {
+    name: Ablation(_slug("shape", name), model, 100, {**_SHAPE, **fields})
+    for name, (model, fields) in _SHAPES.items()
+  }
+
+
+def pools(grid: Grid) -> dict[Place, Ablation]:
+  """Figure 9: class token and global average pooling."""
+  (column,) = grid.columns
+  found = {}
+  for row in grid.rows:
+    pool, rate = _POOLS[row[0]]
+    fields = {"model.pool": pool, "optim.peak_lr": rate}
+    name = _slug("pool", pool, f"{rate:g}")
+    found[row, column] = Ablation(name, "ViT-B/16", 100, fields)
+  return found
+
+
+def axial(grid: Grid) -> dict[Place, Ablation]:
+  """Figure 13: attention along rows and columns."""
+  column = grid.columns[0]
+  return {
+    (row, column): Ablation(_slug("axial", row[0]), row[0]) for row in grid.rows
+  }
+
+
+def positions(grid: Grid) -> dict[Place, Ablation]:
+  """Table 8: position embeddings, and where they enter."""
+  found = {}
+  for row in grid.rows:
+    for column in grid.columns:
+      if not grid.number(row, column):
+        continue
+      kind = _KINDS.get(row[0], row[0])
+      at = "every_layer" if kind == "relative" else _ENTRIES[column]
+      fields = {"model.posemb": kind, "model.posemb_at": at}
+      name = _slug("posemb", kind.replace("_", "-"), at.replace("_", "-"))
+      found[row, column] = Ablation(name, "ViT-B/16", 100, fields)
+  return found
+
+
+def scores(
+  runs: Mapping[Place, Ablation], few_shot: Mapping[str, Number], unit: str
+) -> dict[Place, Number]:
+  """What those of the runs that have finished reached.
+
+  Args:
+    runs: by their places.
+    few_shot: 5-shot accuracies by the run's name, as fractions.
+    unit: "%" or "fraction".
+  """
+  factor = 100 if unit == "%" else 1
+  return {
+    place: Number(factor * float(few_shot[run.name].value), source)
+    for place, run in runs.items()
+    if run.name in few_shot
+    for source in [few_shot[run.name].source]
+  }
