@@ -15,6 +15,7 @@ import statistics
 import tempfile
 
 from benchmarks import bench
+from vit_jax.cli import cpu
 from vit_jax.core import config as config_lib
 from vit_jax.train import loop
 
@@ -32,6 +33,7 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--steps", type=int, default=12)
   args = parser.parse_args()
+  cpu.keep_memory()
   config = config_lib.load(bench.VIT_S16, f"steps={args.steps}")
   run, batch = bench.prepare(config)
   before = bare(run, batch, args.steps // 2)

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from benchmarks import bench, stock_flax
+from vit_jax.cli import cpu
 from vit_jax.core import config as config_lib
 
 GFLOP_PER_IMAGE = 27.7
@@ -28,6 +29,7 @@ def main():
   parser.add_argument("--unroll", type=int, default=1)
   parser.add_argument("--remat", default="none")
   args = parser.parse_args()
+  cpu.keep_memory()
   knobs = {"runtime.unroll": args.unroll, "runtime.remat": args.remat}
   run, batch = bench.prepare(config_lib.load(bench.VIT_S16, overrides=knobs))
   state = run.init()

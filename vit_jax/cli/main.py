@@ -28,7 +28,7 @@ def commands() -> dict[str, str]:
   return {n: f"{cli.__name__}.{n}" for n in names if n not in _OTHER}
 
 
-_OTHER = ("main", "flags", "distributed", "gpu", "tpu", "auto_mesh")
+_OTHER = ("main", "flags", "distributed", "cpu", "gpu", "tpu", "auto_mesh")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ Run the same command again and it goes on from the last checkpoint.
 import argparse
 import sys
 
-from vit_jax.cli import auto_mesh, distributed, flags, gpu
+from vit_jax.cli import auto_mesh, cpu, distributed, flags, gpu
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
   settings = gpu.prepare(args.deterministic)
   distributed.start(args)
+  cpu.keep_memory()
   from vit_jax.core import processes
   from vit_jax.train import loop
 

@@ -1,0 +1,32 @@
+"""Memory where JAX computes on the host's own cores."""
+
+import ctypes
+import os
+
+# Numbers of glibc's <malloc.h>, and the variables that set the same.
+_SETTINGS = {
+  "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1),
+  "MALLOC_MMAP_MAX_": (-4, 0),
+  # Threads' own arenas cannot hold large blocks.
+  "MALLOC_ARENA_MAX": (-8, 1),
+}
+
+
+def keep_memory() -> None:
+  """Lets the process keep what it frees, where the backend is the CPU.
+
+  A step's buffers are freed at its end. glibc gives large ones back to the
+  system, and every step has their pages mapped and cleared anew: a fifth of the
+  time of a small hybrid. Variables of the environment come first; other C
+  libraries are left alone.
+  """
+  import jax
+
+  if jax.default_backend() != "cpu":
+    return
+  mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+  if mallopt is None:
+    return
+  for name, (number, value) in _SETTINGS.items():
+    if name not in os.environ:
+      mallopt(number, value)
