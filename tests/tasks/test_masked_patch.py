@@ -9,9 +9,10 @@ import pytest
 
 from tests.models import small_models
 from tests.models.test_swin import SMALL as SWIN
-from vit_jax.core import errors, tree
+from vit_jax.core import config as config_lib, errors, tree
 from vit_jax.models import hybrid, swin, vit
 from vit_jax.tasks import masked_patch
+from vit_jax.train.experiment import Experiment
 
 SIZE, PATCH = (12, 20), (4, 4)
 TOKENS = dict(num_classes=0, width=16, depth=1, num_heads=2, mlp_dim=32)
@@ -255,6 +256,26 @@ def test_gradient_reaches_every_parameter_of_a_hybrid():
 def test_config_errors(fields, says):
   with pytest.raises(errors.ConfigError, match=says):
     masked_patch.Config(**fields)
+
+
+@pytest.mark.parametrize(
+  ("preprocess", "right"),
+  [
+    ("decode|value_range(-1, 1)", True),
+    ("decode|value_range(0, 1)", False),
+    ("decode|normalise((0.5,), (0.5,))", False),
+  ],
+)
+def test_colours_are_those_of_the_preprocessing(preprocess, right):
+  """Else every colour would be another one than its class says."""
+  c = config_lib.to_config_dict(Experiment(task=masked_patch.Config()))
+  c.data.train.preprocess = preprocess
+  if right:
+    config_lib.build(Experiment, c)
+    return
+  says = r"task.value_range=\(-1.0, 1.0\) is not what .* give both the same"
+  with pytest.raises(errors.ConfigError, match=says):
+    config_lib.build(Experiment, c)
 
 
 def test_shares_may_sum_to_one():
