@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from vit_jax.cli import cpu
+
 # Page faults of three buffers of 64 MiB, after a first.
 CODE = """
 import resource, threading
@@ -41,13 +43,26 @@ def faults(call, **variables):
   return int(done.stdout)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
+
+
+@LINUX
 def test_large_buffers_are_mapped_once():
   assert faults("") > MANY
   assert faults("cpu.keep_memory()") < FEW
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
+@LINUX
 def test_the_environment_comes_first():
-  own = {"MALLOC_MMAP_MAX_": "65536", "MALLOC_MMAP_THRESHOLD_": "131072"}
+  own = dict.fromkeys(cpu._SETTINGS, "65536")
   assert faults("cpu.keep_memory()", **own) > MANY
+
+
+@LINUX
+def test_only_where_jax_computes_on_the_cpu(tmp_path):
+  assert faults("cpu.keep_memory()", JAX_PLATFORMS="tpu,cpu") > MANY
+  (tmp_path / "accel0").touch()
+  for there, most in (("accel*", False), ("nvidia*", True)):
+    look = f"cpu._ACCELERATORS = ({str(tmp_path / there)!r},)"
+    found = faults(f"{look}; cpu.keep_memory()", JAX_PLATFORMS="")
+    assert (found < FEW) == most

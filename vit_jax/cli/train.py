@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+  cpu.keep_memory()
   settings = gpu.prepare(args.deterministic)
   distributed.start(args)
-  cpu.keep_memory()
   from vit_jax.core import processes
   from vit_jax.train import loop
 
