@@ -13,6 +13,8 @@ import pathlib
 import subprocess
 import sys
 
+from benchmarks import compile_time
+
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "results/benchmarks/plans.jsonl"
 PAGE = ROOT / "docs/pod_plans.md"
@@ -134,6 +136,7 @@ def page(plans: dict) -> str:
     peers=table(*beside_peers(known)),
     fits="\n".join(fits),
     paper="\n".join(paper),
+    seconds=table(*seconds()),
     example=example,
   )
 
@@ -162,6 +165,22 @@ def beside_peers(known: list) -> tuple[list[str], list[list[str]]]:
       ]
     )
   return head, rows
+
+
+def seconds() -> tuple[list[str], list[list[str]]]:
+  """What `benchmarks.compile_time` has left."""
+  lines = compile_time.RESULTS.read_text().splitlines()
+  rows = [
+    [
+      row["config"],
+      row["overrides"].removeprefix("--config."),
+      f"{row['compile_s']:.1f}",
+      f"{row['code_mib']:.1f}",
+      str(row["load"]),
+    ]
+    for row in map(json.loads, lines)
+  ]
+  return ["config", "", "seconds", "code MiB", "load"], rows
 
 
 TEXT = """\
@@ -198,6 +217,14 @@ included; the compiler's own seconds mean something for unrolled steps alone.
 ## Beside the paper
 
 {paper}
+
+## Seconds to compile
+
+Each recipe's step for v3:8x8 on two CPU cores, by
+`python -m benchmarks.compile_time`; the load is the machine's, the compiler's
+own included. Blocks are one scan: seconds do not grow with depth.
+
+{seconds}
 """
 
 
