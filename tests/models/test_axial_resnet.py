@@ -1,5 +1,6 @@
 """AxialResNet: what it consists of, what it refuses."""
 
+import dataclasses
 import math
 
 import jax
@@ -83,3 +84,15 @@ def test_images_of_another_size_are_refused():
   """Unlike a ResNet it has parameters for each offset."""
   with pytest.raises(errors.ConfigError, match=r"do not fit .*image_size"):
     axial_resnet.Model(SMALL).init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+
+
+def test_equal_units_are_a_loop():
+  config = dataclasses.replace(SMALL, depths=(3, 1))
+  model = axial_resnet.Model(config)
+  x = small_models.images(config.image_size)
+  variables = small_models.noisy_variables(model, x)
+  looped = small_models.losses_and_gradients(model, variables, x)
+  whole = small_models.losses_and_gradients(model.clone(unroll=0), variables, x)
+  small_models.assert_close(looped, whole)
+  program = jax.make_jaxpr(model.apply)(variables, x)
+  assert "scan[" in str(program)

@@ -147,3 +147,16 @@ def test_images_that_do_not_fit():
     small().init(jax.random.key(0), X[0])
   with pytest.raises(TypeError, match="uint8"):
     small().init(jax.random.key(0), jnp.zeros((1, 8, 8, 3), jnp.uint8))
+
+
+def test_programs_do_not_grow_with_depth():
+  """Equal units are a loop, whose body is compiled once."""
+
+  def convolutions(unroll, *depths):
+    model = small(depths=depths).clone(unroll=unroll)
+    variables = small_models.shapes(model, X)
+    program = jax.make_jaxpr(model.apply)(variables, X)
+    return str(program).count("conv_general_dilated[")
+
+  assert convolutions(1, 3, 3) == convolutions(1, 9, 30)
+  assert convolutions(0, 3, 3) < convolutions(0, 3, 9)

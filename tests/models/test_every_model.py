@@ -56,9 +56,11 @@ CASES = {
   "axial_vit": Case(
     dataclasses.replace(AXIAL_VIT, dropout=0.2), ALL_AXES, BOTH
   ),
-  "bit": Case(BIT, NO_TENSOR, REMAT, tolerance=3e-5),
+  "bit": Case(
+    dataclasses.replace(BIT, depths=(4, 2)), NO_TENSOR, BOTH, tolerance=3e-5
+  ),
   "hybrid": Case(
-    dataclasses.replace(HYBRID, **DROP),
+    dataclasses.replace(HYBRID, **DROP, resnet_depths=(3, 1)),
     ALL_AXES,
     BOTH,
     (dict(resnet_depths=()), dict(pool="map")),

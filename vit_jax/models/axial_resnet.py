@@ -16,7 +16,7 @@ from vit_jax.core import config as config_lib, errors
 from vit_jax.models import bit
 from vit_jax.nn import axial, checks, resnet, stacking, std_convolution
 
-# No parameters are stacked: the units of a stage differ in shape.
+# Parameters are not stored stacked: the first units differ in shape.
 STACKED = ""
 
 # That of Figure 13.
@@ -105,10 +105,13 @@ class Model(nn.Module):
     remat: what the backward pass computes again to save memory: "none"
       (nothing), "dots" (all but the convolutions) or "full" (all but the
       units' inputs). Changes speed and memory only.
+    unroll: equal units of a stage per turn of a compiled loop, 0 for all (no
+      loop). Changes speed, compile time and memory only.
   """
 
   config: Config
   remat: stacking.Remat = "none"
+  unroll: int = 1
 
   @nn.compact
   def __call__(
@@ -153,7 +156,7 @@ class Model(nn.Module):
       conv=functools.partial(_layer, conv, attend),
       norm=norm,
     )
-    x = resnet.stages(unit, x, config.depths, width)
+    x = resnet.stages(self, unit, x, config.depths, width)
     x = nn.relu(norm(name="norm")(x))
     y = x.mean(axis=(1, 2), dtype=jnp.float32)
     b, _, _, channels = x.shape

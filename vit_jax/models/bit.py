@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec
 from vit_jax.core import config as config_lib, errors
 from vit_jax.nn import checks, resnet, stacking, std_convolution
 
-# No parameters are stacked: the units of a stage differ in shape.
+# Parameters are not stored stacked: the first units differ in shape.
 STACKED = ""
 
 # Units of each stage, Table 1 of arXiv:1512.03385 and, for R200, of
@@ -106,10 +106,13 @@ class Model(nn.Module):
     remat: what the backward pass computes again to save memory: "none"
       (nothing), "dots" (all but the convolutions) or "full" (all but the
       units' inputs). Changes speed and memory only.
+    unroll: equal units of a stage per turn of a compiled loop, 0 for all (no
+      loop). Changes speed, compile time and memory only.
   """
 
   config: Config
   remat: stacking.Remat = "none"
+  unroll: int = 1
 
   @nn.compact
   def __call__(
@@ -149,7 +152,7 @@ class Model(nn.Module):
       conv=conv,
       norm=norm,
     )
-    x = resnet.stages(unit, x, config.depths, width)
+    x = resnet.stages(self, unit, x, config.depths, width)
     x = nn.relu(norm(name="norm")(x))
     y = x.mean(axis=(1, 2), dtype=jnp.float32)
     b, _, _, channels = x.shape

@@ -129,8 +129,8 @@ def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:
 class Model(vit.Model):
   """A hybrid: `vit.Model` with the patches of a ResNet's feature map.
 
-  Attributes: those of `vit.Model`, of which `remat` covers the ResNet as well:
-  its "dots" keeps the results of convolutions.
+  Attributes: those of `vit.Model`; `remat` and `unroll` are also the ResNet's,
+  whose "dots" keeps the results of convolutions.
   """
 
   config: Config
@@ -157,6 +157,7 @@ class Model(vit.Model):
       conv,
       norm,
       self.remat,
+      self.unroll,
       name="resnet",
     )(images)
     return super()._embed(features)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -113,24 +114,48 @@ class PostActivationUnit(nn.Module):
 
 
 def stages(
-  unit: Layer, x: jax.Array, depths: Sequence[int], width: int
+  parent: nn.Module,
+  unit: Layer,
+  x: jax.Array,
+  depths: Sequence[int],
+  width: int,
 ) -> jax.Array:
-  """Runs all stages, inside a compact method whose module gets the units.
+  """Runs all stages, inside a compact method of the module that has the units.
 
   Unit 2 of stage 1 is called "stage1_unit02". Each stage but the first halves
-  the image and doubles the width.
+  the image and doubles the width; its other units are equal in shape, and a
+  compiled loop where `parent.unroll` says so.
 
   Args:
+    parent: the module, with a field `unroll` (see `stacking.stack`).
     unit: makes a unit of a width and a stride.
     x: [B, h, w, channels].
     depths: units of each stage.
     width: of the first stage's 3 x 3 convolutions.
   """
   for i, depth in enumerate(depths):
-    for j in range(depth):
-      stride = 2 if i and not j else 1
-      name = f"stage{i + 1}_unit{j + 1:02d}"
-      x = unit(width * 2**i, stride, name=name)(mesh_lib.split_batch(x))
+    names = [f"stage{i + 1}_unit{j + 1:02d}" for j in range(depth)]
+    make = functools.partial(unit, width * 2**i)
+    x = make(2 if i else 1, name=names[0])(mesh_lib.split_batch(x))
+    if 0 < parent.unroll < depth - 1 and not parent.is_initializing():
+      x = _looped(parent, make(1, parent=None), names[1:], x)
+      continue
+    for name in names[1:]:
+      x = make(1, name=name)(mesh_lib.split_batch(x))
+  return x
+
+
+def _looped(
+  parent: nn.Module, unit: nn.Module, names: Sequence[str], x: jax.Array
+) -> jax.Array:
+  """Units as a loop over their parameters, which are stacked for it alone."""
+  params = [parent.variables["params"][name] for name in names]
+
+  def turn(x: jax.Array, params: Any) -> tuple[jax.Array, None]:
+    return unit.apply({"params": params}, mesh_lib.split_batch(x)), None
+
+  stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
+  x, _ = jax.lax.scan(turn, x, stacked, unroll=parent.unroll)
   return x
 
 
@@ -143,6 +168,7 @@ class Stem(nn.Module):
     conv: makes the convolutions.
     norm: makes the norms.
     remat: see `stacking.rematted`.
+    unroll: see `stages`.
   """
 
   depths: Sequence[int]
@@ -150,6 +176,7 @@ class Stem(nn.Module):
   conv: Layer
   norm: Layer
   remat: stacking.Remat = "none"
+  unroll: int = 1
 
   @nn.compact
   def __call__(self, images: jax.Array) -> jax.Array:
@@ -162,7 +189,7 @@ class Stem(nn.Module):
       conv=self.conv,
       norm=self.norm,
     )
-    return stages(unit, x, self.depths, self.width)
+    return stages(self, unit, x, self.depths, self.width)
 
 
 def root_width(width_factor: float) -> int:
