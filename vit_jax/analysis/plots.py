@@ -69,7 +69,8 @@ def errorbars(
   Args:
     series: x, mean and deviation by name; points in the order of x are joined.
     file: the PNG.
-    x_label: of the x axis, which is logarithmic where values span decades.
+    x_label: of the x axis, which is logarithmic where values span decades; ""
+      where each series has one place, whose name is written below it.
     y_label: of the y axis.
   """
   from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -80,12 +81,14 @@ def errorbars(
   for name, (x, mean, deviation) in series.items():
     axes.errorbar(x, mean, deviation, marker="o", capsize=3, label=name or None)
   numbers = [value for x, *_ in series.values() for value in x]
-  if 0 < min(numbers) <= max(numbers) / 8:
+  if not x_label:
+    axes.set_xticks(numbers, [*series], rotation=30, ha="right")
+  elif 0 < min(numbers) <= max(numbers) / 8:
     axes.set_xscale("log")
   axes.set_xlabel(x_label)
   axes.set_ylabel(y_label)
   axes.grid(alpha=0.3)
-  if any(series) and len(series) <= 12:
+  if x_label and any(series) and len(series) <= 12:
     axes.legend(fontsize="small")
   # Without the version, which makes equal pictures differ.
   FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})

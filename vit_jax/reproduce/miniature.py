@@ -147,7 +147,7 @@ class Miniature:
   def x_label(self) -> str:
     """Of the plot."""
     return {
-      "": "arm",
+      "": "",
       "images": "training images",
       "compute": "FLOPs of training",
       "rate": "peak learning rate",
