@@ -4,8 +4,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from vit_jax.cli import cpu
 
 # Page faults of three buffers of 64 MiB, after a first.
@@ -43,22 +41,16 @@ def faults(call, **variables):
   return int(done.stdout)
 
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
-
-
-@LINUX
 def test_large_buffers_are_mapped_once():
   assert faults("") > MANY
   assert faults("cpu.keep_memory()") < FEW
 
 
-@LINUX
 def test_the_environment_comes_first():
   own = dict.fromkeys(cpu._SETTINGS, "65536")
   assert faults("cpu.keep_memory()", **own) > MANY
 
 
-@LINUX
 def test_only_where_jax_computes_on_the_cpu(tmp_path):
   assert faults("cpu.keep_memory()", JAX_PLATFORMS="tpu,cpu") > MANY
   (tmp_path / "accel0").touch()
