@@ -35,6 +35,9 @@ def start(home, *words, **environment):
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
+    # What is ignored from the beginning, as in background jobs of a shell, a
+    # script cannot trap.
+    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
   )
 
 
