@@ -28,6 +28,14 @@ while sleep 0.05; do :; done
 """
 
 
+@pytest.fixture(autouse=True)
+def not_ignored():
+  """What is ignored from the start, as in a background job, no script traps."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
 def start(home, *words, **environment):
   return subprocess.Popen(
     [SCRIPT, *words],
@@ -35,9 +43,6 @@ def start(home, *words, **environment):
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
-    # What is ignored from the beginning, as in background jobs of a shell, a
-    # script cannot trap.
-    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
   )
 
 

@@ -6,7 +6,7 @@ import os
 import pathlib
 import re
 
-from vit_jax.reproduce import figures, full, mini, miniatures, tables
+from vit_jax.reproduce import figures, filled, full, mini, miniatures, tables
 from vit_jax.reproduce.miniature import Miniature
 
 # What people have to say of a result; everything else is written anew.
@@ -51,7 +51,7 @@ def _overview(out: pathlib.Path) -> str:
   ]
   for what in _names():
     one = next((m for m in miniatures.ALL if what in m.serves), None)
-    shown = tables.titled(what.replace("=", ""))
+    shown = filled.titled(what.replace("=", ""))
     if one is None:
       lines.append([shown, "", "", f"`reproduce --{what}`", ""])
     else:
@@ -86,7 +86,7 @@ def _took(home: pathlib.Path) -> str:
 
 def _miniature(one: Miniature, out: pathlib.Path, link: str) -> str:
   home = out / one.name
-  titles = ", ".join(tables.titled(s.replace("=", "")) for s in one.serves)
+  titles = ", ".join(filled.titled(s.replace("=", "")) for s in one.serves)
   parts = [
     f"# {titles} in miniature",
     one.question,
@@ -118,7 +118,7 @@ def _full(out: pathlib.Path) -> Iterator[str]:
       text = re.sub(r"\n```sh\n.*?```\n", "", file.read_text(), flags=re.DOTALL)
       yield f"{text.strip()}\n\n    {command}\n"
     else:
-      yield f"## {tables.titled(name)}\n\nNot written yet: `{command}`.\n"
+      yield f"## {filled.titled(name)}\n\nNot written yet: `{command}`.\n"
 
 
 def _names() -> list[str]:

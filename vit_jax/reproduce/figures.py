@@ -4,10 +4,18 @@ import dataclasses
 import statistics
 
 from vit_jax.core import errors
-from vit_jax.reproduce import ablations, costs, kept, launch, paper, tables
+from vit_jax.reproduce import (
+  ablations,
+  costs,
+  filled,
+  kept,
+  launch,
+  paper,
+  tables,
+)
+from vit_jax.reproduce.filled import Known
 from vit_jax.reproduce.pages import Cell, Page
 from vit_jax.reproduce.paper import Number
-from vit_jax.reproduce.tables import Known, page
 
 _FIVE = ("ImageNet", "CIFAR-10", "CIFAR-100", "Pets", "Flowers")
 _GROUPS = {
@@ -29,16 +37,16 @@ def figure_2(known: Known) -> list[Page]:
   grid = paper.grids()["figure2"]
   table = paper.grids()["table9"]
   row, column = ("ViT-H/14",), "ViT-H/14 (JFT)"
-  (filled,) = tables.table_9(known)
+  (page,) = tables.table_9(known)
   ours = {}
   for group, (start, stop) in _GROUPS.items():
-    done = [c[0].ours for c in filled.cells[start:stop]]
+    done = [c[0].ours for c in page.cells[start:stop]]
     if all(done):
       numbers = [n for n in done if n]
       source = " ".join(dict.fromkeys(n.source for n in numbers))
       mean = statistics.fmean(float(n.value) for n in numbers)
       ours[row, group] = Number(mean, source)
-  shown = page(grid, ours, (_JFT,))
+  shown = filled.page(grid, ours, (_JFT,))
   cells = []
   for i, name in enumerate(shown.rows):
     means = [_group_mean(table, column, *_GROUPS[g]) for g in shown.columns]
@@ -47,7 +55,7 @@ def figure_2(known: Known) -> list[Page]:
       cells.append(tuple(Cell(mean, cell.ours) for mean, cell in own))
     else:
       cells.append(shown.cells[i])
-  rest = dict(commands=filled.commands, runs=filled.runs)
+  rest = dict(commands=page.commands, runs=page.runs)
   return [dataclasses.replace(shown, cells=tuple(cells), **rest)]
 
 
@@ -86,7 +94,7 @@ def figure_4(known: Known) -> list[Page]:
     f"{_JFT} With shares of ImageNet-21k in its place (3, 10, 30, 100 %; the"
     " best evaluation of each run counts):"
   )
-  return [tables.ablated(grid, ablations.images(grid), known, note)]
+  return [filled.ablated(grid, ablations.images(grid), known, note)]
 
 
 def figure_5(known: Known) -> list[Page]:
@@ -143,14 +151,14 @@ def figure_8(known: Known) -> list[Page]:
     cells=tuple((Cell(None, ours.get(((name,), column))),) for name in runs),
     commands=tuple(run.command() for run in runs.values()),
   )
-  return [tables.page(grid, {}, (_JFT, note)), points]
+  return [filled.page(grid, {}, (_JFT, note)), points]
 
 
 def figure_9(known: Known) -> list[Page]:
   """Class token against global average pooling."""
   note = f"{_JFT} On ImageNet-21k, with ViT-B/16:"
   grid = paper.grids()["figure9"]
-  return [tables.ablated(grid, ablations.pools(grid), known, note)]
+  return [filled.ablated(grid, ablations.pools(grid), known, note)]
 
 
 def figure_12(known: Known) -> list[Page]:
@@ -179,8 +187,8 @@ def figure_12(known: Known) -> list[Page]:
     " Empty: not compiled yet, or the patches do not divide the image.",
   )
   return [
-    dataclasses.replace(page(grid, batches, notes), title=_BATCHES),
-    dataclasses.replace(page(grid, tokens), title=_TOKENS, notes=()),
+    dataclasses.replace(filled.page(grid, batches, notes), title=_BATCHES),
+    dataclasses.replace(filled.page(grid, tokens), title=_TOKENS, notes=()),
   ]
 
 
@@ -198,7 +206,7 @@ def figure_13(known: Known) -> list[Page]:
     f"{_JFT} On ImageNet-21k:",
   )
   commands = tuple(run.command() for run in runs.values())
-  return [page(grid, ours, notes, (), commands)]
+  return [filled.page(grid, ours, notes, (), commands)]
 
 
 def _pictures(number: int, title: str, model: str, note: str) -> list[Page]:
@@ -280,5 +288,5 @@ def masked_patch(known: Known) -> list[Page]:
     done = (kind.model, kind.task, kind.data)
     if done == ("ViT-B/16", "masked_patch", "ImageNet"):
       ours[grid.rows[0], "ImageNet"] = number
-  found = page(grid, ours, (note,), (), commands)
+  found = filled.page(grid, ours, (note,), (), commands)
   return [dataclasses.replace(found, title="Section 4.6: self-supervision")]

@@ -5,7 +5,15 @@ import json
 import pathlib
 
 from vit_jax.core import errors
-from vit_jax.reproduce import figures, finished, kept, pages, paper, tables
+from vit_jax.reproduce import (
+  figures,
+  filled,
+  finished,
+  kept,
+  pages,
+  paper,
+  tables,
+)
 from vit_jax.reproduce.launch import Pretraining
 from vit_jax.reproduce.pages import Page
 
@@ -13,7 +21,7 @@ KEPT = "computed.jsonl"
 FOLDER = "paper"
 
 
-def known(out: pathlib.Path, runs: str) -> tables.Known:
+def known(out: pathlib.Path, runs: str) -> filled.Known:
   """What tables are filled from.
 
   Args:
@@ -21,7 +29,7 @@ def known(out: pathlib.Path, runs: str) -> tables.Known:
     runs: where finished runs are.
   """
   file = out / KEPT
-  return tables.Known(
+  return filled.Known(
     finished.find(runs), finished.few_shot(runs), kept.read(file), str(file)
   )
 

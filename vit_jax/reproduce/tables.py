@@ -1,16 +1,16 @@
 """The paper's tables, with what is known of ours."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import dataclasses
-import re
 
 from vit_jax.core import config as config_lib
 from vit_jax.models import vit
-from vit_jax.reproduce import ablations, costs, kept, launch, paper
+from vit_jax.reproduce import ablations, costs, filled, kept, launch, paper
 from vit_jax.reproduce.ablations import Place
-from vit_jax.reproduce.finished import Finished, Kind
+from vit_jax.reproduce.filled import Known
+from vit_jax.reproduce.finished import Kind
 from vit_jax.reproduce.launch import Pretraining
-from vit_jax.reproduce.pages import Cell, Page, from_grid
+from vit_jax.reproduce.pages import Cell, Page
 from vit_jax.reproduce.paper import Grid, Number
 from vit_jax.sweeps import sweep as sweep_lib
 
@@ -24,79 +24,6 @@ _SIZES = {"ViT-Base": "B", "ViT-Large": "L", "ViT-Huge": "H"}
 # Where Table 2 has its own resolutions, by Section 4.2.
 _LARGE_PX = {"ViT-L/16": 512, "ViT-H/14": 518}
 _FINETUNED_PX = 384
-
-
-@dataclasses.dataclass(frozen=True)
-class Known:
-  """What tables are filled from.
-
-  Attributes:
-    finished: fine-tuned runs.
-    few_shot: 5-shot accuracies of ablations by name, see `finished`.
-    kept: what was computed before, see `kept`.
-    kept_file: where that is.
-  """
-
-  finished: Finished
-  few_shot: Mapping[str, Number]
-  kept: kept.Rows
-  kept_file: str
-
-
-def page(
-  grid: Grid,
-  ours: Mapping[Place, Number],
-  notes: tuple[str, ...] = (),
-  runs: tuple[Pretraining, ...] = (),
-  commands: tuple[str, ...] = (),
-) -> Page:
-  """A grid of the paper with our numbers in their places."""
-  cells = from_grid(grid)
-  for place, number in ours.items():
-    cells[place] = Cell(cells[place].paper, number)
-  note = (grid.note,) if grid.note else ()
-  return Page(
-    name=grid.name,
-    title=f"{titled(grid.name)}: {grid.title}",
-    header=grid.header,
-    columns=grid.columns,
-    rows=grid.rows,
-    cells=tuple(tuple(cells[r, c] for c in grid.columns) for r in grid.rows),
-    notes=(*note, *notes, *blocked(runs)),
-    commands=commands,
-    runs=tuple(dict.fromkeys(runs)),
-  )
-
-
-def titled(name: str) -> str:
-  """ "Table 5" of "table5"."""
-  return re.sub(r"([a-z])(\d)", r"\1 \2", name).capitalize()
-
-
-def blocked(runs: tuple[Pretraining, ...]) -> list[str]:
-  """Why runs cannot be reproduced in public, a line for each reason."""
-  why: dict[str, list[str]] = {}
-  for run in runs:
-    if run.blocked:
-      why.setdefault(run.blocked, []).append(run.model)
-  return [
-    f"Not reproducible: {reason} ({', '.join(dict.fromkeys(names))})."
-    for reason, names in why.items()
-  ]
-
-
-def launches(runs: tuple[Pretraining, ...], known: Known) -> list[str]:
-  """The launch command of each run, and what it costs at least."""
-  lines = []
-  for run in dict.fromkeys(runs):
-    if not run.config:
-      continue
-    days = kept.core_days(known.kept, run)
-    cost = f"at least {days:,g} core-days" if days else "core-days not computed"
-    lines.append(f"# {run.model}, {run.data}, on {run.slice}: {cost}")
-    off = f"# {run.blocked}: " if run.blocked else ""
-    lines.append(off + run.command())
-  return lines
 
 
 def table_1(known: Known) -> list[Page]:
@@ -118,7 +45,7 @@ def table_1(known: Known) -> list[Page]:
     patch = 14 if size == "H" else 16
     label = f"ViT-{size}/{patch}"
     ours[row, "parameters"] = _parameters(label, 224, 1000)
-  return [page(grid, ours), _counts(), _macs()]
+  return [filled.page(grid, ours), _counts(), _macs()]
 
 
 def _parameters(label: str, size_px: int, classes: int) -> Number:
@@ -200,13 +127,13 @@ def table_2(known: Known) -> list[Page]:
         ours[row, column] = number
   public = runs["Ours-I21k ViT-L/16"]
   commands = (
-    *launches(tuple(runs.values()), known),
+    *filled.launches(tuple(runs.values()), known),
     public.finetune("imagenet2012", ",res=512"),
     public.finetune("cifar10+cifar100+oxford_iiit_pet+oxford_flowers102"),
     public.finetune("vtab"),
   )
   note = "BiT-L and Noisy Student are others' runs and are not repeated here."
-  return [page(grid, ours, (note,), tuple(runs.values()), commands)]
+  return [filled.page(grid, ours, (note,), tuple(runs.values()), commands)]
 
 
 def _score(
@@ -246,7 +173,11 @@ def table_3(known: Known) -> list[Page]:
     }
     for column, (field, value) in values.items():
       ours[row, column] = Number(value, f"config:{run.config} {field}")
-  return [page(grid, ours, (), tuple(runs), tuple(launches(runs, known)))]
+  return [
+    filled.page(
+      grid, ours, (), tuple(runs), tuple(filled.launches(runs, known))
+    )
+  ]
 
 
 def _pretraining(model: str, data: str, epochs: str) -> Pretraining:
@@ -283,7 +214,7 @@ def table_4(known: Known) -> list[Page]:
     ours[row, "base rates"] = Number(", ".join(rates), f"{source} lr")
     count = int(str(steps).split()[0].replace("_", ""))
     ours[row, "steps"] = Number(count, f"{source} duration")
-  return [page(grid, ours)]
+  return [filled.page(grid, ours)]
 
 
 def table_5(known: Known) -> list[Page]:
@@ -307,9 +238,9 @@ def table_5(known: Known) -> list[Page]:
         number = _score(known, run, row[1], _FINETUNED_PX)
         if row[0] == data and number:
           ours[row, model] = number
-  commands = launches(tuple(runs), known)
+  commands = filled.launches(tuple(runs), known)
   commands += [r.finetune("usual") for r in runs if not r.blocked]
-  return [page(grid, ours, (), tuple(runs), tuple(commands))]
+  return [filled.page(grid, ours, (), tuple(runs), tuple(commands))]
 
 
 def table_6(known: Known) -> list[Page]:
@@ -327,8 +258,8 @@ def table_6(known: Known) -> list[Page]:
     " The paper rounds them; its R50x1+ViT-L/16 with 7 epochs is not half of"
     " that with 14, and ours agrees with the latter.",
   )
-  commands = tuple(launches(tuple(runs), known))
-  return [page(grid, ours, notes, tuple(runs), commands)]
+  commands = tuple(filled.launches(tuple(runs), known))
+  return [filled.page(grid, ours, notes, tuple(runs), commands)]
 
 
 def table_7(known: Known) -> list[Page]:
@@ -346,8 +277,8 @@ def table_7(known: Known) -> list[Page]:
       if number:
         ours[row, column] = number
   note = "SGD: BiT's settings (arXiv:1912.11370), as in configs/bit_i21k.py."
-  commands = tuple(launches(tuple(runs), known))
-  return [page(grid, ours, (note,), tuple(runs), commands)]
+  commands = tuple(filled.launches(tuple(runs), known))
+  return [filled.page(grid, ours, (note,), tuple(runs), commands)]
 
 
 def table_8(known: Known) -> list[Page]:
@@ -357,16 +288,7 @@ def table_8(known: Known) -> list[Page]:
     " on, nor for how long. The same comparison on ImageNet-21k:"
   )
   grid = paper.grids()["table8"]
-  return [ablated(grid, ablations.positions(grid), known, note)]
-
-
-def ablated(
-  grid: Grid, runs: Mapping[Place, ablations.Ablation], known: Known, note: str
-) -> Page:
-  """A grid of 5-shot accuracies, and the commands of its runs."""
-  ours = ablations.scores(runs, known.few_shot, grid.unit)
-  commands = tuple(run.command() for run in runs.values())
-  return page(grid, ours, (note,), (), commands)
+  return [filled.ablated(grid, ablations.positions(grid), known, note)]
 
 
 def table_9(known: Known) -> list[Page]:
@@ -384,8 +306,11 @@ def table_9(known: Known) -> list[Page]:
       if number:
         ours[row, column] = number
   public = runs["ViT-L/16 (I21k)"]
-  commands = (*launches(tuple(runs.values()), known), public.finetune("vtab"))
-  return [page(grid, ours, (), tuple(runs.values()), commands)]
+  commands = (
+    *filled.launches(tuple(runs.values()), known),
+    public.finetune("vtab"),
+  )
+  return [filled.page(grid, ours, (), tuple(runs.values()), tuple(commands))]
 
 
 TABLES = {
