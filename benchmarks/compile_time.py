@@ -1,13 +1,15 @@
 """Seconds to compile each recipe's real train step, and by depth.
 
 Every row is compiled for a TPU v3 slice by the command `plan`, in a process of
-its own; rows that are in the file are not compiled again. By depth: ViT-B/16
-with 6 to 48 layers, whose blocks are one scan.
+its own, with the compiler's usual effort and with the least (JAX's option
+`jax_exec_time_optimization_effort`); rows that are in the file are not compiled
+again. By depth: ViT-B/16 with 6 to 48 layers, whose blocks are one scan.
 
 usage: python -m benchmarks.compile_time [--only=WORD] [--out=FILE]
 """
 
 import argparse
+import itertools
 import json
 import os
 import pathlib
@@ -33,10 +35,10 @@ RECIPES = (
   "masked_patch_b16",
 )
 POD = "benchmarks/vit_pods.py:variant=B/16"
-# The largest, with what makes the first of them fit.
+# The largest, with what makes them fit.
 LARGE = {
   "vit_jft.py:variant=H/14": "mesh=fsdp=8 remat=dots",
-  "vit_jft.py:variant=R152x2": "",
+  "vit_jft.py:variant=R152x2": "remat=full",
   "vit_jft.py:variant=R50+L/16": "",
   "swin_i1k.py:variant=B": "",
 }
@@ -51,16 +53,22 @@ ROWS = (
   ),
   *((POD, (f"--config.model.depth={depth}",)) for depth in (6, 12, 24, 48)),
 )
+EFFORTS = (0, -1)
 
 
-def compiled(config: str, overrides: tuple[str, ...]) -> dict:
+def compiled(config: str, overrides: tuple[str, ...], effort: int) -> dict:
   argv = [
     *(sys.executable, "-m", "vit_jax", "plan", f"--config={config}"),
     *(f"--topology={TOPOLOGY}", f"--examples={EXAMPLES}", "--format=json"),
     *overrides,
   ]
   done = subprocess.run(
-    argv, cwd=ROOT, capture_output=True, text=True, check=False
+    argv,
+    cwd=ROOT,
+    env={**os.environ, "JAX_EXEC_TIME_OPTIMIZATION_EFFORT": str(effort)},
+    capture_output=True,
+    text=True,
+    check=False,
   )
   if done.returncode:
     return {"failed": done.stderr.strip().splitlines()[-1]}
@@ -79,13 +87,16 @@ def main() -> None:
   parser.add_argument("--out", type=pathlib.Path, default=RESULTS)
   args = parser.parse_args()
   lines = args.out.read_text().splitlines() if args.out.exists() else []
-  done = {(row["config"], row["overrides"]) for row in map(json.loads, lines)}
-  for config, overrides in ROWS:
-    key = config, " ".join(overrides)
+  done = {
+    (row["config"], row["overrides"], row["effort"])
+    for row in map(json.loads, lines)
+  }
+  for effort, (config, overrides) in itertools.product(EFFORTS, ROWS):
+    key = config, " ".join(overrides), effort
     if args.only not in config or key in done:
       continue
-    row = {"config": key[0], "overrides": key[1], "topology": TOPOLOGY}
-    row |= compiled(config, overrides)
+    row = {"config": config, "overrides": key[1], "effort": effort}
+    row |= {"topology": TOPOLOGY} | compiled(config, overrides, effort)
     row["load"] = round(os.getloadavg()[0], 1)
     with args.out.open("a") as f:
       f.write(json.dumps(row) + "\n")

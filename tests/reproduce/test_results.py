@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from vit_jax.reproduce import document, mini, miniatures
+from vit_jax.reproduce import document, full, kept, mini, miniatures, tables
 
 ROOT = pathlib.Path(__file__).parents[2]
 OUT = ROOT / "results/reproduction"
@@ -51,6 +51,21 @@ def test_rates_were_chosen_on_held_out_images(one):
     best = max(score for score, _ in tried)
     # Of equal ones the first.
     assert arm.rate == next(rate for score, rate in tried if score == best)
+
+
+def test_every_run_of_the_paper_fits_on_its_slice():
+  """Core-days are those of a mesh that fits, else they are an error."""
+  computed = kept.read(OUT / "computed.jsonl")
+  days = {
+    (row["config"], row["slice"])
+    for row in computed
+    if row["what"] == "core_days"
+  }
+  known = full.known(OUT, "")
+  pages = (page for make in tables.TABLES.values() for page in make(known))
+  runs = {run for page in pages for run in page.runs if run.config}
+  assert len(runs) > 20
+  assert {(run.config, run.slice) for run in runs} == days
 
 
 def test_the_page_is_what_the_command_writes(tmp_path, monkeypatch):

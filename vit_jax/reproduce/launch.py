@@ -18,6 +18,8 @@ _SLICES = {
   "L": "v3:16x16",
   "H": "v3:16x32",
   "R50": "v3:4x4",
+  "R50x2": "v3:8x8",
+  "R50+B/16": "v3:8x8",
   "R101": "v3:8x8",
   "R152": "v3:16x16",
   "R200": "v3:16x16",
@@ -82,7 +84,8 @@ class Pretraining:
 def slice_of(model: str) -> str:
   """Where a model fits, as `plan` writes it."""
   _, variant, _ = costs.model_of(model)
-  return _SLICES[re.split("[/x]", variant.split("+")[-1])[0]]
+  size = re.split("[/x]", variant.split("+")[-1])[0]
+  return _SLICES.get(variant) or _SLICES[size]
 
 
 def train(name: str, where: str, config: str, *flags: str) -> str:
