@@ -208,11 +208,11 @@ with another model, slice and runtime: the real train step (global batch 4096,
 224 px, class token, pre-logits, 21,843 sigmoid outputs, Adam with a bfloat16
 first moment, bfloat16 computation; hybrids and ResNets as configs/vit_jft.py
 has them), compiled by libtpu 0.0.42 for a slice that was not there. Nothing was
-run on a TPU: bytes are the compiler's, times are what the chip's published peaks
-allow at best. Figures are of one device as JAX counts them (a v3 chip is two).
-"ratio" is the closed form's peak over the compiler's; the search allows for 10 %.
-The closed form is of loops: of unrolled steps without recomputation it counts
-what the compiler computes again on its own, and says too much.
+run on a TPU: bytes are the compiler's, times are what the chip's published
+peaks allow at best. Figures are of one device as JAX counts them (a v3 chip is
+two). "ratio" is the closed form's peak over the compiler's; the search allows
+for 10 %. The closed form is of loops: of unrolled steps without recomputation
+it counts what the compiler computes again on its own, and says too much.
 
 {table}
 
