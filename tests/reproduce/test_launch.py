@@ -12,20 +12,13 @@ from vit_jax.core import config as config_lib, errors
 from vit_jax.plan import compile as compile_lib
 from vit_jax.reproduce import (
   costs,
-  figures,
   full,
   kept,
   launch,
   paper,
-  tables,
 )
 from vit_jax.sweeps import sweep
 from vit_jax.train.experiment import Experiment
-
-ALL = (
-  *(f"table={n}" for n in tables.TABLES),
-  *(f"figure={n}" for n in figures.NUMBERS),
-)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +32,7 @@ def no_tracing(monkeypatch):
 def commands(tmp_path):
   lines = {
     line
-    for what in ALL
+    for what in full.NAMES
     for page in full.show(what, tmp_path, "none")
     for line in page.commands
   }
@@ -160,3 +153,13 @@ def test_ablation_arguments():
     config_lib.load(
       str(launch.ROOT / "vit_jax/reproduce/fewshot.py"), "share=0"
     )
+
+
+def test_every_run_of_the_paper_fits_on_its_slice():
+  """Core-days are those of a mesh that fits, else they are an error."""
+  out = launch.ROOT / "results/reproduction"
+  pages = (page for what in full.NAMES for page in full.show(what, out, ""))
+  runs = {run for page in pages for run in page.runs if run.config}
+  assert len(runs) > 20
+  rows = kept.read(out / full.KEPT)
+  assert all(kept.core_days(rows, run) for run in runs)

@@ -13,19 +13,11 @@ from vit_jax.core import config as config_lib, errors
 from vit_jax.models import vit
 from vit_jax.reproduce import (
   costs,
-  figures,
   full,
   kept,
   launch,
   pages,
   paper,
-  tables,
-)
-
-ALL = (
-  *(f"table={n}" for n in tables.TABLES),
-  *(f"figure={n}" for n in figures.NUMBERS),
-  "section=4.6",
 )
 
 
@@ -148,7 +140,7 @@ def transferred(arg, column):
   return ", ".join(f"{rate:g}" for rate in of.lrs)
 
 
-@pytest.mark.parametrize("what", ALL)
+@pytest.mark.parametrize("what", full.NAMES)
 def test_every_number_has_a_source(results, what):
   """And nothing else in the cells of the text looks like a number."""
   for page in full.show(what, results, str(results / "none")):

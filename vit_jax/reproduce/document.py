@@ -6,7 +6,7 @@ import os
 import pathlib
 import re
 
-from vit_jax.reproduce import figures, filled, full, mini, miniatures, tables
+from vit_jax.reproduce import filled, full, mini, miniatures
 from vit_jax.reproduce.miniature import Miniature
 
 # What people have to say of a result; everything else is written anew.
@@ -49,7 +49,7 @@ def _overview(out: pathlib.Path) -> str:
     ["paper", "miniature", "claims", "command", "wall time"],
     ["---"] * 5,
   ]
-  for what in _names():
+  for what in full.NAMES:
     one = next((m for m in miniatures.ALL if what in m.serves), None)
     shown = filled.titled(what.replace("=", ""))
     if one is None:
@@ -110,7 +110,7 @@ def _miniature(one: Miniature, out: pathlib.Path, link: str) -> str:
 
 def _full(out: pathlib.Path) -> Iterator[str]:
   """Each page as its own command has written it, without the commands."""
-  for what in _names():
+  for what in full.NAMES:
     name = what.replace("=", "")
     file = out / full.FOLDER / f"{name}.md"
     command = f"python -m vit_jax reproduce --{what}"
@@ -119,8 +119,3 @@ def _full(out: pathlib.Path) -> Iterator[str]:
       yield f"{text.strip()}\n\n    {command}\n"
     else:
       yield f"## {filled.titled(name)}\n\nNot written yet: `{command}`.\n"
-
-
-def _names() -> list[str]:
-  names = [f"table={n}" for n in tables.TABLES]
-  return [*names, *(f"figure={n}" for n in figures.NUMBERS), "section=4.6"]

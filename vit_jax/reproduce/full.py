@@ -19,6 +19,12 @@ from vit_jax.reproduce.pages import Page
 
 KEPT = "computed.jsonl"
 FOLDER = "paper"
+# What there is to show.
+NAMES = (
+  *(f"table={n}" for n in tables.TABLES),
+  *(f"figure={n}" for n in figures.NUMBERS),
+  "section=4.6",
+)
 
 
 def known(out: pathlib.Path, runs: str) -> filled.Known:

@@ -59,9 +59,10 @@ def add(file: pathlib.Path, row: Mapping[str, Any]) -> None:
 
 
 def core_days(rows: Rows, run: launch.Pretraining) -> float | None:
-  """Of a run, where they are known."""
+  """Of a run on its slice, where they are known."""
+  this = ("core_days", run.config, run.slice)
   for row in rows:
-    if row["what"] == "core_days" and row["config"] == run.config:
+    if (row["what"], row.get("config"), row.get("slice")) == this:
       return row["core_days"]
   return None
 

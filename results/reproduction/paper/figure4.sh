@@ -1,12 +1,24 @@
-python launch/tpu_vm.py train --name=images-l-16-3 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/16,share=3 --workdir=gs://BUCKET/images-l-16-3
-python launch/tpu_vm.py train --name=images-l-16-10 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/16,share=10 --workdir=gs://BUCKET/images-l-16-10
-python launch/tpu_vm.py train --name=images-l-16-30 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/16,share=30 --workdir=gs://BUCKET/images-l-16-30
-python launch/tpu_vm.py train --name=images-l-16-100 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/16,share=100 --workdir=gs://BUCKET/images-l-16-100
-python launch/tpu_vm.py train --name=images-l-32-3 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/32,share=3 --workdir=gs://BUCKET/images-l-32-3
-python launch/tpu_vm.py train --name=images-l-32-10 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/32,share=10 --workdir=gs://BUCKET/images-l-32-10
-python launch/tpu_vm.py train --name=images-l-32-30 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/32,share=30 --workdir=gs://BUCKET/images-l-32-30
-python launch/tpu_vm.py train --name=images-l-32-100 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:variant=L/32,share=100 --workdir=gs://BUCKET/images-l-32-100
-python launch/tpu_vm.py train --name=images-b-32-3 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:variant=B/32,share=3 --workdir=gs://BUCKET/images-b-32-3
-python launch/tpu_vm.py train --name=images-b-32-10 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:variant=B/32,share=10 --workdir=gs://BUCKET/images-b-32-10
-python launch/tpu_vm.py train --name=images-b-32-30 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:variant=B/32,share=30 --workdir=gs://BUCKET/images-b-32-30
-python launch/tpu_vm.py train --name=images-b-32-100 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:variant=B/32,share=100 --workdir=gs://BUCKET/images-b-32-100
+python launch/tpu_vm.py train --name=images-vit-l-16-3 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-L/16,share=3 --workdir=gs://BUCKET/images-vit-l-16-3 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-l-16-10 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-L/16,share=10 --workdir=gs://BUCKET/images-vit-l-16-10 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-l-16-30 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-L/16,share=30 --workdir=gs://BUCKET/images-vit-l-16-30 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-l-16-100 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-L/16 --workdir=gs://BUCKET/images-vit-l-16-100 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-l-32-3 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-L/32,share=3 --workdir=gs://BUCKET/images-vit-l-32-3 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-l-32-10 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-L/32,share=10 --workdir=gs://BUCKET/images-vit-l-32-10 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-l-32-30 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-L/32,share=30 --workdir=gs://BUCKET/images-vit-l-32-30 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-l-32-100 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-L/32 --workdir=gs://BUCKET/images-vit-l-32-100 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-b-32-3 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-B/32,share=3 --workdir=gs://BUCKET/images-vit-b-32-3 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-b-32-10 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-B/32,share=10 --workdir=gs://BUCKET/images-vit-b-32-10 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-b-32-30 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-B/32,share=30 --workdir=gs://BUCKET/images-vit-b-32-30 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-b-32-100 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-B/32 --workdir=gs://BUCKET/images-vit-b-32-100 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-half-b-32-3 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-b/32,share=3 --workdir=gs://BUCKET/images-vit-half-b-32-3 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-half-b-32-10 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-b/32,share=10 --workdir=gs://BUCKET/images-vit-half-b-32-10 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-half-b-32-30 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-b/32,share=30 --workdir=gs://BUCKET/images-vit-half-b-32-30 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-vit-half-b-32-100 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-b/32 --workdir=gs://BUCKET/images-vit-half-b-32-100 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-resnet50x1-3 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ResNet50x1,share=3 --workdir=gs://BUCKET/images-resnet50x1-3 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-resnet50x1-10 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ResNet50x1,share=10 --workdir=gs://BUCKET/images-resnet50x1-10 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-resnet50x1-30 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ResNet50x1,share=30 --workdir=gs://BUCKET/images-resnet50x1-30 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-resnet50x1-100 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ResNet50x1 --workdir=gs://BUCKET/images-resnet50x1-100 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-resnet152x2-3 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:model=ResNet152x2,share=3 --workdir=gs://BUCKET/images-resnet152x2-3 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-resnet152x2-10 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:model=ResNet152x2,share=10 --workdir=gs://BUCKET/images-resnet152x2-10 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-resnet152x2-30 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:model=ResNet152x2,share=30 --workdir=gs://BUCKET/images-resnet152x2-30 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=images-resnet152x2-100 --zone=ZONE --type=v3-512 -- --config=vit_jax/reproduce/fewshot.py:model=ResNet152x2 --workdir=gs://BUCKET/images-resnet152x2-100 --config.runtime.mesh=auto

@@ -1,0 +1,6 @@
+python launch/tpu_vm.py train --name=axial-axialresnet50 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=AxialResNet50 --workdir=gs://BUCKET/axial-axialresnet50 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=axial-axial-vit-b-32 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=Axial-ViT-B/32 --workdir=gs://BUCKET/axial-axial-vit-b-32 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=axial-axial-vit-b-16 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=Axial-ViT-B/16 --workdir=gs://BUCKET/axial-axial-vit-b-16 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=axial-vit-b-32 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-B/32 --workdir=gs://BUCKET/axial-vit-b-32 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=axial-vit-b-16 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ViT-B/16 --workdir=gs://BUCKET/axial-vit-b-16 --config.runtime.mesh=auto
+python launch/tpu_vm.py train --name=axial-resnet50 --zone=ZONE --type=v3-32 -- --config=vit_jax/reproduce/fewshot.py:model=ResNet50 --workdir=gs://BUCKET/axial-resnet50 --config.runtime.mesh=auto
