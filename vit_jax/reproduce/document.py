@@ -19,8 +19,9 @@ question end to end with small models on a CPU: its learning rates are chosen on
 held-out training images, as many for every arm, then three seeds are scored on
 the test images. A claim *holds* where the difference is above 2.78 standard
 errors (5 %, 4 degrees of freedom), *does not hold* where the opposite is, and
-else is *not resolved at this scale*. Rules were written before the runs. Wall
-times are with `JAX_COMPILATION_CACHE_DIR` set, which saves a run some seconds.
+else is *not resolved at this scale*. Rules were written before the runs,
+except where a remark says so. Wall times are with `JAX_COMPILATION_CACHE_DIR`
+set, which saves a run some seconds.
 
 Tables of the paper's own scale are "paper → ours (difference)"; what the paper
 never printed and what has not run stays empty. With the source of every number

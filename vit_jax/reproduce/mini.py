@@ -174,9 +174,11 @@ def table(one: Miniature, result: Result) -> str:
   lines.append(["---"] * len(lines[0]))
   for arm in result.arms:
     cells = [collect.text(arm.scores.get(m, [])) for m in one.metrics]
-    place = [f"{arm.x:.3g}"] if x else []
+    place = {"images": [f"{arm.x:,.0f}"], "compute": [f"{arm.x:.2e}"]}
     rate = f"{arm.rate:g}" if arm.runs else ""
-    lines.append([arm.name, *place, rate, *cells, str(len(arm.runs))])
+    lines.append(
+      [arm.name, *place.get(one.axis, []), rate, *cells, str(len(arm.runs))]
+    )
   parts = [
     "\n".join(f"| {' | '.join(line)} |" for line in lines),
     "\n".join(

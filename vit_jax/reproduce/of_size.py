@@ -60,8 +60,11 @@ FIGURE_8 = Miniature(
     ),
     Claim(
       "More depth has diminishing returns (D.2).",
-      "4 to 8 blocks bring more than 8 to 16",
-      lambda x, s: [Sum({"depth 8": 2.0, "base": -1.0, "depth 16": -1.0})],
+      "8 blocks are above 4, and 4 to 8 bring more than 8 to 16",
+      lambda x, s: [
+        claims.better("depth 8", "base"),
+        Sum({"depth 8": 2.0, "base": -1.0, "depth 16": -1.0}),
+      ],
     ),
     Claim(
       "Smaller patches help without more parameters (D.2).",
