@@ -96,7 +96,7 @@ def test_core_days_are_kept(tmp_path, monkeypatch):
 
   monkeypatch.setattr(launch, "core_days", core_days)
   for _ in range(3):
-    full.compute("table=9", tmp_path, "none", 2, lambda _: None)
+    full.compute("table=9", tmp_path, "none", 2, 0.0, lambda _: None)
   assert len({*asked}) == len(asked) == 3
   assert ("configs/vit_i21k.py:variant=L/16", "v3:16x16", 14_145_922) in asked
   (page,) = full.show("table=9", tmp_path, "none")
@@ -122,7 +122,7 @@ def test_largest_batch_by_compiling(tmp_path, monkeypatch, guess):
   monkeypatch.setattr(kept, "_guess", lambda *_: guess)
   file = tmp_path / full.KEPT
   while not kept.is_found(kept.largest_batch(kept.read(file), "ViT-B/32", 64)):
-    kept.compute_batch(file, "ViT-B/32", 64)
+    kept.compute_batch(file, "ViT-B/32", 64, -1.0)
   assert kept.largest_batch(kept.read(file), "ViT-B/32", 64) == (24, 32)
   assert len({*tried}) == len(tried) <= 5
   assert json.loads(file.read_text().splitlines()[0])["batch"] == guess
@@ -136,10 +136,11 @@ def test_guess_is_near_the_closed_form():
 
 
 def test_order_of_figure_12():
-  """Every model at 224 px, then 28 more: H/14 takes no other size."""
+  """ViTs, then ResNets, each at 224 px first: H/14 takes no other size."""
   places = list(kept.batches(paper.grids()["figure12"]))
   assert places[0] == ("ViT-B/32", 224)
-  assert {px for _, px in places[:8]} == {224}
+  assert all(model.startswith("ViT") for model, _ in places[: 4 * 5 + 1])
+  assert [px for _, px in places[-5:]] == [224, 64, 128, 384, 512]
   assert len({*places}) == len(places) == 8 + 7 * 4
 
 

@@ -90,11 +90,14 @@ def _mini(args: argparse.Namespace) -> None:
 
 def _paper(args: argparse.Namespace) -> None:
   tpu.compile_only()
+  import jax
+
   from vit_jax.reproduce import full, pages
 
   out = pathlib.Path(args.out)
   if args.compute:
-    full.compute(_what(args), out, args.runs, args.compute, print)
+    effort = jax.config.jax_exec_time_optimization_effort
+    full.compute(_what(args), out, args.runs, args.compute, effort, print)
   found = full.show(_what(args), out, args.runs)
   for page in found:
     print(pages.text(page))

@@ -65,6 +65,7 @@ def compute(
   out: pathlib.Path,
   runs: str,
   most: int,
+  effort: float,
   say: Callable[[str], None],
 ) -> None:
   """Adds at most so many of the numbers that take minutes.
@@ -74,6 +75,7 @@ def compute(
     out: folder of results.
     runs: where finished runs are.
     most: numbers to add.
+    effort: of the compiler, see `kept.compute_batch`.
     say: is told each that was added.
   """
   file = out / KEPT
@@ -85,7 +87,7 @@ def compute(
     if isinstance(todo, Pretraining):
       kept.compute_core_days(file, todo)
     else:
-      kept.compute_batch(file, *todo)
+      kept.compute_batch(file, *todo, effort)
     say(json.dumps(kept.read(file)[-1]))
 
 

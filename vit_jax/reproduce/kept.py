@@ -101,8 +101,17 @@ def _next(batch: int) -> int:
   return next(b for b in LADDER if b > batch)
 
 
-def compute_batch(file: pathlib.Path, model: str, size_px: int) -> None:
-  """Adds one compilation of a train step on a TPUv3 core; minutes."""
+def compute_batch(
+  file: pathlib.Path, model: str, size_px: int, effort: float
+) -> None:
+  """Adds one compilation of a train step on a TPUv3 core; minutes.
+
+  Args:
+    file: where it is added.
+    model: as the paper writes it.
+    size_px: of the images.
+    effort: the compiler's, as JAX is set; it is kept with the result.
+  """
   fitting, failing = largest_batch(read(file), model, size_px)
   if fitting:
     batch = _next(fitting)
@@ -119,6 +128,7 @@ def compute_batch(file: pathlib.Path, model: str, size_px: int) -> None:
     "fits": found.fits,
     "peak_mib": found.peak_bytes // 2**20,
     "compile_s": round(found.compile_s),
+    "effort": effort,
   }
   add(file, {**row, **more})
 
@@ -158,13 +168,13 @@ def _planned(model: str, size_px: int, batch: int) -> inputs_lib.Planned:
 def batches(grid: Grid) -> Iterator[tuple[str, int]]:
   """(model, px) of every place of Figure 12 that a model can be at.
 
-  224 px first, which the rest of the paper is about, and ViTs first, which
-  compile faster than ResNets.
+  ViTs first, which compile faster than ResNets, and 224 px first, which the
+  rest of the paper is about.
   """
   sizes = [int(column.removesuffix(" px")) for column in grid.columns]
-  models = sorted((row[0] for row in grid.rows), key=lambda m: m[0] != "V")
-  for size_px in sorted(sizes, key=lambda size: size != 224):
-    for model in models:
+  sizes.sort(key=lambda size: size != 224)
+  for model in sorted((r[0] for r in grid.rows), key=lambda m: m[0] != "V"):
+    for size_px in sizes:
       if can_take(model, size_px):
         yield model, size_px
 
