@@ -235,13 +235,13 @@ included; the compiler's own seconds mean something for unrolled steps alone.
 
 ## Seconds to compile
 
-Each recipe's step for v3:8x8 on two CPU cores, by
-`python -m benchmarks.compile_time`; the load is the machine's, the compiler's
-own included. Blocks of a ViT are one scan: seconds do not grow with depth; those
-of ResNets do (docs/log.md). Effort is `JAX_EXEC_TIME_OPTIMIZATION_EFFORT` in the
-environment, 0 when it is not set; -1 takes a sixth to three quarters of the time,
-for trying things out. The compiler's own estimate of a step hardly changes with
-it; what it costs on a chip was not measured.
+Each recipe's step for v3:8x8 on two CPU cores, by `python -m
+benchmarks.compile_time`; the load is the machine's, the compiler's own
+included. Blocks of a ViT are one scan: seconds do not grow with depth; those
+of ResNets do (docs/log.md). Effort is `JAX_EXEC_TIME_OPTIMIZATION_EFFORT` in
+the environment, 0 when it is not set; -1 takes a sixth to three quarters of
+the time, for trying things out. The compiler's own estimate of a step hardly
+changes with it; what it costs on a chip was not measured.
 
 {seconds}
 """

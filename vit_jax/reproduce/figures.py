@@ -185,10 +185,10 @@ def figure_12(known: Known) -> list[Page]:
     " TPUv3; batches are powers of 2 and three times those, so that the next"
     " does not fit. The paper does not say whether its batches are of training."
     " What has an effort of -1 in results/reproduction/computed.jsonl was"
-    " compiled with the compiler's least effort, which takes about half the time"
-    " and, where both were tried, a ResNet the same memory (docs/log.md). 0: not"
-    " one image fits. Empty: not compiled yet, or the patches do not divide the"
-    " image.",
+    " compiled with the compiler's least effort, which takes about half the"
+    " time and, where both were tried, a ResNet the same memory"
+    " (docs/log.md). 0: not one image fits. Empty: not compiled yet, or the"
+    " patches do not divide the image.",
   )
   return [
     dataclasses.replace(filled.page(grid, batches, notes), title=_BATCHES),
