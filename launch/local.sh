@@ -75,6 +75,8 @@ for ((i = 0; i < count; i++)); do
   pids+=($!)
 done
 trap 'stop TERM' TERM
+# A terminal that was closed; under nohup this changes nothing.
+trap 'stop TERM' HUP
 trap 'stop INT' INT
 exec 3>&-
 

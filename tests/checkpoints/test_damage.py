@@ -14,7 +14,7 @@ from tests.checkpoints.states import (
   state_at,
   target_of,
 )
-from vit_jax.checkpoints import native, steps
+from vit_jax.checkpoints import manifest, native, steps
 
 
 def test_a_flipped_byte_in_any_file_is_named_and_the_older_one_used(
@@ -64,12 +64,8 @@ def link(path):
   path.symlink_to(path.parents[2] / "elsewhere")
 
 
-def extra(path):
-  path.with_name("extra").write_bytes(b"")
-
-
 @pytest.mark.parametrize(
-  "change", [cut, grow, empty, link, extra, pathlib.Path.unlink]
+  "change", [cut, grow, empty, link, pathlib.Path.unlink]
 )
 @pytest.mark.parametrize("file", ["manifest.json", "state/_METADATA"])
 def test_other_damage_is_found(copy, caplog, change, file):
@@ -79,6 +75,74 @@ def test_other_damage_is_found(copy, caplog, change, file):
   assert damaged(copy) == ["200-1"]
   record = next(r for r in caplog.records if "damaged/200-1" in r.message)
   assert record.levelno == logging.WARNING
+
+
+FOREIGN = (
+  *(".DS_Store", "._manifest.json", "desktop.ini", "Thumbs.db"),
+  *(".nfs0000000000a1", ".stfolder/x", "@eaDir/_METADATA@SynoEAStream", "mine"),
+)
+
+
+@pytest.mark.parametrize("where", ["", "state", "state/d"])
+def test_files_of_others_are_no_damage(copy, caplog, where):
+  """File managers, sync tools and network disks leave files everywhere."""
+  for name in FOREIGN:
+    for folder in (copy, copy / "200", copy / "200" / where):
+      (folder / name).parent.mkdir(parents=True, exist_ok=True)
+      (folder / name).write_bytes(b"somebody else's")
+  (copy / "200" / where / ".link").symlink_to("/nowhere")
+  with native.Checkpointer(copy, keep=5) as checkpointer:
+    assert checkpointer.latest() == checkpointer.latest() == 200
+    got, _ = checkpointer.restore(200, target_of(place(state_at(200))))
+    assert bits(got) == bits(place(state_at(200)))
+  assert damaged(copy) == []
+  assert caplog.text.count("which are ignored: ") == 1
+  assert (copy / "200" / where / "mine").exists()
+
+
+def test_files_of_others_are_not_listed_while_saving(copy, monkeypatch):
+  real = manifest.write
+
+  def write(directory, content):
+    (directory / "state" / ".nfs01").write_bytes(b"gone soon")
+    real(directory, content)
+    (directory / "state" / ".nfs01").unlink()
+
+  monkeypatch.setattr(manifest, "write", write)
+  with native.Checkpointer(copy, keep=5) as checkpointer:
+    checkpointer.save(300, place(state_at(300)), {})
+    assert checkpointer.latest() == 300
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_step_may_be_a_link(copy, relative):
+  elsewhere = copy.with_name("elsewhere") / "200"
+  elsewhere.parent.mkdir()
+  (copy / "200").rename(elsewhere)
+  target = "../elsewhere/200" if relative else elsewhere
+  (copy / "200").symlink_to(target)
+  with native.Checkpointer(copy, keep=2) as checkpointer:
+    assert checkpointer.latest() == 200
+    got, _ = checkpointer.restore(200, target_of(place(state_at(200))))
+    assert bits(got) == bits(place(state_at(200)))
+    for step in (300, 400):
+      checkpointer.save(step, place(state_at(step)), {})
+      checkpointer.wait()
+  # The link has gone like any old step; what it led to is not ours.
+  assert steps.finished(copy) == [300, 400]
+  assert steps.finished(elsewhere.parent) == [200]
+
+
+def test_a_damaged_step_that_is_a_link_is_set_aside_as_a_link(copy):
+  elsewhere = copy.with_name("elsewhere") / "200"
+  elsewhere.parent.mkdir()
+  (copy / "200").rename(elsewhere)
+  (copy / "200").symlink_to("../elsewhere/200")
+  grow(elsewhere / "state" / "_METADATA")
+  with native.Checkpointer(copy, keep=2) as checkpointer:
+    assert checkpointer.latest() == 100
+  assert (copy / "damaged" / "200-1" / "state" / "_METADATA").exists()
+  assert (elsewhere / "manifest.json").exists()
 
 
 def test_unfinished_saves_are_set_aside_on_opening(copy, caplog):

@@ -131,7 +131,10 @@ def test_writing_a_sheet(tmp_path):
   describe.write_sheet(f"folder:{tmp_path / 'x'}", "train", str(file))
   written = cv2.imread(str(file))[..., ::-1]
   np.testing.assert_array_equal(written, describe.contact_sheet(source))
-  with pytest.raises(errors.StorageError, match="cannot write"):
-    describe.write_sheet(
-      f"folder:{tmp_path / 'x'}", "train", str(tmp_path / "no/sheet.png")
-    )
+  with pytest.raises(errors.StorageError, match="cannot be written"):
+    describe.write_sheet(f"folder:{tmp_path / 'x'}", "train", f"{file}/no.png")
+  other = tmp_path / "x/red/0.txt"
+  other.write_text("not a picture")
+  with pytest.raises(errors.ConfigError, match="exists and is not a PNG"):
+    describe.write_sheet(f"folder:{tmp_path / 'x'}", "train", str(other))
+  assert other.read_text() == "not a picture"

@@ -150,7 +150,7 @@ def test_other_work_is_not_mixed_in(root, small_shards, tmp_path, monkeypatch):
 def test_a_second_writer_is_refused(root, tmp_path):
   plan = tmp_path / "photos/1.0.0.plan"
   with (
-    write._locked(plan),
+    write.locked(plan),
     pytest.raises(errors.DataError, match="by another process"),
   ):
     build(root, tmp_path, workers=1)

@@ -7,9 +7,12 @@ in it shows as well as one in the files it lists.
 
 from collections.abc import Iterator
 from concurrent import futures
+import functools
 import hashlib
 import json
+import logging
 import os
+import re
 from typing import IO, Any
 
 from vit_jax.core import errors, storage
@@ -20,6 +23,12 @@ FORMAT = 1
 # A manifest holds one line a file and array, and at most so much metadata.
 MAX_BYTES = 32 << 20
 MAX_META_BYTES = 8 << 20
+# Of macOS, Windows, NFS, FUSE, Synology and Syncthing: they come and go.
+_FOREIGN = re.compile(
+  r"\.DS_Store|\._.*|desktop\.ini|Thumbs\.db|\.nfs.*|\.fuse_hidden.*"
+  r"|@eaDir|\.stfolder|\.stversions|\.directory"
+)
+_log = logging.getLogger(__name__)
 # Objects of a bucket that are in memory at a time; Orbax makes them 400 MB.
 _OBJECTS = 4
 
@@ -35,7 +44,8 @@ def write(directory: AnyPath, content: dict[str, Any]) -> None:
     OSError: the disk is full or not writable; there is no manifest then.
     CheckpointError: the manifest would be too large to be read again.
   """
-  files = _digests(directory, sorted(_files(directory)), durable=True)
+  names = sorted(name for name in _files(directory) if not _is_foreign(name))
+  files = _digests(directory, names, durable=True)
   data = _encode({"format": FORMAT, **content, "files": files})
   if len(data) > MAX_BYTES:
     raise errors.CheckpointError(
@@ -109,18 +119,19 @@ def verify(directory: AnyPath) -> dict[str, Any]:
   manifest names, so no entry can lead out of it.
 
   Raises:
-    CheckpointError: a file is missing, not listed, no regular file (links
-      count as none), or differs in size or SHA-256.
+    CheckpointError: a file is missing, no regular file (links count as none),
+      or differs in size or SHA-256. Files that are not listed do not count.
   """
   body = read(directory)
   listed = body["files"]
   try:
     found = set(_files(directory)) - {FILE}
     for name in sorted(listed.keys() - found):
-      raise _damaged(directory, f"{name} is missing")
-    for name in sorted(found - listed.keys()):
-      raise _damaged(directory, f"{name} is not in its manifest")
-    digests = _digests(directory, sorted(found), durable=False)
+      link = any(p.is_symlink() for p in _way(directory, name))
+      raise _damaged(directory, f"{name} is {'a link' if link else 'missing'}")
+    if others := found - listed.keys():
+      _warn_of(directory, tuple(sorted(others)))
+    digests = _digests(directory, sorted(listed), durable=False)
   except errors.BucketError:
     raise
   except OSError as e:
@@ -129,6 +140,31 @@ def verify(directory: AnyPath) -> dict[str, Any]:
     if digest != listed[name]:
       raise _damaged(directory, f"{name} is not as it was saved")
   return body
+
+
+@functools.cache
+def _warn_of(directory: AnyPath, names: tuple[str, ...]) -> None:
+  """Names files that nobody listed, once in a process."""
+  more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+  _log.warning(
+    "%s has files that are not part of it, which are ignored: %s%s",
+    directory,
+    ", ".join(names[:3]),
+    more,
+  )
+
+
+def _way(directory: AnyPath, name: str) -> Iterator[AnyPath]:
+  """A file in the directory and the folders on the way to it."""
+  path = directory
+  for part in name.split("/"):
+    path /= part
+    yield path
+
+
+def _is_foreign(name: str) -> bool:
+  """Whether a file manager, a sync tool or a network disk put it there."""
+  return any(_FOREIGN.fullmatch(part) for part in name.split("/"))
 
 
 def _damaged(directory: AnyPath, reason: str) -> errors.CheckpointError:
@@ -156,10 +192,6 @@ def _files(
         yield from _files(entry.path, f"{name}/")
       elif entry.is_file(follow_symlinks=False):
         yield name
-      else:
-        raise errors.CheckpointError(
-          f"checkpoint file {entry.path} is a link or no regular file"
-        )
 
 
 def _digests(

@@ -9,7 +9,7 @@ system or bucket. Process 0 alone looks at, renames and deletes directories; the
 others get its answer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 import contextlib
 import errno
@@ -40,16 +40,25 @@ class Checkpointer:
   Args:
     directory: holds one directory a step; created if needed. May be gs://.
     keep: number of checkpoints to keep, at least 1.
+    on_saved: called with each step that counts from now on, on process 0 and in
+      the background.
 
   Raises:
     CheckpointError: the directory cannot be used.
   """
 
-  def __init__(self, directory: str | os.PathLike, *, keep: int):
+  def __init__(
+    self,
+    directory: str | os.PathLike,
+    *,
+    keep: int,
+    on_saved: Callable[[int], None] = lambda step: None,
+  ):
     if keep < 1:
       raise ValueError(f"keep={keep} must be at least 1")
     self._directory = storage.path(directory).absolute()
     self._keep = keep
+    self._on_saved = on_saved
     # Steps that this object wrote or verified itself.
     self._good: set[int] = set()
     self._pending: tuple[int, futures.Future[None]] | None = None
@@ -231,6 +240,7 @@ class Checkpointer:
     if processes.is_first():
       manifest.write(self._path(step), content)
       # From here on the new checkpoint counts.
+      self._on_saved(step)
       steps.remove_old(self._directory, step, self._keep)
 
   @contextlib.contextmanager

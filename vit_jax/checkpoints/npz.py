@@ -20,6 +20,7 @@ import numpy as np
 
 from vit_jax.checkpoints import tensors
 from vit_jax.checkpoints.tensors import Tensor, refused
+from vit_jax.core import files
 
 MAGIC = b"PK\x03\x04"
 _MAX_MEMBERS = 100_000
@@ -173,7 +174,7 @@ def write(path: pathlib.Path, arrays: Mapping[str, Tensor]) -> None:
     StorageError: it cannot be written; what was there before still is.
   """
   with (
-    tensors.replacing(path) as f,
+    files.replacing(path) as f,
     zipfile.ZipFile(f, "w", zipfile.ZIP_STORED) as archive,
   ):
     for name, tensor in arrays.items():

@@ -17,6 +17,7 @@ import numpy as np
 
 from vit_jax.checkpoints import tensors
 from vit_jax.checkpoints.tensors import Tensor, refused
+from vit_jax.core import files
 
 _MAX_HEADER = 16 << 20
 _METADATA = "__metadata__"
@@ -171,7 +172,7 @@ def write(path: pathlib.Path, arrays: Mapping[str, Tensor]) -> None:
     at += tensor.nbytes
   text = json.dumps(header, separators=(",", ":")).encode()
   text += b" " * (-len(text) % 8)
-  with tensors.replacing(path) as f:
+  with files.replacing(path) as f:
     f.write(struct.pack("<Q", len(text)) + text)
     for name in order:
       value = np.ascontiguousarray(arrays[name].read())

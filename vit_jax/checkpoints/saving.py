@@ -4,6 +4,8 @@ from collections.abc import Mapping
 import dataclasses
 import json
 import os
+import pathlib
+import tempfile
 from typing import Any
 
 import jax
@@ -16,13 +18,20 @@ from vit_jax.checkpoints import (
   layouts,
   loaded as loaded_lib,
   loading,
+  manifest,
   npz,
   safetensors,
   tensors,
 )
 from vit_jax.checkpoints.layout import NPZ, Layout
 from vit_jax.checkpoints.loaded import Loaded
-from vit_jax.core import config as config_lib, errors, storage
+from vit_jax.core import (
+  config as config_lib,
+  errors,
+  files,
+  owners,
+  storage,
+)
 
 FORMATS = ("npz", "timm", "hf", "orbax")
 _WEIGHTS = "model.safetensors"
@@ -59,15 +68,9 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
     CheckpointError: the format has no such model; says why.
     StorageError: it cannot be written.
   """
-  errors.check_one_of("to", to, FORMATS)
-  path = storage.path(out)
+  path = _checked_place(to, out)
   if to == "orbax":
     return _save_run(checkpoint, path)
-  if isinstance(path, storage.BucketPath):
-    raise errors.ConfigError(
-      f"out={out}: {to} is written to a disk alone; name a file of this"
-      " machine, then copy it (gcloud storage cp)"
-    )
   config = checkpoint.model.config  # type: ignore[attr-defined]
   arrays = loaded_lib.flat(checkpoint.variables)
   layout, config, arrays, notes = _fitting(checkpoint, to, config, arrays)
@@ -90,8 +93,7 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
     path /= _WEIGHTS
   safetensors.write(path, theirs)
   for name, content in _beside(checkpoint, layout, config).items():
-    with tensors.replacing(path.with_name(name)) as f:
-      f.write((json.dumps(content, indent=2) + "\n").encode())
+    files.write(path.with_name(name), json.dumps(content, indent=2) + "\n")
   return Saved(path, layout.format, tuple(notes))
 
 
@@ -99,8 +101,63 @@ def convert(
   source: str | os.PathLike, to: str, out: str | os.PathLike, **kwargs: Any
 ) -> tuple[Loaded, Saved]:
   """Loads a checkpoint, with the arguments of `load`, and saves it."""
+  path = _checked_place(to, out)
+  if to != "orbax":
+    _refuse_itself(storage.path(source), path)
   checkpoint = loading.load(source, **kwargs)
   return checkpoint, save(checkpoint, to, out)
+
+
+def _checked_place(to: str, out: str | os.PathLike) -> storage.AnyPath:
+  """The path of `out`, which may be written in this format.
+
+  Raises:
+    ConfigError: no such format, or the place belongs to something else.
+  """
+  errors.check_one_of("to", to, FORMATS)
+  path = storage.path(out)
+  if to == "orbax":
+    owners.check_folder("out", path, but=owners.RUN)
+    return path
+  if isinstance(path, storage.BucketPath):
+    raise errors.ConfigError(
+      f"out={out}: {to} is written to a disk alone; name a file of this"
+      " machine, then copy it (gcloud storage cp)"
+    )
+  if path.is_dir():
+    owners.check_folder("out", path)
+  if to == "npz":
+    owners.check_file(
+      "out", path, lambda head: head[:2] == b"PK", "an npz file"
+    )
+  elif path.suffix == ".safetensors" or path.is_dir():
+    folder = path if path.is_dir() else path.parent
+    for name in ("config.json", "preprocessor_config.json"):
+      owners.check_file(
+        "out",
+        folder / name,
+        lambda _: _is_converted_here(folder / "config.json"),
+        "of a converted checkpoint",
+      )
+  return path
+
+
+def _is_converted_here(config: pathlib.Path) -> bool:
+  """Whether this config.json was written beside weights by `save`."""
+  try:
+    return loaded_lib.OWN in json.loads(config.read_bytes())
+  except (OSError, ValueError, TypeError):
+    return False
+
+
+def _refuse_itself(source: storage.AnyPath, path: storage.AnyPath) -> None:
+  for ours in (path, path / _WEIGHTS):
+    for theirs in (source, source / _WEIGHTS):
+      if ours.is_file() and theirs.is_file() and os.path.samefile(ours, theirs):
+        raise errors.ConfigError(
+          f"out={path} is the checkpoint itself, which would be lost; name"
+          " another place"
+        )
 
 
 def _fitting(
@@ -170,9 +227,6 @@ def _plain(config: Any) -> dict[str, Any]:
 
 
 def _save_run(checkpoint: Loaded, path: storage.AnyPath) -> Saved:
-  # Orbax takes seconds to import, which the other formats need not wait for.
-  from vit_jax.checkpoints import native
-
   config = checkpoint.model.config  # type: ignore[attr-defined]
   name = config_lib.module_for(config).__name__.rpartition(".")[-1]
   stats = checkpoint.batch_stats
@@ -186,6 +240,57 @@ def _save_run(checkpoint: Loaded, path: storage.AnyPath) -> Saved:
     "labels": list(checkpoint.labels),
     "converted_from": checkpoint.source_format,
   }
-  with native.Checkpointer(path / "checkpoints", keep=1) as saved:
-    saved.save(0, jax.device_put(state), meta)
+  if isinstance(path, storage.BucketPath):
+    if path.is_dir():
+      raise errors.ConfigError(
+        f"out={path} is not empty, and nothing can be renamed in a bucket; name"
+        " another folder"
+      )
+    _write_step(path / "checkpoints", state, meta)
+    return Saved(path, "orbax")
+  with files.locked(path / ".lock") as lock:
+    if lock is None:
+      raise errors.ConfigError(
+        f"out={path} is in use by another process; name another folder"
+      )
+    _replace_run(path, state, meta)
   return Saved(path, "orbax")
+
+
+def _replace_run(
+  path: pathlib.Path, state: dict[str, Any], meta: dict[str, Any]
+) -> None:
+  """Puts one step into a folder that has no checkpoints but converted ones."""
+  home = path / "checkpoints"
+  if home.exists() and not _is_converted(home):
+    raise errors.ConfigError(
+      f"out={path} is a run that was trained, which is not replaced; name"
+      " another folder"
+    )
+  with tempfile.TemporaryDirectory(dir=path, prefix=".converted-") as work:
+    new = pathlib.Path(work) / "new"
+    _write_step(new, state, meta)
+    if home.exists():
+      home.rename(pathlib.Path(work) / "old")
+    new.rename(home)
+
+
+def _is_converted(home: pathlib.Path) -> bool:
+  """Whether these checkpoints came from a conversion and nothing else."""
+  if any(name.isdigit() and name != "0" for name in os.listdir(home)):
+    return False
+  try:
+    meta = manifest.read(home / "0")["meta"]
+  except errors.CheckpointError:
+    return False
+  return "converted_from" in meta
+
+
+def _write_step(
+  folder: storage.AnyPath, state: dict[str, Any], meta: dict[str, Any]
+) -> None:
+  # Orbax takes seconds to import, which the other formats need not wait for.
+  from vit_jax.checkpoints import native
+
+  with native.Checkpointer(folder, keep=1) as saved:
+    saved.save(0, jax.device_put(state), meta)

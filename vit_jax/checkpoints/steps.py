@@ -5,9 +5,10 @@
       300/
       damaged/250-1/   what was found unfinished or damaged; never deleted
 
-Names that are not ours, and links, are left alone. In a bucket nothing can be
-renamed: what is damaged is copied, and what is unfinished or old is removed,
-its manifest first.
+Names that are not ours, and links to other steps here, are left alone. A step
+may be a link to a folder elsewhere, which stays as it is when the link goes. In
+a bucket nothing can be renamed: what is damaged is copied, and what is
+unfinished or old is removed, its manifest first.
 """
 
 from collections.abc import Callable
@@ -39,8 +40,16 @@ def all_steps(directory: AnyPath) -> list[int]:
 def _folders(directory: AnyPath) -> set[str]:
   if isinstance(directory, storage.BucketPath):
     return {name.partition("/")[0] for name in directory.files() if "/" in name}
+  here = os.path.realpath(directory)
   with os.scandir(directory) as entries:
-    return {e.name for e in entries if e.is_dir(follow_symlinks=False)}
+    return {
+      e.name
+      for e in entries
+      if e.is_dir()
+      and not (
+        e.is_symlink() and os.path.dirname(os.path.realpath(e.path)) == here
+      )
+    }
 
 
 def finished(directory: AnyPath) -> list[int]:
@@ -89,7 +98,12 @@ def set_aside(path: AnyPath, reason: str) -> None:
   step, n = path.name.partition(".")[0], 1
   while exists(damaged / f"{step}-{n}"):
     n += 1
-  path.rename(damaged / f"{step}-{n}")
+  if path.is_symlink():
+    # A relative one would lead elsewhere from there.
+    (damaged / f"{step}-{n}").symlink_to(os.path.realpath(path))
+    path.unlink()
+  else:
+    path.rename(damaged / f"{step}-{n}")
   _log.warning("%s: %s; moved to %s/%s-%d", path, reason, DAMAGED, step, n)
 
 
@@ -101,6 +115,9 @@ def exists(path: AnyPath) -> bool:
 def _remove(path: AnyPath) -> None:
   if not isinstance(path, storage.BucketPath):
     # A half-removed directory must not look like a damaged checkpoint.
+    if path.is_symlink():
+      path.unlink()
+      return
     obsolete = path.with_name(f"{path.name}.obsolete")
     path.rename(obsolete)
     shutil.rmtree(obsolete)
@@ -112,7 +129,9 @@ def _remove(path: AnyPath) -> None:
 def tidy(directory: AnyPath) -> None:
   """Sets unfinished saves aside; ends removals that were interrupted."""
   for path in sorted(directory.iterdir()):
-    if _OBSOLETE.fullmatch(path.name):
+    if not path.is_dir():
+      continue
+    if _OBSOLETE.fullmatch(path.name) and not path.is_symlink():
       shutil.rmtree(path)
     elif _UNFINISHED.fullmatch(path.name):
       set_aside(path, "an unfinished save")

@@ -1,11 +1,9 @@
 """Tensors in files: what a file claims to hold, read one at a time."""
 
-from collections.abc import Callable, Iterator, Mapping
-import contextlib
+from collections.abc import Callable, Mapping
 import dataclasses
 import math
 import os
-import pathlib
 from typing import IO, Any, TypeAlias
 
 import jax.numpy as jnp
@@ -62,28 +60,3 @@ def fill(stream: IO[bytes], tensor: np.ndarray) -> None:
 def refused(path: str | os.PathLike, reason: str) -> errors.CheckpointError:
   """The error of a file that is cut off, damaged or lies about itself."""
   return errors.CheckpointError(f"{path} is refused: {reason}")
-
-
-@contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[IO[bytes]]:
-  """A new file that takes the place of `path` when all of it is on the disk.
-
-  Raises:
-    StorageError: it cannot be written; what was there before still is.
-  """
-  part = path.with_name(f".{path.name}.part")
-  try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("wb") as f:
-      yield f
-      f.flush()
-      os.fsync(f.fileno())
-    part.replace(path)
-  except OSError as e:
-    raise errors.StorageError(
-      f"{path} cannot be written: {e.strerror}; free space there or make it"
-      " writable, then run again"
-    ) from e
-  finally:
-    with contextlib.suppress(OSError):
-      part.unlink(missing_ok=True)

@@ -30,7 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="files, and folders of them",
   )
   parser.add_argument(
-    "--out", required=True, metavar="DIR", help="of the page and the pictures"
+    "--out",
+    type=flags.place,
+    required=True,
+    metavar="DIR",
+    help="of the page and the pictures",
   )
   parser.add_argument(
     "--overlays",
@@ -47,9 +51,14 @@ def run(args: argparse.Namespace) -> None:
     raise errors.ConfigError(f"overlays={args.overlays} must be >= 1")
   from vit_jax import checkpoints
   from vit_jax.analysis import inside, inside_page, pictures
-  from vit_jax.core import storage
+  from vit_jax.core import files as files_lib, owners, storage
   from vit_jax.export import predict
 
+  out = storage.path(args.out)
+  owners.check_folder("out", out)
+  owners.check_file(
+    "out", out / "index.html", flags.is_page, "a page of analyze"
+  )
   paths = predict.images(args.images)
   checkpoint = checkpoints.load(args.checkpoint, resolution=args.resolution)
   bad: list[str] = []
@@ -59,13 +68,12 @@ def run(args: argparse.Namespace) -> None:
   files = pictures.files(found)
   title = storage.path(args.checkpoint).absolute().name
   page = inside_page.page(title, _facts(checkpoint), found, files)
-  out = storage.path(args.out)
   try:
     out.mkdir(parents=True, exist_ok=True)
-    for name, data in {**files, "index.html": page.encode()}.items():
-      (out / name).write_bytes(data)
   except OSError as e:
     raise errors.StorageError(f"out={out}: {e.strerror}") from e
+  for name, data in {**files, "index.html": page.encode()}.items():
+    files_lib.write(out / name, data)
   print(f"wrote {out / 'index.html'} and {len(files)} files beside it")
   if bad:
     raise errors.DataError(

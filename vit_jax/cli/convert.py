@@ -16,7 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "--to", required=True, metavar="FORMAT", help="npz, timm, hf or orbax"
   )
   parser.add_argument(
-    "--out", required=True, metavar="PATH", help="the file or folder to write"
+    "--out",
+    type=flags.place,
+    required=True,
+    metavar="PATH",
+    help="the file or folder to write",
   )
   parser.add_argument(
     "--num_classes",

@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
       _add_prepare(sub)
     if action == "describe":
       sub.add_argument(
-        "--sheet", default="", metavar="PNG", help="draw examples to this file"
+        "--sheet",
+        type=flags.place,
+        metavar="PNG",
+        help="draw examples to this file",
       )
       sub.add_argument(
         "--split", default="", help="this split alone (all; draws the first)"

@@ -22,6 +22,7 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
   """Adds `--checkpoint`, and what may be changed while it is loaded."""
   parser.add_argument(
     "--checkpoint",
+    type=place,
     required=True,
     metavar="PATH",
     help="a run's workdir, its checkpoints or one step; or an npz or"
@@ -43,6 +44,20 @@ def _size(text: str) -> tuple[int, int]:
       f"{text} is no side or HEIGHTxWIDTH in px, such as 384 or 224x288"
     )
   return int(match[1]), int(match[2] or match[1])
+
+
+def place(text: str) -> str:
+  """The type of an argument that names a file or a folder."""
+  if not text:
+    raise argparse.ArgumentTypeError(
+      "it is empty (a variable that is not set?); name a file or folder"
+    )
+  return text
+
+
+def is_page(head: bytes) -> bool:
+  """Whether a file that begins like this is a page of `report` or `analyze`."""
+  return b"<style>\n:root { color-scheme: light; }\nbody { font: 16px" in head
 
 
 def refuse_rest(args: argparse.Namespace) -> None:

@@ -5,9 +5,9 @@ The page needs no network and no other file.
 """
 
 import argparse
+import sys
 
 from vit_jax.cli import flags
-from vit_jax.core import errors
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument(
     "--out",
-    default="",
+    type=flags.place,
     metavar="HTML",
     help="the page (report.html in the first workdir)",
   )
@@ -28,12 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
   flags.refuse_rest(args)
   from vit_jax.analysis import report, run_files
-  from vit_jax.core import storage
+  from vit_jax.core import files, owners, storage
 
   runs = run_files.read_all(args.workdirs)
   out = storage.path(args.out) if args.out else runs[0].home / "report.html"
-  try:
-    out.write_text(report.page(runs), encoding="utf-8")
-  except OSError as e:
-    raise errors.StorageError(f"out={out}: {e.strerror or e}") from e
-  print(f"wrote {out}")
+  owners.check_file("out", out, flags.is_page, "a report")
+  files.write(out, report.page(runs))
+  print(f"wrote {out}", file=sys.stderr)

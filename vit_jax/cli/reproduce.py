@@ -11,7 +11,7 @@ import argparse
 import pathlib
 
 from vit_jax.cli import flags, tpu
-from vit_jax.core import errors
+from vit_jax.core import errors, owners
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,16 +19,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   what.add_argument("--table", type=int, metavar="1..9")
   what.add_argument("--figure", type=int, metavar="2..14")
   what.add_argument("--section", choices=("4.6",), help="self-supervision")
-  what.add_argument("--page", metavar="FILE", help="write the page of results")
+  what.add_argument(
+    "--page", type=flags.place, metavar="FILE", help="write the page of results"
+  )
   parser.add_argument("--scale", choices=("paper", "mini"), default="paper")
   parser.add_argument(
     "--out",
+    type=flags.place,
     default="results/reproduction",
     metavar="DIR",
     help="results (default: results/reproduction)",
   )
   parser.add_argument(
     "--runs",
+    type=flags.place,
     default="runs",
     metavar="DIR",
     help="of trained runs: made there, or looked for there (default: runs)",
@@ -55,9 +59,17 @@ def run(args: argparse.Namespace) -> None:
     value = getattr(args, name)
     if value < least:
       raise errors.ConfigError(f"{name}={value} must be at least {least}")
+  owners.check_folder("out", pathlib.Path(args.out))
+  owners.check_folder("runs", pathlib.Path(args.runs), but=owners.SWEEP)
   if args.page:
     from vit_jax.reproduce import document
 
+    owners.check_file(
+      "page",
+      pathlib.Path(args.page),
+      lambda head: head.startswith(document.TITLE.encode()),
+      "the page of results",
+    )
     document.write(pathlib.Path(args.page), pathlib.Path(args.out))
     print(f"wrote {args.page}")
   elif args.scale == "mini":

@@ -5,10 +5,11 @@ is a file with get_sweep(arg), such as those of configs/sweeps.
 """
 
 import argparse
+import pathlib
 import time
 
 from vit_jax.cli import flags
-from vit_jax.core import errors
+from vit_jax.core import errors, owners
 
 _ACTIONS = {
   "run": "run what is not done yet",
@@ -26,7 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
       "--config", required=True, metavar="FILE[:ARG]", help="the sweep's file"
     )
     sub.add_argument(
-      "--workdir", required=True, metavar="DIR", help="where the runs are"
+      "--workdir",
+      type=flags.place,
+      required=True,
+      metavar="DIR",
+      help="where the runs are",
     )
     if action == "run":
       sub.add_argument(
@@ -81,6 +86,7 @@ def _run(sweep, runs, args: argparse.Namespace) -> None:
   if args.workers < 1:
     raise errors.ConfigError(f"workers={args.workers} must be at least 1")
   leaks.check(sweep, runs)
+  owners.check_folder("workdir", pathlib.Path(args.workdir), but=owners.SWEEP)
   if args.slurm:
     from vit_jax.sweeps import slurm
 

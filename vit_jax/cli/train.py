@@ -15,9 +15,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   gpu.add_arguments(parser)
   parser.add_argument(
     "--workdir",
+    type=flags.place,
     required=True,
     metavar="DIR",
     help="where checkpoints, metrics and TensorBoard files go",
+  )
+  parser.add_argument(
+    "--start_over",
+    action="store_true",
+    help="move what an earlier run left in the workdir to a folder before-N in"
+    " it, and train from the first step",
   )
 
 
@@ -33,11 +40,11 @@ def run(args: argparse.Namespace) -> None:
   for line in filter(None, (settings, chosen)):
     if processes.is_first():
       print(line, file=sys.stderr)
-  scores = loop.train(config, args.workdir)
+  scores = loop.train(config, args.workdir, start_over=args.start_over)
   if not processes.is_first():
     return
   for name, score in scores.items():
-    if "top_1" in score:
+    if {"top_1", "examples"} <= set(score):
       print(
         f"{name} accuracy: {score['top_1']:.2%} of {score['examples']:,} images"
       )

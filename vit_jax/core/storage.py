@@ -61,6 +61,11 @@ class BucketPath(gpath.PosixGPath):  # type: ignore[misc, valid-type]
     return str(self).removeprefix(SCHEME).partition("/")[2]
 
   @property
+  def in_bucket(self) -> bool:
+    """Whether this is more than the bucket itself."""
+    return bool(self._key)
+
+  @property
   def _inside(self) -> str:
     return f"{self._key}/" if self._key else ""
 

@@ -11,7 +11,7 @@ from array_record.python import array_record_module
 import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
-from vit_jax.data import shards, verify
+from vit_jax.data import planned, shards, verify, write
 from vit_jax.data.sources import tfds as tfds_source
 
 _INFO = "dataset_info.json"
@@ -58,25 +58,30 @@ def convert(name: str, from_dir: str, data_dir: str) -> str:
       f"{{name}} is in {new} already; choose another --data_dir",
       {"name": name},
     )
-  part = new.with_name(f"{new.name}.incomplete")
-  part.mkdir(parents=True, exist_ok=True)
+  part, plan = (new.with_name(new.name + s) for s in (".incomplete", ".plan"))
+  write.refuse_foreign(part, rf"{info.name}-.*|.*\.(json|jsonl|txt)")
+  write.refuse_foreign(plan, planned.NAMES)
   jobs = [
     (pathlib.Path(file), count)
     for split in info.splits.values()
     for file, count in zip(split.filepaths, split.shard_lengths, strict=True)
   ]
-  with futures.ThreadPoolExecutor(_THREADS) as pool:
-    for _ in pool.map(lambda job: _shard(*job, part), jobs):
-      pass
-  records = {file.name for file, _ in jobs}
-  for file in old.iterdir():
-    if file.is_file() and file.name not in {*records, verify.CHECKSUMS, _INFO}:
-      shutil.copy(file, part / file.name)
-  meta = json.loads((old / _INFO).read_text())
-  meta["fileFormat"] = tfds_source.FORMAT.value
-  (part / _INFO).write_text(json.dumps(meta, indent=2))
-  verify.record(str(part))
-  part.rename(new)
+  with write.locked(plan):
+    part.mkdir(parents=True, exist_ok=True)
+    with futures.ThreadPoolExecutor(_THREADS) as pool:
+      for _ in pool.map(lambda job: _shard(*job, part), jobs):
+        pass
+    records = {file.name for file, _ in jobs}
+    skip = {*records, verify.CHECKSUMS, _INFO}
+    for file in old.iterdir():
+      if file.is_file() and file.name not in skip:
+        shutil.copy(file, part / file.name)
+    meta = json.loads((old / _INFO).read_text())
+    meta["fileFormat"] = tfds_source.FORMAT.value
+    (part / _INFO).write_text(json.dumps(meta, indent=2))
+    verify.record(str(part))
+    part.rename(new)
+  shutil.rmtree(plan)
   total = sum(count for _, count in jobs)
   return f"{name} converted to {new} ({total:,} examples, {len(jobs)} shards)"
 

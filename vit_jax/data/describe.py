@@ -2,12 +2,13 @@
 
 import collections
 import itertools
+import pathlib
 from typing import Any
 
 import cv2
 import numpy as np
 
-from vit_jax.core import errors
+from vit_jax.core import errors, files as files_lib, owners
 from vit_jax.data import files, sources
 from vit_jax.preprocess import decode
 
@@ -211,13 +212,13 @@ def write_sheet(name: str, split: str, file: str, data_dir: str = "") -> None:
   """Writes the contact sheet of a split as a PNG.
 
   Raises:
-    ConfigError: no such data set or split.
+    ConfigError: no such data set or split, or the file is something else.
     StorageError: the file cannot be written.
   """
+  path = pathlib.Path(file)
+  owners.check_file(
+    "sheet", path, lambda head: head.startswith(b"\x89PNG"), "a PNG image"
+  )
   sheet = contact_sheet(sources.open_source(name, split, data_dir))
   png = cv2.imencode(".png", sheet[..., ::-1])[1].tobytes()
-  try:
-    with open(file, "wb") as f:
-      f.write(png)
-  except OSError as e:
-    raise errors.StorageError(f"cannot write {file}: {e.strerror}") from e
+  files_lib.write(path, png)

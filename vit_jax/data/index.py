@@ -16,12 +16,11 @@ import os
 import pathlib
 import stat
 import struct
-import tempfile
 from typing import Any
 
 import numpy as np
 
-from vit_jax.core import errors
+from vit_jax.core import errors, files
 from vit_jax.data import table
 
 FOLDER = ".vit_jax"
@@ -117,7 +116,7 @@ def open_or_build(
   for file in places:
     try:
       write(str(file), in_order.columns, meta, watched)
-    except OSError:
+    except errors.StorageError:
       continue
     index = read(str(file), root)
     if index is None:
@@ -149,22 +148,11 @@ def write(
   meta = {**meta, "watched": watched, "rows": len(columns["ends"])}
   meta["lengths"] = {name: len(columns[name]) for name in _DTYPES}
   text = json.dumps(meta).encode()
-  folder = pathlib.Path(file).parent
-  folder.mkdir(parents=True, exist_ok=True)
-  with tempfile.NamedTemporaryFile(dir=folder, delete=False) as f:
-    try:
-      f.write(_MAGIC + struct.pack("<q", len(text)) + text)
-      for name, dtype in _DTYPES.items():
-        f.write(bytes(-f.tell() % _ALIGN))
-        f.write(np.ascontiguousarray(columns[name], dtype))
-      f.flush()
-      os.fsync(f.fileno())
-      # As any other file: other users may share the data.
-      os.chmod(f.name, 0o644)
-      os.replace(f.name, file)
-    except OSError:
-      os.unlink(f.name)
-      raise
+  with files.replacing(pathlib.Path(file)) as f:
+    f.write(_MAGIC + struct.pack("<q", len(text)) + text)
+    for name, dtype in _DTYPES.items():
+      f.write(bytes(-f.tell() % _ALIGN))
+      f.write(np.ascontiguousarray(columns[name], dtype))
 
 
 def read(file: str, root: str) -> Index | None:

@@ -5,13 +5,12 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import os
 import pathlib
 import re
 import shutil
 from typing import Any
 
-from vit_jax.core import errors
+from vit_jax.core import errors, files
 from vit_jax.data import archives, progress
 
 Item = dict[str, Any]
@@ -26,6 +25,8 @@ _UNKNOWN_BYTES = 100_000
 _BUFFERED = 200_000
 _FACTS = "plan.json"
 _LIST = "items.jsonl"
+# Regex of what is in the folder of a plan.
+NAMES = r"plan\.json|items\.jsonl|shards"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,9 +121,7 @@ def _make(
     size=sum(sizes.values()),
   )
   _deal(folder, facts)
-  part = folder / f".{_FACTS}.part"
-  part.write_text(json.dumps(dataclasses.asdict(facts)))
-  os.replace(part, folder / _FACTS)
+  files.write(folder / _FACTS, json.dumps(dataclasses.asdict(facts)))
   (folder / _LIST).unlink()
   return facts
 

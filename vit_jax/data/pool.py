@@ -10,10 +10,10 @@ import os
 import signal
 import threading
 
-from vit_jax.core import errors
+from vit_jax.core import errors, terminal
 from vit_jax.data import progress as progress_lib, shards
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(jobs: Sequence[shards.Job], workers: int) -> None:
@@ -86,22 +86,23 @@ def _blocked() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-  """SIGINT and SIGTERM become an error that says how to go on."""
+  """SIGINT, SIGTERM and SIGHUP become an error that says how to go on."""
   if threading.current_thread() is not threading.main_thread():
     yield
     return
 
   def interrupt(number: int, frame: object) -> None:
     del frame
+    terminal.leave()
     raise errors.Interrupted(
       "interrupted; the shards that are done stay: run the same command to go"
       " on",
       number,
     )
 
-  before = [signal.signal(number, interrupt) for number in _SIGNALS]
+  before = {n: signal.signal(n, interrupt) for n in terminal.stop_signals()}
   try:
     yield
   finally:
-    for number, handler in zip(_SIGNALS, before, strict=True):
+    for number, handler in before.items():
       signal.signal(number, handler)

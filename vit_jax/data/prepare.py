@@ -178,6 +178,7 @@ def _build(rest: str, builder: tfds.core.DatasetBuilder, from_dir: str) -> str:
       f"tfds:{rest} downloads {published.download or 'nothing'} and takes"
       f" {published.disk or 'an unknown size'} in {builder.data_path}"
     )
+  write.refuse_foreign(pathlib.Path(builder.data_path))
   try:
     builder.download_and_prepare(
       file_format=tfds_source.FORMAT,

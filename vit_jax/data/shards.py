@@ -15,7 +15,7 @@ from array_record.python import array_record_module
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import example_serializer
 
-from vit_jax.core import errors
+from vit_jax.core import errors, files
 from vit_jax.data import planned
 
 # Each record alone, for random access; as it is, since encoded images do not
@@ -93,9 +93,7 @@ def write(job: Job) -> int:
     finally:
       writer.close()
     result["file"] = _sums(part)
-    told = job.report.with_name(f"{job.report.name}.part")
-    told.write_text(json.dumps(result))
-    os.replace(told, job.report)
+    files.write(job.report, json.dumps(result))
     os.replace(part, final)
   return len(items)
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from concurrent import futures
 import hashlib
 import json
-import os
 import pathlib
 from typing import Any
 
@@ -12,7 +11,7 @@ from array_record.python import array_record_module
 import numpy as np
 import tensorflow_datasets as tfds
 
-from vit_jax.core import errors
+from vit_jax.core import errors, files as files_lib
 from vit_jax.data import catalog, files, real, sources
 from vit_jax.data.sources import tfds as tfds_source
 from vit_jax.preprocess import decode
@@ -34,9 +33,7 @@ def record(
   folder, known = pathlib.Path(directory), known or {}
   there = sorted(f for f in folder.iterdir() if _counts(f))
   sums = {f.name: known.get(f.name) or _sums(f) for f in there}
-  part = folder / f".{CHECKSUMS}.part"
-  part.write_text(json.dumps(sums, indent=2) + "\n")
-  os.replace(part, folder / CHECKSUMS)
+  files_lib.write(folder / CHECKSUMS, json.dumps(sums, indent=2) + "\n")
 
 
 def _counts(file: pathlib.Path) -> bool:

@@ -11,10 +11,10 @@ it was interrupted.
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import pathlib
+import re
 import shutil
 from typing import Any
 
@@ -22,7 +22,7 @@ from etils import epath
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_info, naming
 
-from vit_jax.core import errors
+from vit_jax.core import errors, files
 from vit_jax.data import planned, pool, progress, shards, verify
 from vit_jax.data.sources import tfds as tfds_source
 
@@ -76,14 +76,18 @@ def write(recipe: Recipe, *, workers: int = 0, beam: str = "") -> str:
       such as "--runner=DirectRunner".
 
   Raises:
-    ConfigError: work on it began with another source.
+    ConfigError: work on it began with another source, or somebody else's files
+      are where it goes.
     DataError: an example cannot be read, or another process writes the same.
     StorageError: no room.
     Interrupted: what is done stays.
   """
   new = pathlib.Path(recipe.info.data_dir)
   work, plan = (new.with_name(new.name + s) for s in (".incomplete", ".plan"))
-  with pool.interruptible(), _storage(new), _locked(plan):
+  refuse_foreign(new)
+  refuse_foreign(work, rf"{recipe.info.name}-.*|.*\.(json|jsonl|txt)")
+  refuse_foreign(plan, planned.NAMES)
+  with pool.interruptible(), _storage(new), locked(plan):
     work.mkdir(parents=True, exist_ok=True)
     facts = planned.open_or_make(str(plan), recipe.source, recipe.listing)
     recipe.info.features.save_config(str(work))
@@ -198,17 +202,32 @@ def _report(
 
 
 @contextlib.contextmanager
-def _locked(plan: pathlib.Path) -> Iterator[None]:
+def locked(folder: pathlib.Path) -> Iterator[None]:
   """Two processes that write the same data set would spoil it."""
-  plan.mkdir(parents=True, exist_ok=True)
-  with (plan / ".lock").open("w") as f:
-    try:
-      fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as e:
+  with files.locked(folder / ".lock") as lock:
+    if lock is None:
       raise errors.DataError(
-        f"{plan.parent} is being written by another process; wait for it"
-      ) from e
+        f"{folder.parent} is being written by another process; wait for it"
+      )
     yield
+
+
+def refuse_foreign(folder: pathlib.Path, ours: str = "") -> None:
+  """Refuses a folder whose files were not made while a data set was prepared.
+
+  Args:
+    folder: need not exist; may be empty.
+    ours: regex of the names that are made there.
+
+  Raises:
+    ConfigError: names a file of somebody else.
+  """
+  for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    if not re.fullmatch(rf"{ours}|\..*|Thumbs\.db|desktop\.ini", path.name):
+      raise errors.ConfigError(
+        f"{folder} has files that are not of a data set, such as {path.name};"
+        " move them away, or choose another --data_dir"
+      )
 
 
 @contextlib.contextmanager

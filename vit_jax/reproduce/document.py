@@ -11,7 +11,8 @@ from vit_jax.reproduce.miniature import Miniature
 
 # What people have to say of a result; everything else is written anew.
 _REMARKS = "remarks.md"
-_HEAD = """# The paper's tables and figures
+TITLE = "# The paper's tables and figures"
+_HEAD = f"""{TITLE}
 
 Written by `python -m vit_jax reproduce --page=docs/reproduction.md` from
 [results/reproduction](../results/reproduction). Each miniature asks the paper's

@@ -7,7 +7,7 @@ import pathlib
 import statistics
 from typing import Any
 
-from vit_jax.core import errors
+from vit_jax.core import errors, files, owners
 from vit_jax.evals import vtab
 from vit_jax.sweeps import state as state_lib, sweep as sweep_lib
 
@@ -17,6 +17,8 @@ _TITLES: dict[sweep_lib.Stage, str] = {
   "first": "Runs",
   "start": "Runs that others start from",
 }
+# The table's first columns.
+_FIRST = "run,stage,state"
 _VTAB = "vtab:"
 
 
@@ -53,8 +55,14 @@ def collect(
     )
   rows = means(found)
   home = pathlib.Path(workdir)
-  (home / "results.csv").write_text(_csv(found))
-  (home / "results.md").write_text(_markdown(sweep, found, rows))
+  owners.check_file(
+    "workdir",
+    home / "results.csv",
+    lambda head: head.startswith(_FIRST.encode()),
+    "a table of a sweep",
+  )
+  files.write(home / "results.csv", _csv(found))
+  files.write(home / "results.md", _markdown(sweep, found, rows))
   return rows
 
 
@@ -78,7 +86,7 @@ def _csv(found: state_lib.Found) -> str:
   scores = dict.fromkeys(k for _, status in found for k in status.scores)
   text = io.StringIO()
   write = csv.writer(text, lineterminator="\n").writerow
-  write(["run", "stage", "state", *settings, *scores, "error"])
+  write([*_FIRST.split(","), *settings, *scores, "error"])
   for run, status in found:
     write(
       [

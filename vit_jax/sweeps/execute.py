@@ -9,12 +9,12 @@ import subprocess
 import sys
 import threading
 
-from vit_jax.core import errors
+from vit_jax.core import errors, terminal
 from vit_jax.sweeps import state as state_lib, sweep as sweep_lib
 
 # A run ends like this because of what surrounds it; it resumes.
 LOST = 75
-AGAIN = (LOST, 130, 143)
+AGAIN = (LOST, 129, 130, 143)
 ATTEMPTS = 5
 Say = Callable[[str], None]
 
@@ -44,7 +44,7 @@ def execute(
     say: is told what begins and ends.
 
   Raises:
-    Interrupted: SIGINT or SIGTERM; every run has saved.
+    Interrupted: SIGINT, SIGTERM or SIGHUP; every run has saved.
   """
   if retry:
     for run, status in state_lib.all_of(sweep, runs, workdir):
@@ -83,7 +83,7 @@ class _Pool:
   def __enter__(self) -> "_Pool":
     self._old = {
       number: signal.signal(number, self._on_signal)
-      for number in (signal.SIGINT, signal.SIGTERM)
+      for number in terminal.stop_signals()
     }
     return self
 
@@ -93,6 +93,7 @@ class _Pool:
 
   def _on_signal(self, number: int, _) -> None:
     self.stopped = number
+    terminal.leave()
     self._stop.set()
     for process in list(self._processes):
       process.terminate()

@@ -9,7 +9,6 @@ the last checkpoint tells the end.
 from collections.abc import Iterator
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import json
 import os
@@ -18,7 +17,7 @@ import re
 from typing import Any, Literal
 
 from vit_jax.checkpoints import steps
-from vit_jax.core import config as config_lib, duration, errors
+from vit_jax.core import config as config_lib, duration, errors, files
 from vit_jax.data import sources
 from vit_jax.sweeps import sweep as sweep_lib
 
@@ -124,14 +123,8 @@ def strangers(workdir: str, known: list[sweep_lib.Run]) -> list[str]:
 @contextlib.contextmanager
 def hold(home: pathlib.Path) -> Iterator[int | None]:
   """Holds a run's folder; gives a file to hand on, or None if it is held."""
-  home.mkdir(parents=True, exist_ok=True)
-  with (home / ".sweep").open("a") as lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      yield None
-    else:
-      yield lock.fileno()
+  with files.locked(home / ".sweep") as lock:
+    yield lock
 
 
 def _is_held(lock: pathlib.Path) -> bool:
@@ -167,9 +160,8 @@ def _examples(name: str, split: str, data_dir: str) -> int:
 
 def write_end(home: pathlib.Path, exit_code: int, error: str) -> None:
   """Notes how a run ended; it is there whole or not at all."""
-  part = home / "end.json.part"
-  part.write_text(json.dumps({"exit_code": exit_code, "error": error}) + "\n")
-  os.replace(part, home / "end.json")
+  end = {"exit_code": exit_code, "error": error}
+  files.write(home / "end.json", json.dumps(end) + "\n")
 
 
 def last_line(log: pathlib.Path) -> str:

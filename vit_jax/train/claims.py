@@ -8,7 +8,6 @@ claim that nobody has renewed for a while is dead and may be taken.
 
 from collections.abc import Iterator
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
@@ -16,7 +15,7 @@ import socket
 import threading
 import time
 
-from vit_jax.core import errors, storage
+from vit_jax.core import errors, files, storage
 from vit_jax.train import hooks, metrics
 
 _FILE = ".lock"
@@ -34,12 +33,9 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
   """
   with contextlib.ExitStack() as held:
     with metrics.storage(workdir):
-      workdir.mkdir(parents=True, exist_ok=True)
-      lock = held.enter_context((workdir / _FILE).open("w"))
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as e:
-      raise _in_use(workdir, "another run") from e
+      lock = held.enter_context(files.locked(workdir / _FILE))
+    if lock is None:
+      raise _in_use(workdir, "another run")
     yield
 
 

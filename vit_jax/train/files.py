@@ -31,8 +31,9 @@ class Files:
     with contextlib.ExitStack() as opened:
       self._rows = metrics.Journal(workdir / "metrics.jsonl", step)
       opened.callback(self._rows.close)
-      self._scores = metrics.Journal(workdir / "evals.jsonl", step)
+      self._scores = metrics.Journal(workdir / "evals.jsonl", step, ("name",))
       opened.callback(self._scores.close)
+      _warn(self._rows, self._scores, step)
       self._tensorboard = hooks.TensorBoard(workdir)
       opened.callback(self._tensorboard.close)
       self._open = opened.pop_all()
@@ -67,3 +68,19 @@ class Files:
 
   def close(self) -> None:
     self._open.close()
+
+
+def _warn(rows: metrics.Journal, scores: metrics.Journal, step: int) -> None:
+  """Says what the journals do not hold of the steps before `step`."""
+  for journal in (rows, scores):
+    if journal.unreadable:
+      hooks.say(
+        f"{journal.path}: {journal.unreadable} lines cannot be read; they are"
+        f" kept in {journal.cut_path.name}"
+      )
+  have = len({row["step"] for row in rows.rows})
+  if have < step:
+    hooks.say(
+      f"{rows.path} has rows of {have} of the {step} steps of this checkpoint;"
+      " the others were lost before this start"
+    )

@@ -28,13 +28,15 @@ from vit_jax.train.state import State
 
 
 def train(
-  config: config_lib.ConfigDict, folder: str
+  config: config_lib.ConfigDict, folder: str, *, start_over: bool = False
 ) -> dict[str, dict[str, float]]:
   """Trains what the config says; resumes where the workdir has a checkpoint.
 
   Args:
     config: see `experiment.Experiment`.
     folder: the workdir; may be gs://.
+    start_over: move what an earlier run has left in the workdir to a folder in
+      it, and train from the first step.
 
   Returns:
     The last scores of each evaluator.
@@ -43,6 +45,7 @@ def train(
     ConfigError: the config breaks a rule, before a device is touched where
       that does not take one; or the workdir belongs to another config.
     DataError: the data set changed since the checkpoint was written.
+    CheckpointError: the run has saved checkpoints, and none is good.
     NonFiniteError: a loss or a norm is not a finite number.
     StorageError: the workdir cannot be written.
     Interrupted: SIGTERM or SIGINT; the state is saved.
@@ -53,25 +56,32 @@ def train(
     experiment = config_lib.build(experiment_lib.Experiment, config)
     inputs = processes.together(lambda: experiment_lib.open_inputs(experiment))
     processes.check_same(lambda: workdir_lib.data(inputs), "data set")
-    workdir = held.enter_context(workdir_lib.claim(folder, config))
+    workdir = held.enter_context(workdir_lib.claim(folder, config, start_over))
     stop = held.enter_context(signals.listen())
     run = setup.build(experiment, inputs)
     saved = held.enter_context(
       native.Checkpointer(
-        workdir.home / "checkpoints", keep=experiment.runtime.keep
+        workdir.home / workdir_lib.CHECKPOINTS,
+        keep=experiment.runtime.keep,
+        on_saved=workdir.note_saved,
       )
     )
-    state, start = _start(run, saved, workdir_lib.meta(config, inputs))
+    state, start = _start(run, saved, workdir, config)
     return _Loop(run, workdir, saved, config, stop, start).run(state)
 
 
 def _start(
-  run: setup.Run, saved: native.Checkpointer, meta: dict[str, Any]
+  run: setup.Run,
+  saved: native.Checkpointer,
+  workdir: workdir_lib.Workdir,
+  config: config_lib.ConfigDict,
 ) -> tuple[State, int]:
   """The state of the newest good checkpoint, or a new one."""
   step = saved.latest()
   if step is None:
+    processes.on_first(lambda: workdir.check_new(run.inputs.save_every))
     return initial.state(run), 0
+  meta = workdir_lib.meta(config, run.inputs)
   workdir_lib.check_same(saved.read_meta(step), meta, step)
   state, _ = saved.restore(step, run.state)
   hooks.say(f"resuming from step {step:,}")

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vit_jax.core import errors, processes
+from vit_jax.core import errors, files, processes
 
 
 @contextlib.contextmanager
@@ -29,29 +29,49 @@ def storage(path: Any):
 class Journal:
   """A JSON-lines file whose rows are ordered by their "step".
 
-  Opening it at a step drops the rows of later steps, and a last row that was
-  only half written, so that a resumed run writes what it would have written.
+  Opening it at a step cuts the rows of later steps, and what cannot be read,
+  so that a resumed run writes what it would have written. What is cut is first
+  added to a file beside it, NAME.cut.jsonl.
 
   Args:
     path: the file.
     step: rows up to this step are kept.
+    keys: what every row has beside its step.
+
+  Attributes:
+    rows: those that were kept.
+    unreadable: the number of lines, not counting the last one, that are no
+      rows.
   """
 
-  def __init__(self, path: pathlib.Path, step: int):
+  def __init__(self, path: pathlib.Path, step: int, keys: tuple[str, ...] = ()):
     self.path = path
+    self.cut_path = path.with_suffix(f".cut{path.suffix}")
     self.rows: list[dict[str, Any]] = []
-    size = 0
-    if path.exists():
-      with path.open("rb") as f:
-        for line in f:
-          row = _row(line)
-          if row is None or row["step"] > step:
-            break
-          self.rows.append(row)
-          size += len(line)
+    self.unreadable = 0
+    kept: list[bytes] = []
+    cut: list[bytes] = []
     with storage(path):
+      lines = _regular(path).splitlines(keepends=True)
+      for i, line in enumerate(lines):
+        row = _row(line, keys)
+        before = self.rows[-1]["step"] if self.rows else 0
+        if row is not None and before <= row["step"] <= step:
+          self.rows.append(row)
+          kept.append(line)
+        else:
+          cut.append(line)
+          self.unreadable += row is None and i < len(lines) - 1
+      if cut:
+        self._cut(b"".join(cut), b"".join(kept))
       self._file = path.open("ab")
-      self._file.truncate(size)
+
+  def _cut(self, cut: bytes, kept: bytes) -> None:
+    with self.cut_path.open("ab") as f:
+      f.write(cut if cut.endswith(b"\n") else cut + b"\n")
+      f.flush()
+      os.fsync(f.fileno())
+    files.write(self.path, kept)
 
   def write(self, row: Mapping[str, Any]) -> None:
     """Appends a row; it survives the death of the process."""
@@ -69,14 +89,31 @@ class Journal:
       self._file.close()
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
+def _regular(path: pathlib.Path) -> bytes:
+  """What a file holds; nothing where there is none."""
+  if not path.exists():
+    return b""
+  if not path.is_file():
+    raise OSError("it is not a regular file")
+  return path.read_bytes()
+
+
+def _row(line: bytes, keys: tuple[str, ...]) -> dict[str, Any] | None:
   if not line.endswith(b"\n"):
     return None
   try:
     row = json.loads(line)
   except ValueError:
     return None
-  return row if isinstance(row, dict) and "step" in row else None
+  if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+    return None
+  return row if set(keys) <= set(row) else None
+
+
+def count_rows(path: pathlib.Path) -> int:
+  """The number of lines of a journal."""
+  with storage(path):
+    return _regular(path).count(b"\n")
 
 
 class Recorder:

@@ -14,7 +14,13 @@ from vit_jax.core import errors, storage
 from vit_jax.train import hooks
 
 # What a run that goes on continues.
-_CONTINUED = ("config.json", "metrics.jsonl", "evals.jsonl")
+_CONTINUED = (
+  "config.json",
+  "metrics.jsonl",
+  "metrics.cut.jsonl",
+  "evals.jsonl",
+  "evals.cut.jsonl",
+)
 _EVERY_S = 60.0
 
 

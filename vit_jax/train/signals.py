@@ -1,4 +1,4 @@
-"""When a run should stop early: SIGTERM, SIGINT, or a preempted host."""
+"""When a run should stop early: a signal, or a preempted host."""
 
 from collections.abc import Iterator
 import contextlib
@@ -8,7 +8,7 @@ from typing import Any
 
 from jax.experimental import multihost_utils
 
-from vit_jax.core import lifeline, processes
+from vit_jax.core import lifeline, processes, terminal
 
 
 class Stop:
@@ -24,6 +24,8 @@ class Stop:
       # Who presses Ctrl-C twice does not want to wait for a checkpoint.
       raise KeyboardInterrupt
     self._signal = signal.Signals(number)
+    if number == signal.SIGHUP:
+      terminal.leave()
     if not processes.alone():
       # JAX's preemption service tells the other processes.
       os.kill(os.getpid(), signal.SIGTERM)
@@ -44,15 +46,15 @@ class Stop:
 
 @contextlib.contextmanager
 def listen() -> Iterator[Stop]:
-  """Listens for SIGTERM and SIGINT while the context is open.
+  """Listens for SIGTERM, SIGINT and SIGHUP while the context is open.
 
   With several processes JAX's preemption service listens for SIGTERM, and a
   Python handler would disable it.
   """
   stop = Stop()
-  numbers = [signal.SIGINT]
-  if processes.alone():
-    numbers.append(signal.SIGTERM)
+  numbers = set(terminal.stop_signals())
+  if not processes.alone():
+    numbers.remove(signal.SIGTERM)
   before = {s: signal.signal(s, stop.handle) for s in numbers}
   try:
     yield stop

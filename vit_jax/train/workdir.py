@@ -9,15 +9,25 @@ import json
 import os
 import pathlib
 import platform
+import re
 import subprocess
 from typing import Any
 
 import jax
 
-from vit_jax.core import config as config_lib, errors, processes, storage
+from vit_jax.checkpoints import manifest, steps
+from vit_jax.core import (
+  config as config_lib,
+  errors,
+  files,
+  owners,
+  processes,
+  storage,
+)
 from vit_jax.train import (
   claims,
   experiment as experiment_lib,
+  hooks,
   metrics,
   mirror as mirror_lib,
 )
@@ -26,6 +36,13 @@ _PACKAGES = (
   *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy"),
   *("tensorflow-datasets", "opencv-python-headless", "vit_jax"),
 )
+
+
+CHECKPOINTS = "checkpoints"
+_CONFIG = "config.json"
+_JOURNALS = ("metrics.jsonl", "evals.jsonl")
+# Says that the run has had a checkpoint, where all of them are gone.
+_SAVED = "saved.json"
 
 
 @dataclasses.dataclass
@@ -43,6 +60,38 @@ class Workdir:
   lease: claims.Lease | None = None
   mirror: mirror_lib.Mirror | None = None
 
+  def note_saved(self, step: int) -> None:
+    """Notes, outside of the checkpoints' folder, that one has been saved."""
+    files.write(self.home / _SAVED, json.dumps({"newest": step}) + "\n")
+
+  def check_new(self, save_every: int) -> None:
+    """Checks that no checkpoint was lost, where none can be used.
+
+    Args:
+      save_every: steps between checkpoints.
+
+    Raises:
+      CheckpointError: this run has saved one before.
+    """
+    saved = self.home / CHECKPOINTS
+    damaged = [
+      f"{steps.DAMAGED}/{path.name}"
+      for path in sorted(saved.glob(f"{steps.DAMAGED}/*"))
+      if (path / manifest.FILE).exists()
+    ]
+    rows = metrics.count_rows(self.files / "metrics.jsonl")
+    had_one = bool(damaged) or (self.home / _SAVED).exists()
+    # The second save waits for the end of the first one.
+    if not had_one and rows <= 2 * save_every:
+      return
+    raise errors.CheckpointError(
+      f"workdir={self.home} has no good checkpoint left: metrics.jsonl has"
+      f" {rows} rows, {CHECKPOINTS}/ has"
+      f" {', '.join(damaged) or 'no checkpoint'}; repair or mount"
+      f" {CHECKPOINTS}/ and run the same command again, or give --start_over to"
+      " set aside what is there and train from the first step"
+    )
+
   def sync(self) -> None:
     """Returns when the files are at home and the run still owns it.
 
@@ -56,11 +105,19 @@ class Workdir:
 
 
 @contextlib.contextmanager
-def claim(folder: str, config: config_lib.ConfigDict) -> Iterator[Workdir]:
+def claim(
+  folder: str, config: config_lib.ConfigDict, start_over: bool = False
+) -> Iterator[Workdir]:
   """Makes the workdir and holds it for one run and one config at a time.
 
+  Args:
+    folder: the workdir.
+    config: of the run.
+    start_over: move what an earlier run has left to a folder of its own.
+
   Raises:
-    ConfigError: it belongs to another config; shows what differs.
+    ConfigError: it belongs to another config, and shows what differs; or to
+      something that is no run.
     StorageError: it cannot be written, or another process is writing to it.
   """
   home = storage.path(folder).absolute()
@@ -69,6 +126,7 @@ def claim(folder: str, config: config_lib.ConfigDict) -> Iterator[Workdir]:
   with contextlib.ExitStack() as held:
 
     def take() -> None:
+      owners.check_folder("workdir", home, but=owners.RUN)
       if isinstance(home, storage.BucketPath):
         workdir.lease = held.enter_context(claims.leased(home))
         workdir.mirror = held.enter_context(mirror_lib.mirrored(home))
@@ -76,6 +134,8 @@ def claim(folder: str, config: config_lib.ConfigDict) -> Iterator[Workdir]:
       else:
         held.enter_context(claims.locked(home))
         workdir.files = home
+      if start_over:
+        _set_aside(workdir)
       _belong(workdir, config)
 
     processes.on_first(take)
@@ -83,15 +143,66 @@ def claim(folder: str, config: config_lib.ConfigDict) -> Iterator[Workdir]:
 
 
 def _belong(workdir: Workdir, config: config_lib.ConfigDict) -> None:
-  path = workdir.files / "config.json"
+  path = workdir.files / _CONFIG
   if path.exists():
-    theirs = json.loads(path.read_text())
-    _refuse_other(config_lib.ConfigDict(theirs), config, str(workdir.home))
-  with metrics.storage(path):
-    # Atomic, so that an interrupted start leaves no half of it.
-    part = path.with_suffix(".part")
-    part.write_text(config_lib.to_json(config) + "\n")
-    os.replace(part, path)
+    theirs = _read_config(path, config)
+    _refuse_other(theirs, config, str(workdir.home))
+  elif not steps.finished(workdir.home / CHECKPOINTS):
+    for name in (*_JOURNALS, CHECKPOINTS):
+      if _holds_something(workdir.files / name):
+        raise errors.ConfigError(
+          f"workdir={workdir.home} has {name} without the {_CONFIG} of a run:"
+          " it is somebody else's, or of a run that has lost it; use another"
+          " workdir, or give --start_over to set aside what is there"
+        )
+  files.write(path, config_lib.to_json(config) + "\n")
+
+
+def _holds_something(path: pathlib.Path) -> bool:
+  return any(path.iterdir()) if path.is_dir() else path.exists()
+
+
+def _read_config(
+  path: pathlib.Path, ours: config_lib.ConfigDict
+) -> config_lib.ConfigDict:
+  """The config that a workdir belongs to.
+
+  Raises:
+    ConfigError: the file is damaged, or no config of a run.
+  """
+  try:
+    theirs = json.loads(path.read_bytes())
+  except (ValueError, OSError) as e:
+    raise errors.ConfigError(
+      f"{path} cannot be read ({e}); restore it, or remove it: every checkpoint"
+      " holds the config as well"
+    ) from e
+  if not isinstance(theirs, dict) or not set(theirs) & set(ours):
+    raise errors.ConfigError(
+      f"{path} is not the config of a run; use another workdir"
+    )
+  return config_lib.ConfigDict(theirs)
+
+
+def _set_aside(workdir: Workdir) -> None:
+  """Moves all that a run has left to the first free folder `before-N`."""
+  home, n = workdir.home, 1
+  while (home / f"before-{n}").exists():
+    n += 1
+  names = [
+    path.name
+    for path in home.iterdir()
+    if path.name in (_CONFIG, _SAVED, *_JOURNALS, CHECKPOINTS, "profile")
+    or re.fullmatch(r"(metrics|evals)\.cut\.jsonl|events\.out\..*", path.name)
+  ]
+  for name in names:
+    (home / f"before-{n}").mkdir(exist_ok=True)
+    (home / name).rename(home / f"before-{n}" / name)
+  if workdir.files != home:
+    for name in names:
+      (workdir.files / name).unlink(missing_ok=True)
+  if names:
+    hooks.say(f"what was in {home} is now in {home / f'before-{n}'}")
 
 
 def _refuse_other(

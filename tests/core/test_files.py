@@ -1,0 +1,135 @@
+"""Files that are replaced whole, and locks."""
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from vit_jax.core import errors, files, storage
+
+
+def test_what_is_there_stays_until_all_is_written(tmp_path):
+  path = tmp_path / "a"
+  path.write_bytes(b"old")
+  with pytest.raises(ZeroDivisionError), files.replacing(path) as f:
+    f.write(b"half")
+    raise ZeroDivisionError
+  assert path.read_bytes() == b"old"
+  assert os.listdir(tmp_path) == ["a"]
+  files.write(path, "new")
+  assert path.read_text() == "new"
+  assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_link_stays_a_link(tmp_path, relative):
+  real = tmp_path / "elsewhere" / "real"
+  real.parent.mkdir()
+  real.write_bytes(b"old")
+  link = tmp_path / "link"
+  link.symlink_to("elsewhere/real" if relative else real)
+  (tmp_path / "second").symlink_to("link")
+  files.write(tmp_path / "second", b"new")
+  assert link.is_symlink()
+  assert real.read_bytes() == b"new"
+  # One that leads to no file yet makes it.
+  real.unlink()
+  files.write(link, b"again")
+  assert real.read_bytes() == b"again"
+
+
+def test_permissions_stay(tmp_path):
+  path = tmp_path / "private"
+  path.write_bytes(b"old")
+  path.chmod(0o600)
+  files.write(path, b"new")
+  assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_device_stays_a_device():
+  before = os.stat(os.devnull)
+  files.write(storage.path(os.devnull), b"nothing")
+  after = os.stat(os.devnull)
+  assert stat.S_ISCHR(after.st_mode)
+  assert after.st_ino == before.st_ino
+
+
+def test_a_pipe_is_written_to(tmp_path):
+  pipe = tmp_path / "pipe"
+  os.mkfifo(pipe)
+  got = []
+  thread = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+  thread.start()
+  files.write(pipe, b"through")
+  thread.join(10)
+  assert got == [b"through"]
+  assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+WRITER = """
+import pathlib, sys
+from vit_jax.core import files
+print("first")
+files.write(pathlib.Path(sys.argv[1]), "second\\n")
+print("third")
+"""
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "link"])
+@pytest.mark.parametrize("to", ["file", "pipe"])
+def test_standard_output_in_its_order(tmp_path, name, to):
+  if name == "link":
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    name = str(tmp_path / "link")
+  command = [sys.executable, "-c", WRITER, name]
+  if to == "pipe":
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "first\nsecond\nthird\n"
+  else:
+    with (tmp_path / "out").open("a") as out:
+      subprocess.run(command, stdout=out, check=True)
+    assert (tmp_path / "out").read_text() == "first\nsecond\nthird\n"
+
+
+def test_what_cannot_be_replaced_is_one_line(tmp_path):
+  (tmp_path / "file").write_bytes(b"")
+  for path, reason in {
+    tmp_path: "Is a directory",
+    tmp_path / "file" / "below": "Not a directory",
+  }.items():
+    with pytest.raises(errors.StorageError, match=reason) as e:
+      files.write(path, b"x")
+    assert "\n" not in str(e.value)
+    assert str(path) in str(e.value)
+  assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
+
+
+def test_a_bucket_is_written_whole(bucket):
+  path = storage.path("gs://bucket/folder/file")
+  with pytest.raises(ZeroDivisionError), files.replacing(path) as f:
+    f.write(b"half")
+    raise ZeroDivisionError
+  assert bucket.names() == []
+  files.write(path, "all")
+  assert bucket.read("folder/file") == b"all"
+
+
+def test_one_process_has_a_lock(tmp_path):
+  lock = tmp_path / "new" / ".lock"
+  with files.locked(lock) as mine:
+    assert mine is not None
+    with files.locked(lock) as theirs:
+      assert theirs is None
+  with files.locked(lock) as mine:
+    assert mine is not None
+
+
+def test_a_lock_never_cuts_what_it_is_a_link_to(tmp_path):
+  (tmp_path / "text").write_text("of somebody")
+  (tmp_path / ".lock").symlink_to("text")
+  with files.locked(tmp_path / ".lock") as mine:
+    assert mine is not None
+  assert (tmp_path / "text").read_text() == "of somebody"

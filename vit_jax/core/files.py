@@ -1,0 +1,117 @@
+"""Files that are written whole or not at all, and locks."""
+
+from collections.abc import Iterator
+import contextlib
+import fcntl
+import io
+import os
+import pathlib
+import re
+import secrets
+import stat
+import sys
+from typing import IO
+
+from vit_jax.core import errors, storage
+from vit_jax.core.storage import AnyPath
+
+
+@contextlib.contextmanager
+def replacing(path: AnyPath) -> Iterator[IO[bytes]]:
+  """A file to write that takes the place of `path` once it is on the disk.
+
+  Where `path` is a symbolic link, the file that it leads to is replaced. A
+  terminal, a pipe or another character device is written to as it is, for
+  example /dev/stdout. The new file has the permissions of the old one.
+
+  Raises:
+    StorageError: it cannot be written; what was there before still is.
+  """
+  try:
+    if isinstance(path, storage.BucketPath):
+      data = io.BytesIO()
+      yield data
+      path.write(data.getvalue())
+    elif _is_descriptor(path) or _is_stream(path):
+      sys.stdout.flush()
+      # Appended, in case a shell has sent this descriptor to a file.
+      with open(os.open(path, os.O_WRONLY | os.O_APPEND), "wb") as f:
+        yield f
+    else:
+      # Of a link, the file that it leads to.
+      yield from _replaced(pathlib.Path(os.path.realpath(path)))
+  except errors.BucketError:
+    raise
+  except OSError as e:
+    raise errors.StorageError(
+      f"{path} cannot be written: {e.strerror or e}; free space there or make"
+      " it writable, then run again"
+    ) from e
+
+
+def write(path: AnyPath, data: bytes | str) -> None:
+  """Replaces a file by one that holds `data`; see `replacing`."""
+  with replacing(path) as f:
+    f.write(data.encode() if isinstance(data, str) else data)
+
+
+def _replaced(path: pathlib.Path) -> Iterator[IO[bytes]]:
+  path.parent.mkdir(parents=True, exist_ok=True)
+  # A name of its own, in case two processes write the same file.
+  part = path.with_name(f".part-{secrets.token_hex(8)}")
+  try:
+    with part.open("xb") as f:
+      yield f
+      f.flush()
+      os.fsync(f.fileno())
+    with contextlib.suppress(FileNotFoundError):
+      part.chmod(stat.S_IMODE(path.stat().st_mode))
+    part.replace(path)
+  finally:
+    with contextlib.suppress(OSError):
+      part.unlink(missing_ok=True)
+
+
+def _is_stream(path: pathlib.Path) -> bool:
+  """Whether bytes are sent to `path` instead of being kept there."""
+  try:
+    mode = path.stat().st_mode
+  except FileNotFoundError:
+    return False
+  if stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
+    raise OSError(f"it is a {'disk' if stat.S_ISBLK(mode) else 'socket'}")
+  return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+
+
+def _is_descriptor(path: pathlib.Path) -> bool:
+  """Whether `path` names an open file of a process, as /dev/stdout does."""
+  place = os.path.abspath(path)
+  # As many links as Linux follows.
+  for _ in range(40):
+    folder, name = os.path.split(place)
+    folder = os.path.realpath(folder)
+    if re.fullmatch(r"/proc/\d+(/task/\d+)?/fd", folder):
+      return True
+    place = os.path.join(folder, name)
+    if not os.path.islink(place):
+      return False
+    place = os.path.normpath(os.path.join(folder, os.readlink(place)))
+  return False
+
+
+@contextlib.contextmanager
+def locked(file: pathlib.Path) -> Iterator[int | None]:
+  """Locks a file, which is made if needed, until the context ends.
+
+  Yields:
+    Its descriptor, to be inherited by processes that are to keep the lock; or
+    None where another process has locked it.
+  """
+  file.parent.mkdir(parents=True, exist_ok=True)
+  with file.open("a") as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      yield None
+    else:
+      yield lock.fileno()
