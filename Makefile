@@ -1,4 +1,4 @@
-# make quickstart | test | chaos | check | lock | clean; all run in the environment VENV.
+# make quickstart | test | chaos | harms | check | lock | clean; all run in the environment VENV.
 
 VENV ?= .venv
 # Any Python that fits; name another one with `make PYTHON=/path/to/python3.12`.
@@ -11,7 +11,7 @@ RUN := "$(VENV)/bin/python" -m
 CHECKS := ruff-check ruff-format pyright codespell
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: quickstart test chaos check $(CHECKS) lock clean
+.PHONY: quickstart test chaos harms check $(CHECKS) lock clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/package.installed
@@ -27,6 +27,13 @@ chaos: $(VENV)/package.installed
 	rm -f results/chaos/chaos.jsonl
 	$(RUN) tests.e2e.chaos --runs=30 --data_dir=data --out=runs/chaos \
 	  --log=results/chaos/chaos.jsonl
+
+# Half an hour on two cores.
+harms: $(VENV)/package.installed
+	$(RUN) vit_jax data prepare tfds:digits --data_dir=data
+	rm -f results/faults/harms.jsonl
+	$(RUN) tests.e2e.harms --runs=300 --data_dir=data \
+	  --log=results/faults/harms.jsonl
 
 check: $(CHECKS)
 

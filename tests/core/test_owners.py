@@ -54,7 +54,7 @@ def test_nothing_goes_among_the_checkpoints(tmp_path, inside):
 
 def test_nothing_goes_into_a_data_set(tmp_path):
   make(tmp_path, "dataset_info.json")
-  with pytest.raises(errors.ConfigError, match="is inside .* a data set"):
+  with pytest.raises(errors.ConfigError, match=r"is inside .* a data set"):
     owners.check_folder("workdir", tmp_path / "run")
 
 

@@ -81,3 +81,27 @@ def test_a_loss_that_is_not_finite_stops_the_run():
   # The step after it is poisoned: nothing of it is ever written.
   record.flush()
   assert [row["step"] for row in written] == [8]
+
+
+def test_what_is_cut_is_kept(tmp_path):
+  path = tmp_path / "metrics.jsonl"
+  write(path, 1, 2, 3, 4)
+  lines = path.read_bytes().splitlines(keepends=True)
+  broken = b'{"step": 2, "lo\xff\n'
+  path.write_bytes(lines[0] + broken + b"".join(lines[2:]) + b'{"step": 5')
+  journal = metrics.Journal(path, 3)
+  journal.close()
+  assert [row["step"] for row in journal.rows] == [1, 3]
+  assert journal.unreadable == 1
+  assert path.read_bytes() == lines[0] + lines[2]
+  copy = tmp_path / "metrics.cut.jsonl"
+  assert copy.read_bytes() == broken + lines[3] + b'{"step": 5\n'
+  # What is cut later is added.
+  metrics.Journal(path, 1).close()
+  assert copy.read_bytes().endswith(b'{"step": 5\n' + lines[2])
+
+
+def test_a_journal_that_is_a_folder_is_one_line(tmp_path):
+  (tmp_path / "metrics.jsonl").mkdir()
+  with pytest.raises(errors.StorageError, match="is not a regular file"):
+    metrics.Journal(tmp_path / "metrics.jsonl", 0)

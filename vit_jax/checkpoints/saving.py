@@ -124,7 +124,7 @@ def _checked_place(to: str, out: str | os.PathLike) -> storage.AnyPath:
       f"out={out}: {to} is written to a disk alone; name a file of this"
       " machine, then copy it (gcloud storage cp)"
     )
-  if path.is_dir():
+  if path.is_dir() or not path.exists():
     owners.check_folder("out", path)
   if to == "npz":
     owners.check_file(
