@@ -62,47 +62,38 @@ class Multicrop(op.HostOp):
       )
 
   def __call__(self, example, rng):
-    large = self._views(
-      example,
-      self.global_size,
-      self.global_crops_scale,
-      (self.first, self.second),
-      rng,
-    )
+    ops = (self.first, self.second)
+    scale = self.global_crops_scale
+    large = _views(example, self.global_size, scale, ops, rng)
     if not self.local_crops_number:
       return {**example, "image": large}
-    small = self._views(
-      example,
-      self.local_size,
-      self.local_crops_scale,
-      (self.local,) * self.local_crops_number,
-      rng,
-    )
+    ops = (self.local,) * self.local_crops_number
+    scale = self.local_crops_scale
+    small = _views(example, self.local_size, scale, ops, rng)
     return {**example, "image": large, "local_images": small}
 
-  def _views(
-    self,
-    example: op.Example,
-    size: op.Size,
-    scale: tuple[float, float],
-    ops: tuple[pipeline.Pipeline, ...],
-    rng: np.random.Generator,
-  ) -> UInt8[np.ndarray, "n h w c"]:
-    """One crop for each of `ops`, changed by them."""
-    low, high = scale
-    crop = geometry.InceptionCrop(
-      size,
-      100 * low,
-      100 * high,
-      method="bicubic",
-      antialias=True,
-      aspect=(3 / 4, 4 / 3),
+
+def _views(
+  example: op.Example,
+  size: op.Size,
+  scale: tuple[float, float],
+  ops: tuple[pipeline.Pipeline, ...],
+  rng: np.random.Generator,
+) -> UInt8[np.ndarray, "n h w c"]:
+  """One crop for each of `ops`, changed by them."""
+  crop = geometry.InceptionCrop(
+    size,
+    100 * scale[0],
+    100 * scale[1],
+    method="bicubic",
+    antialias=True,
+    aspect=(3 / 4, 4 / 3),
+  )
+  views = [o.host(crop(example, rng), rng)["image"] for o in ops]
+  shapes = sorted({v.shape for v in views})
+  if len(shapes) > 1:
+    raise errors.ConfigError(
+      "multicrop's first and second give images of different shapes"
+      f" ({', '.join(map(str, shapes))}): let both keep the size"
     )
-    views = [o.host(crop(example, rng), rng)["image"] for o in ops]
-    shapes = sorted({v.shape for v in views})
-    if len(shapes) > 1:
-      raise errors.ConfigError(
-        "multicrop's first and second give images of different shapes"
-        f" ({', '.join(map(str, shapes))}): let both keep the size"
-      )
-    return np.stack(views)
+  return np.stack(views)

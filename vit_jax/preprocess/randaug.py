@@ -89,10 +89,6 @@ def _equalize(image: op.Image, _: float) -> op.Image:
   return _by_channel(image, table)
 
 
-def _invert(image: op.Image, _: float) -> op.Image:
-  return 255 - image
-
-
 def _posterize(image: op.Image, bits: float) -> op.Image:
   # A shift by a uint8, which TensorFlow limits to 7.
   shift = min((8 - int(bits)) % 256, 7)
@@ -108,10 +104,6 @@ def _solarize_add(image: op.Image, addition: float) -> op.Image:
   return np.where(image < 128, added, image)
 
 
-def _color(image: op.Image, factor: float) -> op.Image:
-  return _blend(_grey(image), image, factor)
-
-
 def _contrast(image: op.Image, factor: float) -> op.Image:
   h, w = image.shape[:2]
   return _blend(
@@ -121,10 +113,6 @@ def _contrast(image: op.Image, factor: float) -> op.Image:
 
 def _contrast_by_mean(image: op.Image, factor: float) -> op.Image:
   return _blend(_cast(_grey(image).mean(keepdims=True)), image, factor)
-
-
-def _brightness(image: op.Image, factor: float) -> op.Image:
-  return _blend(np.zeros_like(image), image, factor)
 
 
 def _sharpness(image: op.Image, factor: float) -> op.Image:
@@ -175,22 +163,6 @@ def _rotate(image: op.Image, degrees: float) -> op.Image:
   return _warp(image, (cos, -sin, dx), (sin, cos, dy))
 
 
-def _shear_x(image: op.Image, level: float) -> op.Image:
-  return _warp(image, (1, level, 0), (0, 1, 0))
-
-
-def _shear_y(image: op.Image, level: float) -> op.Image:
-  return _warp(image, (1, 0, 0), (level, 1, 0))
-
-
-def _translate_x(image: op.Image, pixels: float) -> op.Image:
-  return _warp(image, (1, 0, pixels), (0, 1, 0))
-
-
-def _translate_y(image: op.Image, pixels: float) -> op.Image:
-  return _warp(image, (1, 0, 0), (0, 1, pixels))
-
-
 def cutout(image: op.Image, reach: int, y: int, x: int) -> op.Image:
   """The image, grey where both axes are within about `reach` px of (y, x)."""
   out = image.copy()
@@ -203,18 +175,20 @@ def cutout(image: op.Image, reach: int, y: int, x: int) -> op.Image:
 OPS: dict[str, Callable[[op.Image, float], op.Image]] = {
   "AutoContrast": _autocontrast,
   "Equalize": _equalize,
-  "Invert": _invert,
+  "Invert": lambda image, _: 255 - image,
   "Rotate": _rotate,
   "Posterize": _posterize,
   "Solarize": _solarize,
-  "Color": _color,
+  "Color": lambda image, factor: _blend(_grey(image), image, factor),
   "Contrast": _contrast,
-  "Brightness": _brightness,
+  "Brightness": lambda image, factor: _blend(
+    np.zeros_like(image), image, factor
+  ),
   "Sharpness": _sharpness,
-  "ShearX": _shear_x,
-  "ShearY": _shear_y,
-  "TranslateX": _translate_x,
-  "TranslateY": _translate_y,
+  "ShearX": lambda image, level: _warp(image, (1, level, 0), (0, 1, 0)),
+  "ShearY": lambda image, level: _warp(image, (1, 0, 0), (level, 1, 0)),
+  "TranslateX": lambda image, px: _warp(image, (1, 0, px), (0, 1, 0)),
+  "TranslateY": lambda image, px: _warp(image, (1, 0, 0), (0, 1, px)),
   "SolarizeAdd": _solarize_add,
 }
 _NAMES = (*OPS, "Cutout")
