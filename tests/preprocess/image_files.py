@@ -284,7 +284,7 @@ REFUSED = {
   "avif": (pillow(PICTURE, "AVIF"), _KIND),
   "ppm": (pillow(PICTURE, "PPM"), _KIND),
   "icon": (pillow(PICTURE, "ICO"), _KIND),
-  "compressed jpeg": (gzip.compress(JPEG), _KIND),
+  "compressed jpeg": (gzip.compress(JPEG, mtime=0), _KIND),
   "riff without webp": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(99), _KIND),
   "jpeg of two markers": (b"\xff\xd8\xff\xd9", "is cut off"),
   "jpeg cut in its header": (JPEG[:40], _CUT),
@@ -322,7 +322,7 @@ REFUSED = {
   "gif cut": (GIF[: len(GIF) // 2], _CUT),
   "gif with too few codes": (
     GIF[:_CODES] + bytes([9]) + GIF[_CODES + 1 :][:9] + b"\0;",
-    "is cut off: ",
+    _DAMAGED,
   ),
   "gif without a picture": (GIF[:205] + b";", "is a GIF without a picture"),
   "gif larger than its screen": (
@@ -331,7 +331,7 @@ REFUSED = {
   ),
   "gif of wrong codes": (
     GIF[:_CODES] + b"\x03\xff\xff\xff\0;",
-    "is damaged: code",
+    _DAMAGED,
   ),
   "gif with too few colours": (
     patched(GIF[:19] + GIF[205:], 10, "B", 0x80),

@@ -2,7 +2,9 @@
 
 import cv2
 import numpy as np
+from PIL import Image
 import pytest
+import simplejpeg
 
 from tests.preprocess import image_files
 from vit_jax.core import errors
@@ -52,10 +54,12 @@ def test_refused(name, capfd):
   "name", [n for n in image_files.REFUSED if "bomb" in n]
 )
 def test_bombs_are_never_given_to_a_decoder(name, monkeypatch):
-  def fail(*args):
+  def fail(*args, **kwargs):
     raise AssertionError("decoded")
 
   monkeypatch.setattr(cv2, "imdecode", fail)
+  monkeypatch.setattr(simplejpeg, "decode_jpeg", fail)
+  monkeypatch.setattr(Image, "frombytes", fail)
   with pytest.raises(errors.DataError, match="max_pixels"):
     decode(image_files.REFUSED[name][0])
 

@@ -9,7 +9,8 @@ import simplejpeg
 
 from tests.preprocess import image_files
 from vit_jax.core import errors
-from vit_jax.preprocess import decode, geometry, jpeg, op
+from vit_jax.preprocess import decode, geometry, op
+from vit_jax.preprocess.codecs import jpeg
 from vit_jax.preprocess.pipeline import Pipeline
 
 H, W = 203, 310
@@ -71,10 +72,10 @@ FILES = {
 @pytest.mark.parametrize("rows", [1, 7, 16, 33, 100, H - 1, H])
 def test_rows_from_the_top_are_those_of_the_whole(name, rows):
   data = FILES[name]
-  of = jpeg.frame(data)
-  assert (of.h, of.w, of.is_plain) == (H, W, True)
+  image = jpeg.read(data)
+  assert (image.h, image.w, image.scales) == (H, W, jpeg.SCALES)
   whole = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-  top = jpeg.decode(data, of, 3, rows)
+  top = image.decode(3, rows)
   assert rows <= len(top) <= rows + 16
   np.testing.assert_array_equal(top[:rows], whole[:rows])
 
@@ -83,11 +84,11 @@ def test_rows_from_the_top_are_those_of_the_whole(name, rows):
 @pytest.mark.parametrize("name", ["jpeg 420", "jpeg 444", "grey"])
 def test_a_scaled_pixel_is_the_mean_over_its_square(name, scale):
   data = FILES[name]
-  of = jpeg.frame(data)
+  image = jpeg.read(data)
   channels = 1 if name == "grey" else 3
-  small = jpeg.decode(data, of, channels, 0, scale)
+  small = image.decode(channels, 0, scale)
   assert small.shape == (-(-H // scale), -(-W // scale), channels)
-  whole = jpeg.decode(data, of, channels)
+  whole = image.decode(channels)
   h, w = H // scale, W // scale
   means = whole[: h * scale, : w * scale].reshape(h, scale, w, scale, channels)
   difference = np.abs(small[:h, :w] - means.mean((1, 3)))
@@ -187,7 +188,7 @@ def test_no_row_below_the_part_is_decoded(monkeypatch, capfd):
   heights = []
 
   def decode_jpeg(data, *args, **kwargs):
-    heights.append(jpeg.frame(data).h)
+    heights.append(jpeg.read(bytes(data)).h)
     return real(data, *args, **kwargs)
 
   real = simplejpeg.decode_jpeg

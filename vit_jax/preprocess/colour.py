@@ -1,13 +1,14 @@
-"""Random colours: uint8 [h, w, c] on the host.
+"""Random changes of colour.
 
-In torchvision's form for tensors, which differs from the one for PIL images
-by rounding. Images of one channel are grey already.
+These follow torchvision's ops on tensors, which round in another way than its
+ops on PIL images. Images of one channel are grey already.
 """
 
 import dataclasses
 from typing import Any
 
 import cv2
+from jaxtyping import UInt8
 import numpy as np
 
 from vit_jax.preprocess import op
@@ -15,36 +16,35 @@ from vit_jax.preprocess import op
 _GREY = np.array([0.2989, 0.587, 0.114], np.float32)
 
 
-def _blend(image: np.ndarray, other: Any, factor: float) -> np.ndarray:
-  """`other` at factor 0, the image at 1 and more than it beyond."""
-  factor = np.float32(factor)
-  x = factor * image.astype(np.float32)
-  x = x + (1 - factor) * np.asarray(other, np.float32)
+def _blend(image: op.Image, other: Any, factor: float) -> op.Image:
+  """`other` at factor 0, the image at 1, and extrapolated above 1."""
+  share = np.float32(factor)
+  x = share * image.astype(np.float32)
+  x = x + (1 - share) * np.asarray(other, np.float32)
   return np.clip(x, 0, 255).astype(np.uint8)
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
-  """uint8 [h, w, c] -> [h, w, 1]."""
+def _grey(image: op.Image) -> UInt8[np.ndarray, "h w 1"]:
   if image.shape[2] == 1:
     return image
   return (image.astype(np.float32) @ _GREY).astype(np.uint8)[..., None]
 
 
-def _brightness(image: np.ndarray, factor: float) -> np.ndarray:
+def _brightness(image: op.Image, factor: float) -> op.Image:
   return _blend(image, 0, factor)
 
 
-def _contrast(image: np.ndarray, factor: float) -> np.ndarray:
+def _contrast(image: op.Image, factor: float) -> op.Image:
   return _blend(image, _grey(image).mean(), factor)
 
 
-def _saturation(image: np.ndarray, factor: float) -> np.ndarray:
+def _saturation(image: op.Image, factor: float) -> op.Image:
   if image.shape[2] == 1:
     return image
   return _blend(image, _grey(image), factor)
 
 
-def _hue(image: np.ndarray, turn: float) -> np.ndarray:
+def _hue(image: op.Image, turn: float) -> op.Image:
   if image.shape[2] == 1:
     return image
   hsv = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
@@ -54,17 +54,13 @@ def _hue(image: np.ndarray, turn: float) -> np.ndarray:
   return np.clip(rgb * np.float32(255.999), 0, 255).astype(np.uint8)
 
 
-def _check_p(p: float) -> None:
-  op.check(0 <= p <= 1, "{p} must be in [0, 1]", p=p)
-
-
 @dataclasses.dataclass(frozen=True)
-class ColourJitter(op.HostOp):
+class ColourJitter(op.ImageOp):
   """Brightness, contrast, saturation and hue changed in a random order.
 
-  The first three are multiplied by a number from [max(0, 1 - x), 1 + x], the
-  hue is turned by a share of the circle from [-x, x]; 0 leaves one alone.
-  Torchvision's `ColorJitter`, with its arguments.
+  The first three are multiplied by a factor from [max(0, 1 - x), 1 + x]; the
+  hue is turned by a share of the circle from [-x, x]. With x = 0 a property
+  stays as it is. Source: torchvision's `ColorJitter`, with its arguments.
 
   Attributes:
     brightness: x of the brightness.
@@ -81,31 +77,30 @@ class ColourJitter(op.HostOp):
   p: float = 1.0
 
   def __post_init__(self):
-    _check_p(self.p)
-    op.check(0 <= self.hue <= 0.5, "{hue} must be in [0, 0.5]", hue=self.hue)
+    op.check(self, 0 <= self.p <= 1, "{p} must be in [0, 1]")
+    op.check(self, 0 <= self.hue <= 0.5, "{hue} must be in [0, 0.5]")
     for name in ("brightness", "contrast", "saturation"):
-      x = getattr(self, name)
-      op.check(x >= 0, f"{{{name}}} must be >= 0", **{name: x})
+      op.check(self, getattr(self, name) >= 0, f"{{{name}}} must be >= 0")
     op.check(
+      self,
       max(x for _, x in self._changes()) > 0,
       "{brightness}, contrast, saturation and hue are all 0: give one of them,"
       " or leave colour_jitter out",
-      brightness=self.brightness,
     )
 
-  def __call__(self, example, rng):
+  def change(self, image, rng):
     if rng.random() >= self.p:
-      return example
-    image, changes = op.pixels(example), self._changes()
+      return image
+    changes = self._changes()
     for i in rng.permutation(len(changes)):
       change, x = changes[i]
       if x:
         low, high = (-x, x) if change is _hue else (max(0.0, 1 - x), 1 + x)
         image = change(image, rng.uniform(low, high))
-    return {**example, "image": image}
+    return image
 
   def _changes(self):
-    """Each change and the reach of its factor."""
+    """Each change with its x."""
     return (
       (_brightness, self.brightness),
       (_contrast, self.contrast),
@@ -115,43 +110,43 @@ class ColourJitter(op.HostOp):
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomGrayscale(op.HostOp):
+class RandomGrayscale(op.ImageOp):
   """Grey in all channels with probability `p`."""
 
   p: float = 0.1
 
   def __post_init__(self):
-    _check_p(self.p)
+    op.check(self, 0 <= self.p <= 1, "{p} must be in [0, 1]")
 
-  def __call__(self, example, rng):
+  def change(self, image, rng):
     if rng.random() >= self.p:
-      return example
-    image = op.pixels(example)
-    return {**example, "image": np.repeat(_grey(image), image.shape[2], axis=2)}
+      return image
+    return np.repeat(_grey(image), image.shape[2], axis=2)
 
 
 @dataclasses.dataclass(frozen=True)
-class GaussianBlur(op.HostOp):
-  """Blurred with probability `p`, by a Gaussian of sigma within `sigma` px.
+class GaussianBlur(op.ImageOp):
+  """Blurred with probability `p`, by a Gaussian of a random width.
 
-  The kernel ends 4 sigma from its centre; the border is mirrored.
+  Its standard deviation is uniform within `sigma`, in px. The kernel ends 4
+  standard deviations from its centre; the border is mirrored.
   """
 
   p: float = 0.5
   sigma: tuple[float, float] = (0.1, 2.0)
 
   def __post_init__(self):
-    _check_p(self.p)
+    op.check(self, 0 <= self.p <= 1, "{p} must be in [0, 1]")
     op.check(
+      self,
       0 < self.sigma[0] <= self.sigma[1],
       "{sigma} must be (low, high) with 0 < low <= high",
-      sigma=self.sigma,
     )
 
-  def __call__(self, example, rng):
+  def change(self, image, rng):
     if rng.random() >= self.p:
-      return example
-    image, sigma = op.pixels(example), rng.uniform(*self.sigma)
+      return image
+    sigma = rng.uniform(*self.sigma)
     side = 2 * int(np.ceil(4 * sigma)) + 1
     blurred = cv2.GaussianBlur(
       image.astype(np.float32),
@@ -159,28 +154,23 @@ class GaussianBlur(op.HostOp):
       sigma,
       borderType=cv2.BORDER_REFLECT_101,
     )
-    blurred = np.rint(blurred).astype(np.uint8)
-    return {**example, "image": blurred.reshape(image.shape)}
+    return np.rint(blurred).astype(np.uint8).reshape(image.shape)
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomSolarize(op.HostOp):
+class RandomSolarize(op.ImageOp):
   """Pixels of at least `threshold` inverted, with probability `p`."""
 
   threshold: int = 128
   p: float = 0.5
 
   def __post_init__(self):
-    _check_p(self.p)
+    op.check(self, 0 <= self.p <= 1, "{p} must be in [0, 1]")
     op.check(
-      0 <= self.threshold <= 255,
-      "{threshold} must be in [0, 255]",
-      threshold=self.threshold,
+      self, 0 <= self.threshold <= 255, "{threshold} must be in [0, 255]"
     )
 
-  def __call__(self, example, rng):
+  def change(self, image, rng):
     if rng.random() >= self.p:
-      return example
-    image = op.pixels(example)
-    image = np.where(image < self.threshold, image, 255 - image)
-    return {**example, "image": image}
+      return image
+    return np.where(image < self.threshold, image, 255 - image)

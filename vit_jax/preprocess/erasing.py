@@ -1,9 +1,10 @@
-"""Rectangles of an image erased: uint8 [h, w, c] on the host."""
+"""Rectangles of an image erased."""
 
 import dataclasses
 import math
 from typing import Literal
 
+from jaxtyping import UInt8
 import numpy as np
 
 from vit_jax.core import errors
@@ -13,26 +14,26 @@ _ATTEMPTS = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomErasing(op.HostOp):
-  """With `probability`, up to `count` rectangles of another colour.
+class RandomErasing(op.ImageOp):
+  """Up to `count` rectangles painted over, with some probability.
 
-  timm's `RandomErasing` with its arguments (arXiv:1708.04896). The areas are
-  shares of the image, divided by the number of rectangles; height / width is
-  within [min_aspect, 1 / min_aspect], uniform in its logarithm.
+  An area is a share of the image divided by the number of rectangles; height /
+  width is within [min_aspect, 1 / min_aspect], uniform in its logarithm.
+  Source: arXiv:1708.04896 as timm's `RandomErasing`, with its arguments.
 
   Differs from timm in that it runs before the pixels are normalised: its zero
   is `mean` here, its unit `std`, and what leaves 0..255 is cut off.
 
   Attributes:
-    probability: that anything is erased.
-    min_area: smallest share of the image.
-    max_area: largest share of the image.
-    min_aspect: smallest height / width.
-    mode: "const" is the mean, "rand" one normal colour a rectangle, "pixel"
-      one a pixel.
-    count: most rectangles an image.
-    mean: colour that the normalisation takes off; one number is for every
-      channel.
+    probability: probability that anything is erased.
+    min_area: the smallest share of the image.
+    max_area: the largest share of the image.
+    min_aspect: the smallest height / width.
+    mode: "const" paints the mean colour, "rand" one normally distributed colour
+      for each rectangle, "pixel" one for each pixel.
+    count: the largest number of rectangles in an image.
+    mean: the colour that the normalisation subtracts, for each channel or one
+      number for all.
     std: what the normalisation divides by, likewise.
   """
 
@@ -47,35 +48,27 @@ class RandomErasing(op.HostOp):
 
   def __post_init__(self):
     op.check(
-      0 <= self.probability <= 1,
-      "{probability} must be in [0, 1]",
-      probability=self.probability,
+      self, 0 <= self.probability <= 1, "{probability} must be in [0, 1]"
     )
     op.check(
+      self,
       0 < self.min_area <= self.max_area <= 1,
       "{min_area} and {max_area} must be shares of the image, 0 < min_area <="
       " max_area <= 1",
-      min_area=self.min_area,
-      max_area=self.max_area,
     )
+    op.check(self, 0 < self.min_aspect <= 1, "{min_aspect} must be in (0, 1]")
+    op.check(self, self.count > 0, "{count} must be > 0")
     op.check(
-      0 < self.min_aspect <= 1,
-      "{min_aspect} must be in (0, 1]",
-      min_aspect=self.min_aspect,
-    )
-    op.check(self.count > 0, "{count} must be > 0", count=self.count)
-    op.check(
+      self,
       len(self.mean) == len(self.std) > 0 and min(self.std) >= 0,
       "{mean} and {std} must have one number >= 0 for each channel",
-      mean=self.mean,
-      std=self.std,
     )
 
-  def __call__(self, example, rng):
+  def change(self, image, rng):
     if rng.random() >= self.probability:
-      return example
-    image = op.pixels(example).copy()
-    channels = image.shape[2]
+      return image
+    image = image.copy()
+    height, width, channels = image.shape
     if len(self.mean) not in {1, channels}:
       raise errors.ConfigError(
         f"random_erasing has {len(self.mean)} channels, the image {channels}:"
@@ -83,11 +76,11 @@ class RandomErasing(op.HostOp):
       )
     count = int(rng.integers(1, self.count + 1))
     for _ in range(count):
-      h, w = self._size(*image.shape[:2], count, rng)
-      y = int(rng.integers(image.shape[0] - h + 1))
-      x = int(rng.integers(image.shape[1] - w + 1))
+      h, w = self._size(height, width, count, rng)
+      y = int(rng.integers(height - h + 1))
+      x = int(rng.integers(width - w + 1))
       image[y : y + h, x : x + w] = self._colours(h, w, channels, rng)
-    return {**example, "image": image}
+    return image
 
   def _size(
     self, h: int, w: int, count: int, rng: np.random.Generator
@@ -105,8 +98,8 @@ class RandomErasing(op.HostOp):
 
   def _colours(
     self, h: int, w: int, channels: int, rng: np.random.Generator
-  ) -> np.ndarray:
-    """uint8, [h, w, channels] or to be repeated to it."""
+  ) -> UInt8[np.ndarray, "..."]:
+    """Colours of a rectangle, to be broadcast to [h, w, channels]."""
     noise = 0.0
     if self.mode != "const":
       sides = (h, w) if self.mode == "pixel" else (1, 1)

@@ -6,7 +6,7 @@ from vit_jax.preprocess import decode, geometry, op
 class DecodeCrop(op.HostOp):
   """`decode|inception_crop`, without decoding what the crop leaves out.
 
-  The same part of the image as by the two ops on their own, drawn from the
+  Takes the same part of the image as the two ops on their own, drawn from the
   same numbers. Its pixels are equal too, unless a JPEG is decoded at a smaller
   scale. That is where the part is at least twice as large as the result on
   both axes and the crop is bilinear without antialiasing, which there would
@@ -24,8 +24,9 @@ class DecodeCrop(op.HostOp):
       example = self.begin(example, rng)
     crop = self._crop
     part, box = self._decode.part(example, crop.size if crop.is_fast else None)
-    whole = (0, 0, *part["image"].shape[:2])
-    return crop.fit(part, None if box == whole else box)
+    image = part["image"]
+    whole = (0, 0, *image.shape[:2])
+    return {**part, "image": crop.fit(image, None if box == whole else box)}
 
 
 def fused(ops: list[op.HostOp]) -> list[tuple[op.HostOp, int]]:

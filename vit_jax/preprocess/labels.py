@@ -23,12 +23,12 @@ def _feature(example: op.Example, key: str) -> object:
 
 @dataclasses.dataclass(frozen=True)
 class Keep(op.HostOp):
-  """Drops every feature but these; the id always stays."""
+  """Drops every feature whose name is not in `keys`; the id always stays."""
 
   keys: tuple[str, ...]
 
   def __post_init__(self):
-    op.check(len(self.keys) > 0, "{keys} must name a feature", keys=self.keys)
+    op.check(self, len(self.keys) > 0, "{keys} must name a feature")
 
   def __call__(self, example, rng):
     del rng
@@ -37,7 +37,7 @@ class Keep(op.HostOp):
 
 @dataclasses.dataclass(frozen=True)
 class Copy(op.HostOp):
-  """The feature `inkey` also under the name `outkey`."""
+  """The feature `inkey` once more, under the name `outkey`."""
 
   inkey: str
   outkey: str
@@ -49,10 +49,14 @@ class Copy(op.HostOp):
 
 @dataclasses.dataclass(frozen=True)
 class PadLabels(op.HostOp):
-  """A list of labels of any length to "label", int32 [max_labels].
+  """Turns a list of labels of any length into "label", int32 [max_labels].
 
-  What is missing at the end is -1, which the device counts for no class; the
+  The label is filled up with -1, which the device counts for no class. The
   list itself is dropped.
+
+  Attributes:
+    max_labels: the length of every label.
+    key: the feature that holds the list.
 
   Raises:
     DataError: more than `max_labels` labels, or no list of classes.
@@ -62,11 +66,7 @@ class PadLabels(op.HostOp):
   key: str = "labels"
 
   def __post_init__(self):
-    op.check(
-      self.max_labels > 0,
-      "{max_labels} must be > 0",
-      max_labels=self.max_labels,
-    )
+    op.check(self, self.max_labels > 0, "{max_labels} must be > 0")
 
   def __call__(self, example, rng):
     del rng
@@ -95,7 +95,7 @@ class PadLabels(op.HostOp):
 
 @dataclasses.dataclass(frozen=True)
 class Onehot(op.DeviceOp):
-  """Labels int [B] or [B, K] to float32 [B, C], where C is `depth`.
+  """Turns labels, int [B] or [B, n], into float32 [B, C], where C is `depth`.
 
   Several labels give a row with several ones; a label outside 0..C-1, such as
   the padding -1, adds nothing.
@@ -104,7 +104,7 @@ class Onehot(op.DeviceOp):
   depth: int
 
   def __post_init__(self):
-    op.check(self.depth > 1, "{depth} must be > 1 class", depth=self.depth)
+    op.check(self, self.depth > 1, "{depth} must be > 1 class")
 
   def __call__(self, batch):
     label = jax.nn.one_hot(batch["label"], self.depth, dtype=jnp.float32)

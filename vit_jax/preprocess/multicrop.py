@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from jaxtyping import UInt8
 import numpy as np
 
 from vit_jax.core import errors
@@ -12,20 +13,21 @@ _NOTHING = pipeline.Pipeline(())
 
 @dataclasses.dataclass(frozen=True)
 class Multicrop(op.HostOp):
-  """Two large and several small random crops of an image, each changed.
+  """Two large and several small random crops of an image, each with its ops.
 
-  "image" becomes uint8 [2, h, w, c], "local_images" [n, h, w, c]. The crops
-  are resized bicubically with antialiasing. Source: section 3 of DINO,
-  arXiv:2104.14294, and the names of its published code.
+  "image" becomes uint8 [2, h, w, c], and the small crops are "local_images",
+  uint8 [n, h, w, c]. The crops are resized bicubically with antialiasing.
+  Source: section 3 of DINO, arXiv:2104.14294; names as in its published code.
 
   Differs from DINO in that crops are drawn as `inception_crop` draws them.
 
   Attributes:
-    global_size: of the two large crops.
-    local_size: of the small crops.
-    local_crops_number: how many small ones; 0 gives no "local_images".
-    global_crops_scale: share of the image that a large crop covers.
-    local_crops_scale: share of the image that a small crop covers.
+    global_size: height and width of the two large crops in px.
+    local_size: height and width of the small crops in px.
+    local_crops_number: how many small crops; with 0 there is no "local_images".
+    global_crops_scale: smallest and largest share of the image that a large
+      crop covers.
+    local_crops_scale: smallest and largest share that a small crop covers.
     first: ops for the first large crop, such as "flip_lr|gaussian_blur(1.0)".
     second: ops for the second large crop.
     local: ops for each small crop.
@@ -42,67 +44,56 @@ class Multicrop(op.HostOp):
 
   def __post_init__(self):
     op.check(
-      self.local_crops_number >= 0,
-      "{local_crops_number} must be >= 0",
-      local_crops_number=self.local_crops_number,
+      self, self.local_crops_number >= 0, "{local_crops_number} must be >= 0"
     )
     for name in ("global_crops_scale", "local_crops_scale"):
-      low, high = scale = getattr(self, name)
+      low, high = getattr(self, name)
       op.check(
+        self,
         0 < low <= high <= 1,
         f"{{{name}}} must be (low, high) with 0 < low <= high <= 1",
-        **{name: scale},
       )
     for name in ("first", "second", "local"):
       ops = getattr(self, name)
       op.check(
+        self,
         all(isinstance(o, op.HostOp) for o in ops.ops),
         f"{{{name}}} must be ops of the host: put the others behind multicrop",
-        **{name: ops},
       )
 
   def __call__(self, example, rng):
-    large = self._views(
-      example,
-      self.global_size,
-      self.global_crops_scale,
-      (self.first, self.second),
-      rng,
-    )
+    ops = (self.first, self.second)
+    scale = self.global_crops_scale
+    large = _views(example, self.global_size, scale, ops, rng)
     if not self.local_crops_number:
       return {**example, "image": large}
-    small = self._views(
-      example,
-      self.local_size,
-      self.local_crops_scale,
-      (self.local,) * self.local_crops_number,
-      rng,
-    )
+    ops = (self.local,) * self.local_crops_number
+    scale = self.local_crops_scale
+    small = _views(example, self.local_size, scale, ops, rng)
     return {**example, "image": large, "local_images": small}
 
-  def _views(
-    self,
-    example: op.Example,
-    size: op.Size,
-    scale: tuple[float, float],
-    ops: tuple[pipeline.Pipeline, ...],
-    rng: np.random.Generator,
-  ) -> np.ndarray:
-    """A crop for each of `ops`, after them: [n, h, w, c]."""
-    low, high = scale
-    crop = geometry.InceptionCrop(
-      size,
-      100 * low,
-      100 * high,
-      method="bicubic",
-      antialias=True,
-      aspect=(3 / 4, 4 / 3),
+
+def _views(
+  example: op.Example,
+  size: op.Size,
+  scale: tuple[float, float],
+  ops: tuple[pipeline.Pipeline, ...],
+  rng: np.random.Generator,
+) -> UInt8[np.ndarray, "n h w c"]:
+  """One crop for each of `ops`, changed by them."""
+  crop = geometry.InceptionCrop(
+    size,
+    100 * scale[0],
+    100 * scale[1],
+    method="bicubic",
+    antialias=True,
+    aspect=(3 / 4, 4 / 3),
+  )
+  views = [o.host(crop(example, rng), rng)["image"] for o in ops]
+  shapes = sorted({v.shape for v in views})
+  if len(shapes) > 1:
+    raise errors.ConfigError(
+      "multicrop's first and second give images of different shapes"
+      f" ({', '.join(map(str, shapes))}): let both keep the size"
     )
-    views = [o.host(crop(example, rng), rng)["image"] for o in ops]
-    shapes = sorted({v.shape for v in views})
-    if len(shapes) > 1:
-      raise errors.ConfigError(
-        "multicrop's first and second give images of different shapes"
-        f" ({', '.join(map(str, shapes))}): let both keep the size"
-      )
-    return np.stack(views)
+  return np.stack(views)

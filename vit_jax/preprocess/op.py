@@ -1,39 +1,69 @@
-"""What an op of the preprocessing language is.
+"""The contract of an op of the preprocessing language.
 
-An op is a frozen dataclass in a module of this package; its fields are its
-arguments and its name is the class name in snake_case (`InceptionCrop` is
-`inception_crop`). Host ops see one example in numpy, device ops a whole batch
-inside `jit`. Images stay uint8 until the device: a quarter of the bytes.
+An op is a frozen dataclass that derives from one of the classes below. Its
+fields are its arguments (numbers, text, True or False, tuples, `Size`, or
+another type with a `parse`), checked in `__post_init__` with `check`; its
+docstring names each. Its name in the language is the class name in snake_case:
+`InceptionCrop` is `inception_crop`. An op of this package is found by that
+name; one from outside by its module too, `mylab.ops.blur(3)`, where a function
+`blur(image, rng, ...)` will do as well (see `lookup.py`).
+
+Host ops see one example in numpy and draw all that is random from the generator
+they are given, which depends on the seed, the step and the example alone.
+Device ops see a whole batch inside `jit` and draw nothing. Neither changes what
+it is given. Images stay uint8 until the device: a quarter of the bytes.
 """
 
+import abc
 import dataclasses
 from typing import Any
 
+from jaxtyping import UInt8
 import numpy as np
 
 from vit_jax.core import errors
 
+# Features by name: "image" (bytes or pixels), "label", "id" and others.
 Example = dict[str, Any]
+Image = UInt8[np.ndarray, "h w c"]
 
 
-class HostOp:
+class HostOp(abc.ABC):
   """An op on one example, run by the input pipeline on the host."""
 
   def begin(self, example: Example, rng: np.random.Generator) -> Example:
-    """What of a call needs no pixels, for a call with what this returns."""
+    """The part of a call that needs no pixels, so that it can run earlier.
+
+    The pipeline may call it, for the first op alone; the op is then called with
+    what it returns.
+    """
     del rng
     return example
 
+  @abc.abstractmethod
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
     """The changed example; all that is random comes from `rng`."""
-    raise NotImplementedError
 
 
-class DeviceOp:
+class ImageOp(HostOp):
+  """A host op that changes the image and nothing else."""
+
+  def __call__(self, example, rng):
+    return {**example, "image": self.change(pixels(example), rng)}
+
+  @abc.abstractmethod
+  def change(
+    self, image: Image, rng: np.random.Generator
+  ) -> UInt8[np.ndarray, "h2 w2 c"]:
+    """The changed image; its size may be another one."""
+
+
+class DeviceOp(abc.ABC):
   """An op on a batch, run inside `jit` on the device."""
 
+  @abc.abstractmethod
   def __call__(self, batch: Example) -> Example:
-    raise NotImplementedError
+    """The changed batch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +75,7 @@ class Size:
 
   @classmethod
   def parse(cls, value: Any) -> "Size":
+    """The size that is written as this literal."""
     if isinstance(value, Size):
       return value
     sides = value if isinstance(value, tuple) else (value, value)
@@ -59,14 +90,14 @@ class Size:
     return str(self.h) if self.h == self.w else f"({self.h}, {self.w})"
 
 
-def check(rule: bool, message: str, **fields: Any) -> None:
-  """Raises ConfigError unless `rule` holds for the op's own fields."""
+def check(op: HostOp | DeviceOp, rule: bool, message: str) -> None:
+  """Raises a ConfigError about the `{fields}` in `message` unless `rule`."""
   if not rule:
-    raise errors.ConfigError(message, fields)
+    raise errors.about(op, message)
 
 
-def pixels(example: Example) -> np.ndarray:
-  """The decoded image of an example, uint8 [h, w, c]."""
+def pixels(example: Example) -> Image:
+  """The decoded image of an example."""
   image = example["image"]
   if isinstance(image, bytes):
     raise errors.ConfigError(

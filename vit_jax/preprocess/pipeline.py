@@ -1,48 +1,43 @@
 """The preprocessing language: `decode|inception_crop(224)|value_range(-1, 1)`.
 
-Ops stand in the order they run, with Python literals as arguments. The op
-names are the classes of this package's modules (see `op.py`).
+Ops stand in the order they run, with Python literals as arguments. What an op
+is stands in `op.py`, how its name is found in `lookup.py`.
 """
 
 import ast
 import dataclasses
 import functools
-import importlib
 import itertools
-import pkgutil
-import re
 import typing
 from typing import Any
 
 import numpy as np
 
 from vit_jax.core import config, errors
-from vit_jax.preprocess import fuse, op
-
-Op = op.HostOp | op.DeviceOp
+from vit_jax.preprocess import fuse, lookup, op
 
 
 @dataclasses.dataclass(frozen=True)
 class Pipeline:
   """Ops in the order they run: host ops, then device ops."""
 
-  ops: tuple[Op, ...]
+  ops: tuple[lookup.Op, ...]
 
   def __post_init__(self):
-    for left, right in zip(self.ops, self.ops[1:], strict=False):
+    for left, right in itertools.pairwise(self.ops):
       if isinstance(left, op.DeviceOp) and isinstance(right, op.HostOp):
+        before, name = (lookup.name_of(type(o)) for o in (left, right))
         raise errors.ConfigError(
-          f"{_name(type(right))} runs on the host, {_name(type(left))} before"
-          f" it on the device: move {_name(type(right))} to the left of"
-          f" {_name(type(left))}"
+          f"{name} runs on the host, {before} before it on the device: move"
+          f" {name} to the left of {before}"
         )
 
   @classmethod
   def parse(cls, text: "str | Pipeline") -> "Pipeline":
-    """The pipeline that `str` of it would show.
+    """The pipeline that a text describes; `str` of it gives a text again.
 
     Raises:
-      ConfigError: what cannot be read, an unknown op or argument, a value
+      ConfigError: the text cannot be read, an unknown op or argument, a value
         outside its range, or a host op after a device op.
     """
     if isinstance(text, Pipeline):
@@ -67,7 +62,7 @@ class Pipeline:
   def begin(
     self, example: dict[str, Any], rng: np.random.Generator
   ) -> dict[str, Any]:
-    """Runs what of the first host op needs no pixels, before `host`."""
+    """Runs the part of the first host op that needs no pixels; then `host`."""
     for _, o in self.host_steps[:1]:
       example = o.begin(example, rng)
     return example
@@ -80,7 +75,7 @@ class Pipeline:
     Args:
       example: "image" (bytes or uint8 [h, w, c]), "label", "id" (int); or
         what `begin` made of it.
-      rng: the source of all that is random.
+      rng: the source of all randomness.
     """
     for _, o in self.host_steps:
       example = o(example, rng)
@@ -88,7 +83,10 @@ class Pipeline:
 
   @functools.cached_property
   def host_steps(self) -> tuple[tuple[str, op.HostOp], ...]:
-    """What runs on the host, by the text of the ops it stands for; see fuse."""
+    """What runs on the host, each with the text of the ops it stands for.
+
+    Some ops are run as one; see `fuse.py`.
+    """
     ops = [o for o in self.ops if isinstance(o, op.HostOp)]
     texts = map(_text, ops)
     return tuple(
@@ -104,60 +102,37 @@ class Pipeline:
     return batch
 
 
-@functools.cache
-def known_ops() -> dict[str, type]:
-  """Every op by name."""
-  package = __name__.rpartition(".")[0]
-  path = importlib.import_module(package).__path__
-  found = {}
-  for info in pkgutil.iter_modules(path):
-    module = importlib.import_module(f"{package}.{info.name}")
-    for cls in vars(module).values():
-      is_op = isinstance(cls, type) and issubclass(cls, Op)
-      if is_op and dataclasses.is_dataclass(cls):
-        found[_name(cls)] = cls
-  return dict(sorted(found.items()))
-
-
-def _name(cls: type) -> str:
-  return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
-
-
-def _parse_op(node: ast.expr) -> Op:
+def _parse_op(node: ast.expr) -> lookup.Op:
   call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
-  if not isinstance(call.func, ast.Name):
+  name = ast.unparse(call.func)
+  if not all(word.isidentifier() for word in name.split(".")):
     raise errors.ConfigError(
       f"{ast.unparse(node)} is no op; write name or name(arguments)"
     )
-  name, known = call.func.id, known_ops()
-  if name not in known:
-    raise errors.ConfigError(
-      f"unknown op {name}{errors.did_you_mean(name, known)}"
-      f" (ops: {', '.join(known)})"
-    )
-  try:
-    return config.build(known[name], _arguments(known[name], call))
-  except errors.ConfigError as e:
-    raise e.under(name) from None
+  cls = lookup.find(name)
+  with errors.located(name):
+    return config.build(cls, _arguments(name, cls, call))
 
 
-def _arguments(cls: type, call: ast.Call) -> dict[str, Any]:
+def _arguments(
+  name: str, cls: type[lookup.Op], call: ast.Call
+) -> dict[str, Any]:
   """All fields of an op, from a call and from the defaults."""
-  fields = dataclasses.fields(cls)
+  fields = dataclasses.fields(cls)  # type: ignore[arg-type]
   names = [f.name for f in fields]
   given = [_literal(a) for a in call.args]
   if given and _is_variadic(cls):
     given = [tuple(given)]
   if len(given) > len(names):
     raise errors.ConfigError(
-      f"{_name(cls)} takes {len(names)} arguments ({', '.join(names)}), not"
+      f"{name} takes {len(names)} arguments ({', '.join(names)}), not"
       f" {len(given)}"
     )
   values = dict(zip(names, given, strict=False))
   for keyword in call.keywords:
     if keyword.arg is None or keyword.arg in values:
       raise errors.ConfigError(
-        f"{_name(cls)}: give {keyword.arg or 'every argument'} once, by name"
+        f"{name}: give {keyword.arg or 'every argument'} once, by name"
         " or by place"
       )
     values[keyword.arg] = _literal(keyword.value)
@@ -166,11 +141,10 @@ def _arguments(cls: type, call: ast.Call) -> dict[str, Any]:
     for f in fields
     if f.name not in values and f.default is dataclasses.MISSING
   ]
-  # An unknown name explains a missing one, so it is left to be told first.
+  # An unknown name explains a missing one, and gives a better message later.
   if missing and set(values) <= set(names):
     raise errors.ConfigError(
-      f"{_name(cls)} needs {', '.join(missing)}: write"
-      f" {_name(cls)}({', '.join(missing)})"
+      f"{name} needs {', '.join(missing)}: write {name}({', '.join(missing)})"
     )
   defaults = {f.name: f.default for f in fields if f.name not in missing}
   return {**defaults, **values}
@@ -192,18 +166,22 @@ def _literal(node: ast.expr) -> Any:
     ) from e
 
 
-def _text(o: Op) -> str:
+def _text(o: lookup.Op) -> str:
   arguments = []
   for field in dataclasses.fields(o):  # type: ignore[arg-type]
     value = getattr(o, field.name)
-    shown = str(value) if isinstance(value, op.Size) else repr(value)
-    if isinstance(value, Pipeline):
-      shown = repr(str(value))
     if _is_variadic(type(o)):
-      arguments += map(repr, value)
+      arguments += map(_shown, value)
     elif field.default is dataclasses.MISSING:
-      arguments.append(shown)
+      arguments.append(_shown(value))
     elif value != field.default:
-      arguments.append(f"{field.name}={shown}")
-  name = _name(type(o))
+      arguments.append(f"{field.name}={_shown(value)}")
+  name = lookup.name_of(type(o))
   return f"{name}({', '.join(arguments)})" if arguments else name
+
+
+def _shown(value: Any) -> str:
+  """The literal that is read as `value`."""
+  if isinstance(value, op.Size):
+    return str(value)
+  return repr(str(value) if hasattr(value, "parse") else value)

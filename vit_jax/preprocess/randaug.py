@@ -1,6 +1,6 @@
 """RandAugment in the TensorFlow form that the published accuracies used.
 
-What other implementations do differently and this one keeps:
+Unlike other implementations it keeps the following:
 
 - Each layer draws one of the 16 ops and always applies it, at full and fixed
   magnitude; magnitudes above 10 extrapolate.
@@ -16,15 +16,16 @@ Source: arXiv:1909.13719, as in google-research/big_vision.
 from collections.abc import Callable
 import dataclasses
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, SupportsFloat
 
 import cv2
+from jaxtyping import Float, Int, Num, UInt8
 import numpy as np
 
 from vit_jax.core import errors
 from vit_jax.preprocess import op
 
-# What enters the image, and what Cutout leaves.
+# The grey of pixels that a warp brings in or Cutout erases.
 _FILL = 128
 _GREY = np.array([0.2989, 0.587, 0.114], np.float32)
 _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32)
@@ -32,20 +33,22 @@ _SMOOTH /= np.float32(13)
 _LEVELS = np.arange(256, dtype=np.float32)
 
 
-def _cast(x: np.ndarray) -> np.ndarray:
+def _cast(x: Num[np.ndarray, "*n"]) -> UInt8[np.ndarray, "*n"]:
   return np.clip(x, 0, 255).astype(np.uint8)
 
 
-def _blend(a: np.ndarray, b: np.ndarray, factor: float) -> np.ndarray:
-  """From uint8 `a` (factor 0) to uint8 `b` (1) and beyond."""
+def _blend(
+  a: UInt8[np.ndarray, "*#hwc"], b: op.Image, factor: float
+) -> op.Image:
+  """`a` at factor 0, `b` at 1, extrapolated above 1."""
   if factor == 1:
     return b
   a, b = a.astype(np.float32), b.astype(np.float32)
   return _cast(a + np.float32(factor) * (b - a))
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
-  """[h, w, c] -> [h, w, 1], as `tf.image.rgb_to_grayscale`."""
+def _grey(image: op.Image) -> UInt8[np.ndarray, "h w 1"]:
+  """As `tf.image.rgb_to_grayscale`."""
   if image.shape[2] == 1:
     return image
   x = image.astype(np.float32) * np.float32(1 / 255)
@@ -55,14 +58,15 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 
 def _by_channel(
-  image: np.ndarray, table: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-  """Every channel through the look-up table [256] of that channel [h, w]."""
+  image: op.Image,
+  table: Callable[[UInt8[np.ndarray, "h w"]], UInt8[np.ndarray, "256"]],
+) -> op.Image:
+  """Each channel mapped through the look-up table that `table` makes of it."""
   channels = [image[..., c] for c in range(image.shape[2])]
   return np.stack([table(x)[x] for x in channels], axis=-1)
 
 
-def _autocontrast(image: np.ndarray, _: float) -> np.ndarray:
+def _autocontrast(image: op.Image, _: float) -> op.Image:
   def table(x):
     low, high = np.float32(x.min()), np.float32(x.max())
     if low == high:
@@ -73,7 +77,7 @@ def _autocontrast(image: np.ndarray, _: float) -> np.ndarray:
   return _by_channel(image, table)
 
 
-def _equalize(image: np.ndarray, _: float) -> np.ndarray:
+def _equalize(image: op.Image, _: float) -> op.Image:
   def table(x):
     counts = np.bincount(x.ravel(), minlength=256)
     step = (counts.sum() - counts[x.max()]) // 255
@@ -85,43 +89,33 @@ def _equalize(image: np.ndarray, _: float) -> np.ndarray:
   return _by_channel(image, table)
 
 
-def _invert(image: np.ndarray, _: float) -> np.ndarray:
-  return 255 - image
-
-
-def _posterize(image: np.ndarray, bits: float) -> np.ndarray:
+def _posterize(image: op.Image, bits: float) -> op.Image:
   # A shift by a uint8, which TensorFlow limits to 7.
   shift = min((8 - int(bits)) % 256, 7)
   return image >> shift << shift
 
 
-def _solarize(image: np.ndarray, threshold: float) -> np.ndarray:
+def _solarize(image: op.Image, threshold: float) -> op.Image:
   return np.where(image < int(threshold) % 256, image, 255 - image)
 
 
-def _solarize_add(image: np.ndarray, addition: float) -> np.ndarray:
+def _solarize_add(image: op.Image, addition: float) -> op.Image:
   added = _cast(image.astype(np.int64) + int(addition))
   return np.where(image < 128, added, image)
 
 
-def _color(image: np.ndarray, factor: float) -> np.ndarray:
-  return _blend(_grey(image), image, factor)
-
-
-def _contrast(image: np.ndarray, factor: float) -> np.ndarray:
+def _contrast(image: op.Image, factor: float) -> op.Image:
   h, w = image.shape[:2]
-  return _blend(_cast(np.float32(h * w / 256)), image, factor)
+  return _blend(
+    _cast(np.full((1, 1, 1), h * w / 256, np.float32)), image, factor
+  )
 
 
-def _contrast_by_mean(image: np.ndarray, factor: float) -> np.ndarray:
-  return _blend(_cast(_grey(image).mean()), image, factor)
+def _contrast_by_mean(image: op.Image, factor: float) -> op.Image:
+  return _blend(_cast(_grey(image).mean(keepdims=True)), image, factor)
 
 
-def _brightness(image: np.ndarray, factor: float) -> np.ndarray:
-  return _blend(np.zeros_like(image), image, factor)
-
-
-def _sharpness(image: np.ndarray, factor: float) -> np.ndarray:
+def _sharpness(image: op.Image, factor: float) -> op.Image:
   h, w = image.shape[:2]
   # TensorFlow fuses multiply and add, OpenCV only in whole vectors; with the
   # other rounding some greys of flat areas would become one less.
@@ -132,11 +126,14 @@ def _sharpness(image: np.ndarray, factor: float) -> np.ndarray:
   return _blend(blurred, image, factor)
 
 
+_Weights = tuple[SupportsFloat, SupportsFloat, SupportsFloat]
+
+
 def _warp(
-  image: np.ndarray,
-  x_from: tuple[float, float, float],
-  y_from: tuple[float, float, float],
-) -> np.ndarray:
+  image: op.Image,
+  x_from: _Weights,
+  y_from: _Weights,
+) -> op.Image:
   """The nearest pixel at x = a x + b y + c for (a, b, c), and y likewise."""
   h, w = image.shape[:2]
   x = np.arange(w, dtype=np.float32)
@@ -151,13 +148,13 @@ def _warp(
   return out
 
 
-def _half_away(x: np.ndarray) -> np.ndarray:
-  """To the nearest integer, halves away from zero (as C's round)."""
+def _half_away(x: Float[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
+  """The nearest integer, with halves rounded away from zero (as C's round)."""
   # In float64, where adding a half to a float32 is exact.
   return np.trunc(x + np.copysign(np.float64(0.5), x)).astype(np.int64)
 
 
-def _rotate(image: np.ndarray, degrees: float) -> np.ndarray:
+def _rotate(image: op.Image, degrees: float) -> op.Image:
   y, x = (side - 1 for side in image.shape[:2])
   angle = np.float32(math.radians(degrees))
   cos, sin = np.cos(angle), np.sin(angle)
@@ -166,52 +163,38 @@ def _rotate(image: np.ndarray, degrees: float) -> np.ndarray:
   return _warp(image, (cos, -sin, dx), (sin, cos, dy))
 
 
-def _shear_x(image: np.ndarray, level: float) -> np.ndarray:
-  return _warp(image, (1, level, 0), (0, 1, 0))
-
-
-def _shear_y(image: np.ndarray, level: float) -> np.ndarray:
-  return _warp(image, (1, 0, 0), (level, 1, 0))
-
-
-def _translate_x(image: np.ndarray, pixels: float) -> np.ndarray:
-  return _warp(image, (1, 0, pixels), (0, 1, 0))
-
-
-def _translate_y(image: np.ndarray, pixels: float) -> np.ndarray:
-  return _warp(image, (1, 0, 0), (0, 1, pixels))
-
-
-def cutout(image: np.ndarray, reach: int, y: int, x: int) -> np.ndarray:
-  """Grey in all pixels less than about `reach` from (y, x) on both axes."""
+def cutout(image: op.Image, reach: int, y: int, x: int) -> op.Image:
+  """The image, grey where both axes are within about `reach` px of (y, x)."""
   out = image.copy()
   top, left = max(y - reach, 0), max(x - reach, 0)
   out[top : y + reach, left : x + reach] = _FILL
   return out
 
 
-# [h, w, c] uint8 and the argument (0 where there is none) to the same shape.
-OPS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+# Each from an image and the argument (0 where there is none) to the image.
+OPS: dict[str, Callable[[op.Image, float], op.Image]] = {
   "AutoContrast": _autocontrast,
   "Equalize": _equalize,
-  "Invert": _invert,
+  "Invert": lambda image, _: 255 - image,
   "Rotate": _rotate,
   "Posterize": _posterize,
   "Solarize": _solarize,
-  "Color": _color,
+  "Color": lambda image, factor: _blend(_grey(image), image, factor),
   "Contrast": _contrast,
-  "Brightness": _brightness,
+  "Brightness": lambda image, factor: _blend(
+    np.zeros_like(image), image, factor
+  ),
   "Sharpness": _sharpness,
-  "ShearX": _shear_x,
-  "ShearY": _shear_y,
-  "TranslateX": _translate_x,
-  "TranslateY": _translate_y,
+  "ShearX": lambda image, level: _warp(image, (1, level, 0), (0, 1, 0)),
+  "ShearY": lambda image, level: _warp(image, (1, 0, 0), (level, 1, 0)),
+  "TranslateX": lambda image, px: _warp(image, (1, 0, px), (0, 1, 0)),
+  "TranslateY": lambda image, px: _warp(image, (1, 0, 0), (0, 1, px)),
   "SolarizeAdd": _solarize_add,
 }
 _NAMES = (*OPS, "Cutout")
 _SIGNED = frozenset({"Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY"})
 _ENHANCE = frozenset({"Color", "Contrast", "Brightness", "Sharpness"})
-# Argument at magnitude 10; whole numbers stay whole (cut off).
+# Argument at magnitude 10. An int stays one at other magnitudes (cut off).
 _AT_TEN: dict[str, float] = {
   "Rotate": 30.0,
   "Posterize": 4,
@@ -235,16 +218,16 @@ def argument(name: str, magnitude: float) -> float:
 
 
 @dataclasses.dataclass(frozen=True)
-class Randaug(op.HostOp):
+class Randaug(op.ImageOp):
   """`num_layers` ops drawn from 16, each at `magnitude` (see the module).
 
   Magnitude 0 is not the identity: the colour ops blend with factor 0.1.
 
   Attributes:
-    num_layers: ops an image.
+    num_layers: how many ops are applied to an image.
     magnitude: 10 is the full range; the published recipes go to 20.
-    contrast: what Contrast blends with: "pixel_count" / 256, as published,
-      or the "mean" grey value, as meant.
+    contrast: what Contrast blends with: "pixel_count" (/ 256, as published) or
+      the "mean" grey value (as intended).
   """
 
   num_layers: int
@@ -253,26 +236,21 @@ class Randaug(op.HostOp):
 
   def __post_init__(self):
     op.check(
+      self,
       self.num_layers > 0,
       "{num_layers} must be > 0; leave randaug out for none",
-      num_layers=self.num_layers,
     )
-    op.check(
-      0 <= self.magnitude <= 30,
-      "{magnitude} must be in [0, 30]",
-      magnitude=self.magnitude,
-    )
+    op.check(self, 0 <= self.magnitude <= 30, "{magnitude} must be in [0, 30]")
 
-  def __call__(self, example, rng):
-    image = op.pixels(example)
+  def change(self, image, rng):
     for _ in range(self.num_layers):
       name = _NAMES[int(rng.integers(len(_NAMES)))]
       image = self._apply(name, image, rng)
-    return {**example, "image": image}
+    return image
 
   def _apply(
-    self, name: str, image: np.ndarray, rng: np.random.Generator
-  ) -> np.ndarray:
+    self, name: str, image: op.Image, rng: np.random.Generator
+  ) -> op.Image:
     value = argument(name, self.magnitude)
     if name == "Cutout":
       y, x = (int(rng.integers(side)) for side in image.shape[:2])
@@ -288,9 +266,9 @@ class Preset(NamedTuple):
   """An augmentation setting of AugReg.
 
   Attributes:
-    num_layers: of randaug; 0 is no randaug.
-    magnitude: of randaug.
-    mixup: p of Beta(p, p) that mixup draws its weight from; 0 is off.
+    num_layers: randaug's argument; 0 leaves randaug out.
+    magnitude: randaug's argument.
+    mixup: the p of Beta(p, p), from which mixup draws its weight; 0 is off.
   """
 
   num_layers: int
@@ -299,7 +277,7 @@ class Preset(NamedTuple):
 
   @property
   def ops(self) -> str:
-    """What to add to a preprocess string: "|randaug(2, 15)", or nothing."""
+    """What a preprocess string gets added: "|randaug(2, 15)", or nothing."""
     if not self.num_layers:
       return ""
     return f"|randaug({self.num_layers}, {self.magnitude})"

@@ -1,21 +1,24 @@
-"""Pixel values: uint8 to float32, on the device."""
+"""Pixel values from uint8 to float32, on the device."""
 
 from collections.abc import Callable
 import dataclasses
 
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from vit_jax.core import errors
 from vit_jax.preprocess import op
 
 # The features that hold pixels.
 _IMAGES = ("image", "local_images")
+# "crops" is there behind `multicrop` alone.
+Pixels = Float[Array, "B *crops h w c"]
 
 
 def _from_unit(
-  batch: op.Example, change: Callable[[jnp.ndarray], jnp.ndarray]
+  batch: op.Example, change: Callable[[Pixels], Pixels]
 ) -> op.Example:
-  """The batch with `change` of every image as float32 in [0, 1]."""
+  """The batch with `change` applied to its images as float32 in [0, 1]."""
   changed = {}
   for key in _IMAGES:
     if key not in batch:
@@ -38,12 +41,7 @@ class ValueRange(op.DeviceOp):
   vmax: float
 
   def __post_init__(self):
-    op.check(
-      self.vmin < self.vmax,
-      "{vmin} must be < {vmax}",
-      vmin=self.vmin,
-      vmax=self.vmax,
-    )
+    op.check(self, self.vmin < self.vmax, "{vmin} must be < {vmax}")
 
   def __call__(self, batch):
     return _from_unit(batch, lambda x: self.vmin + (self.vmax - self.vmin) * x)
@@ -51,24 +49,23 @@ class ValueRange(op.DeviceOp):
 
 @dataclasses.dataclass(frozen=True)
 class Normalise(op.DeviceOp):
-  """(pixel / 255 - mean) / std, with one number for each channel."""
+  """(pixel / 255 - `mean`) / `std`, with one number for each channel."""
 
   mean: tuple[float, ...]
   std: tuple[float, ...]
 
   def __post_init__(self):
     op.check(
+      self,
       len(self.mean) == len(self.std) > 0,
       "{mean} and {std} must have one number for each channel",
-      mean=self.mean,
-      std=self.std,
     )
-    op.check(min(self.std) > 0, "{std} must be > 0", std=self.std)
+    op.check(self, min(self.std) > 0, "{std} must be > 0")
 
   def __call__(self, batch):
     return _from_unit(batch, self._normalise)
 
-  def _normalise(self, image: jnp.ndarray) -> jnp.ndarray:
+  def _normalise(self, image: Pixels) -> Pixels:
     if image.shape[-1] != len(self.mean):
       raise errors.ConfigError(
         f"normalise has {len(self.mean)} channels, the image"
