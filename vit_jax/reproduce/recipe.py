@@ -1,7 +1,7 @@
-"""Config of the runs of every miniature: small models on images of 28 px.
+"""Config of the runs of all small experiments: small models, images of 28 px.
 
-Differs from the paper in all that `docs/reproduction.md` says of each
-miniature; the settings were chosen here, by time and not by accuracy.
+Differs from the paper as `docs/reproduction.md` says of each experiment; the
+settings were chosen here, by time and not by accuracy.
 
 Arguments: model=vit (or bit, hybrid, axial_vit, axial_resnet), optim=adamw (or
 sgd), task=supervised (or masked_patch, which has no head and no score),
@@ -24,7 +24,7 @@ _TOKENS = dict(width=64, depth=4, num_heads=4, mlp_dim=128)
 MODELS = {
   "vit": vit.Config(patch_size=(7, 7), **_IMAGE, **_TOKENS),
   "bit": bit.Config(depths=(1, 1), width_factor=0.5, **_IMAGE),
-  # The root divides the image by 4.
+  # The stem of the ResNet makes the image 4 times smaller.
   "hybrid": hybrid.Config(
     resnet_depths=(), resnet_width_factor=0.5, **_IMAGE, **_TOKENS
   ),
@@ -33,14 +33,15 @@ MODELS = {
     depths=(1, 1), width_factor=0.5, **_IMAGE
   ),
 }
-# Peak rate and weight decay, which is multiplied by the rate.
+# Peak learning rate, and weight decay, which is multiplied by the rate.
 OPTIMS = {"adamw": (adamw, 2e-3, 0.1), "sgd": (sgd, 0.1, 1e-3)}
 TASKS = {"supervised": supervised, "masked_patch": masked_patch}
-# Training images to choose by, which no run trains on.
+# "val" is the part of the training images that no run trains on.
 SPLITS = {
   "fashion_mnist": {"val": "train[55000:]", "test": "test"},
   "digits": {"val": "train[1200:]", "test": "test"},
 }
+# Training images that are not held out.
 MOST = {"fashion_mnist": 55_000, "digits": 1_200}
 CHANNELS = 1
 KNOWN = {"model": MODELS, "optim": OPTIMS, "task": TASKS, "data": MOST}
