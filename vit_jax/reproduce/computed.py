@@ -7,7 +7,6 @@ nothing is computed twice.
 """
 
 from collections.abc import Iterator, Mapping
-import dataclasses
 import json
 import pathlib
 from typing import Any
@@ -27,21 +26,23 @@ from vit_jax.train import experiment as experiment_lib
 Rows = list[dict[str, Any]]
 # Batch sizes that are tried.
 BATCH_SIZES = tuple(sorted({n * 2**i for n in (2, 3) for i in range(15)} | {1}))
-# The smallest slice that the compiler knows.
-_SLICE = topology.Topology("v3", (2, 2))
 # Two batch sizes whose memory says how much each further image takes.
 _PROBES = (8, 16)
 
 
-@dataclasses.dataclass(frozen=True)
-class OneCore:
-  """One core of a TPUv3, as `compile_step` takes it instead of a slice."""
+class _OneCore(topology.Topology):
+  """One core of a slice, which `compile_step` takes as if it were a slice."""
 
-  num_devices: int = 1
+  @property
+  def num_devices(self) -> int:
+    return 1
 
   def devices(self) -> list[Any]:
-    """A list of this one core."""
-    return _SLICE.devices()[:1]
+    return super().devices()[:1]
+
+
+# v3:2x2 is the smallest slice that the compiler knows.
+_CORE = _OneCore("v3", (2, 2))
 
 
 def read(file: pathlib.Path) -> Rows:
@@ -116,9 +117,7 @@ def compute_batch(
   else:
     batch = _guess(model, size_px)
   planned = _planned(model, size_px, batch)
-  compiled = compile_lib.compile_step(
-    planned.experiment, planned.inputs, OneCore()
-  )
+  compiled = compile_lib.compile_step(planned.experiment, planned.inputs, _CORE)
   row = {"what": "batch", "model": model, "size_px": size_px, "batch": batch}
   more = {
     "fits": compiled.fits,
@@ -133,7 +132,7 @@ def _guess(model: str, size_px: int) -> int:
   """The largest batch by the closed forms, whose memory grows linearly."""
   few, many = (_peak(model, size_px, batch) for batch in _PROBES)
   image_bytes = (many - few) / (_PROBES[1] - _PROBES[0])
-  room = _SLICE.chip.hbm_bytes - few + _PROBES[0] * image_bytes
+  room = _CORE.chip.hbm_bytes - few + _PROBES[0] * image_bytes
   fitting = [b for b in BATCH_SIZES if b * image_bytes < room]
   return fitting[-1] if fitting else BATCH_SIZES[0]
 
@@ -154,7 +153,9 @@ def _planned(model: str, size_px: int, batch: int) -> inputs_lib.Planned:
     dtype="bfloat16",
     **fields,
   )
-  c = config_lib.to_config_dict(experiment_lib.Experiment(model=made.config))
+  c: Any = config_lib.to_config_dict(
+    experiment_lib.Experiment(model=made.config)
+  )
   c.data.batch_size = batch
   c.data.train.preprocess = f"decode|resize({size_px})|value_range(-1, 1)"
   experiment = config_lib.build(experiment_lib.Experiment, c)

@@ -63,10 +63,10 @@ def parameters(label: str, size_px: int = 224, num_classes: int = 1000) -> int:
 
 
 @functools.cache
-def macs(label: str, size_px: int = 224, num_classes: int = 1000) -> float:
-  """Multiply-adds of the matrix products and convolutions of one image."""
-  model = make(label, size_px, num_classes)
-  images = _image(size_px)
+def macs(label: str) -> float:
+  """Multiply-adds in products and convolutions for an image of 224 px."""
+  model = make(label)
+  images = _image(224)
   variables = jax.eval_shape(model.init, jax.random.key(0), images)
   trace = jax.make_jaxpr(lambda v, x: model.apply(v, x)["logits"])
   return _products(trace(variables, images).jaxpr) / _OPERATIONS

@@ -11,6 +11,7 @@ share=100 (percent of the training images), seed=0.
 """
 
 import dataclasses
+from typing import Any
 
 from vit_jax import models
 from vit_jax.core import config, errors
@@ -34,7 +35,7 @@ def get_config(arg: str = "") -> config.ConfigDict:
     raise errors.ConfigError(f"share={args.share} must be 1 to 100 percent")
   family, variant, fields = costs.model_of(args.model)
   stop = _HELD_OUT + _TRAIN * args.share // 100
-  c = config.load(
+  c: Any = config.load(
     launch.checkout_file("configs/vit_jft.py"),
     f"variant={variant if variant in _rows() else 'B/16'}"
     f",epochs={args.epochs},seed={args.seed}"
@@ -46,7 +47,7 @@ def get_config(arg: str = "") -> config.ConfigDict:
   ).config
   if hasattr(model, "pre_logits_dim"):
     model = dataclasses.replace(model, pre_logits_dim=model.width)
-  few = config.to_config_dict(fewshot.Config(shots=(5,)))
+  few: Any = config.to_config_dict(fewshot.Config(shots=(5,)))
   few.name = "fewshot"
   # At least 30 images of each class, as in big_vision's few-shot evaluation.
   few.train.split, few.data.split = "train[:65000]", "validation"

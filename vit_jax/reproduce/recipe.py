@@ -11,6 +11,7 @@ probe=false (true adds few-shot accuracy on the digits), seed=0.
 """
 
 import types
+from typing import Any
 
 from vit_jax.core import config, errors
 from vit_jax.evals import classification, fewshot
@@ -19,8 +20,8 @@ from vit_jax.optim import adamw, sgd
 from vit_jax.tasks import masked_patch, supervised
 from vit_jax.train.experiment import Experiment
 
-_IMAGE = dict(num_classes=10, image_size=(28, 28))
-_TOKENS = dict(width=64, depth=4, num_heads=4, mlp_dim=128)
+_IMAGE: dict[str, Any] = dict(num_classes=10, image_size=(28, 28))
+_TOKENS: dict[str, Any] = dict(width=64, depth=4, num_heads=4, mlp_dim=128)
 MODELS = {
   "vit": vit.Config(patch_size=(7, 7), **_IMAGE, **_TOKENS),
   "bit": bit.Config(depths=(1, 1), width_factor=0.5, **_IMAGE),
@@ -66,7 +67,7 @@ def get_config(arg: str = "") -> config.ConfigDict:
   scored = [] if masked else args.scored.split("+")
   _check(args, scored)
   optim, peak_lr, weight_decay = OPTIMS[args.optim]
-  c = config.to_config_dict(
+  c: Any = config.to_config_dict(
     Experiment(
       model=MODELS[args.model],
       task=TASKS[args.task].Config(),
@@ -107,9 +108,7 @@ def _check(args: types.SimpleNamespace, scored: list[str]) -> None:
     )
 
 
-def _data(
-  c: config.ConfigDict, args: types.SimpleNamespace, scored: list[str]
-) -> None:
+def _data(c: Any, args: types.SimpleNamespace, scored: list[str]) -> None:
   c.data.train.split = f"train[:{args.images}]"
   splits = [(c.data.train, args.data)]
   for name in scored:

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from vit_jax.analysis import plots
-from vit_jax.core import errors
+from vit_jax.core import config as config_lib, errors
 from vit_jax.reproduce import pages
 from vit_jax.reproduce.design_experiments import (
   FIGURE_9,
@@ -164,7 +164,7 @@ def gather(
     arm.runs.append(run.name)
     for metric in experiment.metrics:
       arm.scores.setdefault(metric, []).append(status.scores[metric])
-    rate = run.config.optim.peak_lr
+    rate = config_lib.leaves(run.config)["optim.peak_lr"]
     arms[arm.name] = dataclasses.replace(arm, rate=rate)
   scores = {
     metric: {name: a.scores[metric] for name, a in arms.items() if a.scores}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
+from typing import Any
 
 from vit_jax.core import config as config_lib
 from vit_jax.models import vit
@@ -189,7 +190,7 @@ def table_3(results: Results) -> list[Page]:
     run = _pretraining("ViT-B/16" if model == "ViT-*" else model, data, epochs)
     runs.append(run)
     path, _, arg = run.config.partition(":")
-    c = config_lib.load(launch.checkout_file(path), arg)
+    c: Any = config_lib.load(launch.checkout_file(path), arg)
     values = {
       "base rate": ("optim.peak_lr", c.optim.peak_lr),
       "decay": ("optim.schedule.decay", c.optim.schedule.decay),
@@ -327,14 +328,9 @@ def table_9(results: Results) -> list[Page]:
   )
 
 
+# fmt: off
 TABLES = {
-  1: table_1,
-  2: table_2,
-  3: table_3,
-  4: table_4,
-  5: table_5,
-  6: table_6,
-  7: table_7,
-  8: table_8,
-  9: table_9,
+  1: table_1, 2: table_2, 3: table_3, 4: table_4, 5: table_5, 6: table_6,
+  7: table_7, 8: table_8, 9: table_9,
 }
+# fmt: on
