@@ -13,12 +13,15 @@ from vit_jax.plan import compile as compile_lib
 from vit_jax.reproduce import (
   computed,
   costs,
+  document,
   launch,
   paper,
   paper_scale,
 )
 from vit_jax.sweeps import sweep
 from vit_jax.train.experiment import Experiment
+
+HOME = launch.ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +80,23 @@ def test_what_is_private_says_so(tmp_path):
   # Eight pre-trainings, and what is fine-tuned from each.
   assert len(public) == 16
   assert "no settings of H/14 on ImageNet-21k" in "".join(page.notes)
+
+
+def test_an_installed_package_needs_a_checkout(tmp_path, monkeypatch):
+  """Where there are no configs, neither beside the package nor here."""
+  monkeypatch.setattr(launch, "ROOT", tmp_path)
+  monkeypatch.chdir(tmp_path)
+  for what in ("table=3", "table=4"):
+    with pytest.raises(errors.ConfigError, match="a checkout of the repos"):
+      paper_scale.show(what, tmp_path, "none")
+  with pytest.raises(errors.ConfigError, match=r"vit_i1k\.py is not part of"):
+    launch.core_days("configs/vit_i1k.py:variant=B/16", "v3:4x4", 0)
+  with pytest.raises(errors.ConfigError, match="there are no results"):
+    document.write(tmp_path / "page.md", tmp_path / "nowhere")
+  # The current folder is enough.
+  (tmp_path / "configs").symlink_to(HOME / "configs")
+  (page,) = paper_scale.show("table=3", tmp_path, "none")
+  assert any(cell.ours for _, cell in page.places())
 
 
 def test_core_days_are_above_the_peak_rate():
