@@ -2,12 +2,18 @@
 
 import json
 
-from vit_jax.reproduce import document, paper_scale, run_small, tables
+from vit_jax.reproduce import (
+  design_experiments,
+  document,
+  paper_scale,
+  run_small,
+  tables,
+)
 from vit_jax.reproduce.pages import Page
 
 
 def test_page(tmp_path):
-  one = run_small.TABLE_7
+  one = design_experiments.TABLE_7
   home = tmp_path / "results/table7"
   home.mkdir(parents=True)
   scores = {m: [0.5, 0.52, 0.54] for m in one.metrics}

@@ -7,7 +7,12 @@ import pytest
 
 from tests.reproduce import stand_in
 from vit_jax.core import config as config_lib, errors
-from vit_jax.reproduce import recipe, run_small, small_experiment
+from vit_jax.reproduce import (
+  design_experiments,
+  recipe,
+  run_small,
+  small_experiment,
+)
 from vit_jax.sweeps import execute, leaks, state, sweep as sweep_lib
 from vit_jax.train.experiment import Experiment
 
@@ -116,7 +121,7 @@ def files(folder):
 
 
 def test_killed_and_started_again_gives_the_same(quick, monkeypatch, tmp_path):
-  one = run_small.TABLE_7
+  one = design_experiments.TABLE_7
   result = run(one, tmp_path / "a")
   assert [len(arm.runs) for arm in result.arms] == [3, 3]
   names = sorted(p.name for p in (tmp_path / "a/runs/runs").iterdir())
@@ -132,17 +137,17 @@ def test_killed_and_started_again_gives_the_same(quick, monkeypatch, tmp_path):
 
 
 def test_what_failed_is_said_and_tried_again(quick, monkeypatch, tmp_path):
-  _, runs = runs_of(run_small.TABLE_7)
+  _, runs = runs_of(design_experiments.TABLE_7)
   monkeypatch.setenv("FAILED", runs[0].name)
   with pytest.raises(errors.RunError, match=r"1 runs failed, see .*runs\.csv"):
-    run(run_small.TABLE_7, tmp_path)
+    run(design_experiments.TABLE_7, tmp_path)
   csv = (tmp_path / "out/runs.csv").read_text()
   assert csv.count("ConfigError: odd") == 1
-  assert run(run_small.TABLE_7, tmp_path).failed == 0
+  assert run(design_experiments.TABLE_7, tmp_path).failed == 0
 
 
 def test_rates_are_chosen_on_held_out_images(quick, tmp_path):
-  one = run_small.TABLE_7
+  one = design_experiments.TABLE_7
   result = run(one, tmp_path)
   sweep, runs = runs_of(one)
   found = state.all_of(sweep, runs, str(tmp_path / "runs"))
@@ -159,7 +164,7 @@ def test_rates_are_chosen_on_held_out_images(quick, tmp_path):
 
 def test_every_number_is_that_of_a_run(quick, tmp_path):
   """The table's, from the runs' own files."""
-  one = run_small.TABLE_7
+  one = design_experiments.TABLE_7
   run(one, tmp_path)
   text = (tmp_path / "out/table.md").read_text()
   written = json.loads((tmp_path / "out/result.json").read_text())
@@ -179,7 +184,7 @@ def test_every_number_is_that_of_a_run(quick, tmp_path):
 
 
 def test_what_starts_from_another_run(quick, tmp_path):
-  result = run(run_small.SECTION_4_6, tmp_path)
+  result = run(design_experiments.SECTION_4_6, tmp_path)
   assert [arm.name for arm in result.arms if len(arm.runs) == 3] == [
     "scratch",
     "masked patches",

@@ -158,7 +158,7 @@ def _runs(bodies: dict[str, str], entry: str) -> dict[str, int]:
 
 def _collectives(body: str, num_devices: int) -> list[tuple[str, int, int]]:
   """(kind, bytes of the result, size of the group) of each collective."""
-  found = []
+  operations = []
   for line in body.splitlines():
     match = re.search(rf"= (.*?) ({'|'.join(_COLLECTIVES)})(-start)?\(", line)
     if not match:
@@ -168,8 +168,8 @@ def _collectives(body: str, num_devices: int) -> list[tuple[str, int, int]]:
     ]
     # An asynchronous start returns the operands as well.
     result = max(shapes, default=0) if match[3] else sum(shapes)
-    found.append((match[2], result, _group_size(line, num_devices)))
-  return found
+    operations.append((match[2], result, _group_size(line, num_devices)))
+  return operations
 
 
 def _shape_bytes(dtype: str, dims: str) -> int:

@@ -135,16 +135,16 @@ class Estimator:
     runtime = experiment.runtime
     key = (rows, runtime.remat, runtime.unroll, runtime.microbatches)
     if key not in self._traced:
-      one = dataclasses.replace(
+      alone = dataclasses.replace(
         experiment,
         data=dataclasses.replace(experiment.data, batch_size=rows),
         runtime=dataclasses.replace(runtime, mesh=mesh_lib.MeshShape()),
       )
-      run = setup.build_on(_mesh((1, 1, 1)), one, self.inputs)
+      run = setup.build_on(_mesh((1, 1, 1)), alone, self.inputs)
       state = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), run.state
       )
-      batch = batch_shapes(one, self.inputs)
+      batch = batch_shapes(alone, self.inputs)
       self._traced[key] = jax.make_jaxpr(run.step)(state, batch).jaxpr, batch
     return self._traced[key]
 

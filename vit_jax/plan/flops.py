@@ -60,17 +60,17 @@ def inner(eqn: Any) -> list[tuple[Any, int]]:
   """The jaxprs inside an equation, and how often each is run; of branches, the
   most expensive."""
   times = eqn.params["length"] if eqn.primitive.name == "scan" else 1
-  found = []
+  jaxprs = []
   for value in eqn.params.values():
     for part in value if isinstance(value, tuple | list) else (value,):
       if isinstance(part, jax_core.ClosedJaxpr):
-        found.append((part.jaxpr, times))
+        jaxprs.append((part.jaxpr, times))
       elif isinstance(part, jax_core.Jaxpr):
-        found.append((part, times))
+        jaxprs.append((part, times))
   if eqn.primitive.name == "cond":
-    return [max(found, key=lambda branch: count(branch[0]))]
+    return [max(jaxprs, key=lambda branch: count(branch[0]))]
   # Rules of custom derivatives are functions, not jaxprs, and stay out.
-  return found
+  return jaxprs
 
 
 def _of(eqn: Any) -> float:

@@ -104,8 +104,7 @@ class Planner:
     devices = topology.num_devices
     if experiment.runtime.mesh.auto:
       mesh = search.auto_mesh(self.estimator, devices, topology.chip.hbm_bytes)
-      runtime = dataclasses.replace(experiment.runtime, mesh=mesh)
-      experiment = dataclasses.replace(experiment, runtime=runtime)
+      experiment = search.with_runtime(experiment, mesh=mesh)
     plan = self._plan(experiment, topology)
     if plan.fits:
       return plan
@@ -239,10 +238,10 @@ def _compiled_lines(compiled: compile_lib.Compiled | None) -> Iterator[str]:
     ("peak", compiled.peak_bytes),
   ):
     yield f"    {name:<16} {_mib(value)}"
-  for kind, found in compiled.collectives.items():
+  for kind, total in compiled.collectives.items():
     yield (
-      f"  {kind:<18} {found.count:,} a step, results of"
-      f" {_mib(found.result_bytes).strip()}, {_mib(found.sent_bytes).strip()}"
+      f"  {kind:<18} {total.count:,} a step, results of"
+      f" {_mib(total.result_bytes).strip()}, {_mib(total.sent_bytes).strip()}"
       " sent by a device"
     )
   if compiled.optimal_s > 0:

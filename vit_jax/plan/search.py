@@ -1,5 +1,6 @@
 """Settings of `runtime` that fit a config into the memory of its devices."""
 
+import collections
 from collections.abc import Iterator
 import dataclasses
 import itertools
@@ -51,11 +52,19 @@ def _remats() -> tuple[str, ...]:
   return typing.get_args(hints["remat"])
 
 
+def with_runtime(
+  experiment: experiment_lib.Experiment, **fields: Any
+) -> experiment_lib.Experiment:
+  """The config with other values of fields of `runtime`."""
+  runtime = dataclasses.replace(experiment.runtime, **fields)
+  return dataclasses.replace(experiment, runtime=runtime)
+
+
 def _try(
-  estimator: estimate.Estimator, num_devices: int, runtime: Any, changed: int
+  estimator: estimate.Estimator, num_devices: int, changed: int, **fields: Any
 ) -> Way | None:
-  """The way with these values, or None if they do not fit each other."""
-  experiment = dataclasses.replace(estimator.experiment, runtime=runtime)
+  """The way with these values of `runtime`, or None if they are impossible."""
+  experiment = with_runtime(estimator.experiment, **fields)
   try:
     return Way(experiment, estimator(experiment, num_devices), changed)
   except errors.ConfigError:
@@ -75,18 +84,16 @@ def nearest(
   now = estimator.experiment.runtime
   here = mesh_lib.MeshShape(*now.mesh.resolve(num_devices))
   choices = itertools.product(meshes(num_devices), _remats(), _MICROBATCHES)
-  by_changes: dict[int, list[experiment_lib.Runtime]] = {}
+  by_changes = collections.defaultdict(list)
   for mesh, remat, parts in choices:
     changed = sum((mesh != here, remat != now.remat, parts != now.microbatches))
-    runtime = dataclasses.replace(
-      now, mesh=mesh, remat=remat, microbatches=parts
-    )
-    by_changes.setdefault(changed, []).append(runtime)
-  for changed, runtimes in sorted(by_changes.items()):
-    tried = [_try(estimator, num_devices, r, changed) for r in runtimes]
+    fields = dict(mesh=mesh, remat=remat, microbatches=parts)
+    by_changes[changed].append(fields)
+  for changed, choices in sorted(by_changes.items()):
+    ways = (_try(estimator, num_devices, changed, **f) for f in choices)
     fitting = [
       way
-      for way in tried
+      for way in ways
       if way and way.needs.peak_bytes * MARGIN < chip.hbm_bytes
     ]
     if fitting:
@@ -105,8 +112,7 @@ def auto_mesh(
   base = estimator.experiment
   ways = []
   for mesh in meshes(num_devices):
-    runtime = dataclasses.replace(base.runtime, mesh=mesh)
-    way = _try(estimator, num_devices, runtime, 1)
+    way = _try(estimator, num_devices, 1, mesh=mesh)
     if way and way.needs.peak_bytes * MARGIN < hbm_bytes:
       return mesh
     ways += [way] if way else []

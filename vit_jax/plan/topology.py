@@ -68,7 +68,7 @@ class Topology:
       ConfigError: the compiler does not know the slice.
     """
     try:
-      found = topologies.get_topology_desc(
+      described = topologies.get_topology_desc(
         platform="tpu", topology_name=str(self), **_OPTIONS.get(self.kind, {})
       )
     except RuntimeError as e:
@@ -76,7 +76,7 @@ class Topology:
       raise errors.ConfigError(
         f"topology={self}: the compiler knows no such slice ({reason})"
       ) from e
-    return list(found.devices)
+    return list(described.devices)
 
 
 def compiler_available() -> bool:

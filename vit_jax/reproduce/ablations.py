@@ -152,7 +152,7 @@ def scores(
   Args:
     runs: the runs by their places in a table.
     few_shot: 5-shot accuracies by name of the run, as fractions.
-    unit: of the result, "%" or "fraction".
+    unit: unit of the result, "%" or "fraction".
   """
   factor = 100 if unit == "%" else 1
   finished = {

@@ -107,7 +107,7 @@ def compute_batch(
     file: the file to add it to.
     model: as the paper writes it.
     size_px: height and width of the images.
-    effort: of the compiler, as JAX is set; saved with the result.
+    effort: effort of the compiler, as JAX is set; saved with the result.
   """
   fitting, failing = largest_batch(read(file), model, size_px)
   if fitting:

@@ -170,7 +170,6 @@ def core_days(config: str, tpu_slice: str, examples: int) -> float:
   parsed = topology.Topology.parse(tpu_slice)
   devices, chip = parsed.num_devices, parsed.chip
   mesh = search.auto_mesh(estimator, devices, chip.hbm_bytes)
-  runtime = dataclasses.replace(planned.experiment.runtime, mesh=mesh)
-  fitting = dataclasses.replace(planned.experiment, runtime=runtime)
+  fitting = search.with_runtime(planned.experiment, mesh=mesh)
   step_s = max(estimator(fitting, devices).times(chip).values())
   return devices * planned.steps * step_s / _DAY_S

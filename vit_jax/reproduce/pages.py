@@ -56,7 +56,7 @@ class Page:
   """A table with the paper's numbers and ours.
 
   Attributes:
-    name: of its files, such as "table5".
+    name: name of its files, such as "table5".
     title: its heading.
     header: what each part of a row's name means.
     columns: names of the columns.

@@ -68,7 +68,7 @@ def compute(
     out: folder of the results.
     runs: folder of finished runs.
     most: how many numbers to compute at most.
-    effort: of the compiler, see `computed.compute_batch`.
+    effort: effort of the compiler, see `computed.compute_batch`.
     say: called with each number that was computed, as a line of JSON.
   """
   file = out / COMPUTED
@@ -99,15 +99,15 @@ def _missing(
         yield run
 
 
-def write(what: str, found: list[Page], out: pathlib.Path) -> list[str]:
+def write(what: str, shown: list[Page], out: pathlib.Path) -> list[str]:
   """Writes the pages for people and for programs, and their commands."""
   name = what.replace("=", "")
   home = out / FOLDER
   home.mkdir(parents=True, exist_ok=True)
-  commands = dict.fromkeys(c for page in found for c in page.commands)
+  commands = dict.fromkeys(c for page in shown for c in page.commands)
   files = {
-    f"{name}.md": "\n".join(map(pages.text, found)),
-    f"{name}.json": json.dumps([pages.record(p) for p in found], indent=1)
+    f"{name}.md": "\n".join(map(pages.text, shown)),
+    f"{name}.json": json.dumps([pages.record(p) for p in shown], indent=1)
     + "\n",
   }
   if commands:

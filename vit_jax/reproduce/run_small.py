@@ -15,31 +15,23 @@ from typing import Any
 
 from vit_jax.analysis import plots
 from vit_jax.core import config as config_lib, errors
-from vit_jax.reproduce import pages
-from vit_jax.reproduce.design_experiments import (
-  FIGURE_9,
-  SECTION_4_6,
-  TABLE_7,
-  TABLE_8,
-)
-from vit_jax.reproduce.scaling_experiments import (
-  FIGURE_8,
-  FIGURE_13,
-  TABLE_5,
-  TABLE_6,
+from vit_jax.reproduce import (
+  design_experiments as design,
+  pages,
+  scaling_experiments as scaling,
 )
 from vit_jax.reproduce.small_experiment import RECIPE, SmallExperiment
 from vit_jax.sweeps import collect, execute, leaks, state, sweep as sweep_lib
 
 ALL = (
-  TABLE_5,
-  TABLE_6,
-  TABLE_7,
-  TABLE_8,
-  FIGURE_8,
-  FIGURE_9,
-  FIGURE_13,
-  SECTION_4_6,
+  scaling.TABLE_5,
+  scaling.TABLE_6,
+  design.TABLE_7,
+  design.TABLE_8,
+  scaling.FIGURE_8,
+  design.FIGURE_9,
+  scaling.FIGURE_13,
+  design.SECTION_4_6,
 )
 
 
@@ -83,7 +75,7 @@ class Result:
   """The results of a small experiment.
 
   Attributes:
-    name: of the experiment.
+    name: name of the experiment.
     arms: all arms, without scores where they have not run.
     verdicts: one for each claim, in their order.
     failed: number of runs that failed.

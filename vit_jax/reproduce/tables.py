@@ -137,7 +137,7 @@ def _transfer_page(
 
   Args:
     results: what it is filled from.
-    name: of the table.
+    name: name of the table.
     runs: pre-training of each of our columns.
     data: name of a row's data set in `run_scores`.
     imagenet_px: size of the images of ImageNet, by model, if it is another.
