@@ -48,7 +48,7 @@ def look(monkeypatch, model, overlays=3):
   monkeypatch.setattr(inside, "_BATCH_BYTES", 2 * of_one)
   checkpoint = loaded(model)
   pairs = images(config.image_size)
-  return checkpoint, inside.look(checkpoint, pairs, overlays=overlays)
+  return checkpoint, inside.analyze(checkpoint, pairs, overlays=overlays)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_every_image_counts_once(map_model):
   assert found.images == 5
   np.testing.assert_allclose(found.distance, apart.mean(axis=1), rtol=1e-5)
   assert found.distance.shape == (config.depth, config.num_heads)
-  assert found.uniform == pytest.approx(
+  assert found.uniform_px == pytest.approx(
     attention.distances(config.grid, config.patch_size).mean()
   )
   rolled = rollout.rollout(np.asarray(out["attention"]))
@@ -154,7 +154,7 @@ def test_page_needs_nothing_but_itself(map_model):
   assert sources == ["data:image/png;base64,"] * 6
   assert not re.search(r"https?:|url\(|<script|<link", page)
   assert "first 3 of 5 images" in page
-  assert f"{found.uniform:.1f} px" in page
+  assert f"{found.uniform_px:.1f} px" in page
   for what, source in (
     *attention.CHOICES,
     *rollout.CHOICES,
@@ -178,7 +178,12 @@ def test_what_is_absent_is_told(map_model):
   _, found = map_model
   config = vit_cases.small(posemb="relative", posemb_at="shared")
   found = dataclasses.replace(
-    found, config=config, similarity=[], channels=5, components=np.zeros((0,))
+    found,
+    config=config,
+    similarity=[],
+    channels=5,
+    components=np.zeros((0, 0, 0, 0), np.uint8),
+    shares=np.zeros(0),
   )
   files = pictures.files(found)
   assert not {"filters.png", "position_similarity.png"} & set(files)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from vit_jax.cli import main
-from vit_jax.reproduce import mini, miniatures
+from vit_jax.reproduce import design_experiments, run_small
 
 
 def test_a_table(tmp_path, capsys):
@@ -49,14 +49,15 @@ def test_a_miniature_is_handed_on(tmp_path, capsys, monkeypatch):
     assert (workdir, out) == ("R/figure9", "O/figure9")
     assert (data_dir, workers) == ("D", 3)
     arms = [
-      mini.ArmResult(arm.name, arm.series, 0.0, 0.0, {}, []) for arm in one.arms
+      run_small.ArmResult(arm.name, arm.series, 0.0, 0.0, {}, [])
+      for arm in one.arms
     ]
-    return mini.Result(one.name, arms, ["not run"] * len(one.claims), 0)
+    return run_small.Result(one.name, arms, ["not run"] * len(one.claims), 0)
 
-  monkeypatch.setattr(mini, "run", run)
+  monkeypatch.setattr(run_small, "run", run)
   arguments = ["--scale=mini", "--runs=R", "--out=O", "--data_dir=D"]
   command = ["reproduce", "--figure=9", *arguments, "--workers=3"]
   assert main.main(command) == 0
   text = capsys.readouterr().out
-  assert miniatures.FIGURE_9.question in text
+  assert design_experiments.FIGURE_9.question in text
   assert text.count("**not run**") == 2 and "wrote O/figure9" in text

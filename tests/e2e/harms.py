@@ -115,6 +115,13 @@ def extend(path, rng):
   return "bytes added"
 
 
+def _free(path):
+  """This path, or one like it that is not taken by an earlier harm."""
+  while path.exists():
+    path = path.with_name(f"{path.name} 2")
+  return path
+
+
 def remove(path, rng):
   del rng
   shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -123,7 +130,7 @@ def remove(path, rng):
 
 def rename(path, rng):
   name = path.name + rng.choice([".bak", " (copy)", "~", "0", ".orig"])
-  path.rename(path.with_name(name))
+  path.rename(_free(path.with_name(name)))
   return f"renamed to {name}"
 
 
@@ -137,7 +144,7 @@ def link(path, rng):
 
 def duplicate(path, rng):
   del rng
-  copy = path.with_name(f"copy of {path.name}")
+  copy = _free(path.with_name(f"copy of {path.name}"))
   shutil.copytree(path, copy) if path.is_dir() else shutil.copy(path, copy)
   return f"copied to {copy.name}"
 

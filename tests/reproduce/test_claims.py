@@ -29,7 +29,7 @@ def test_better(by, verdict):
 
 def test_a_sum_and_its_error():
   scores = {"a": high(0.1), "b": LOW, "c": LOW}
-  total, error = claims.Sum({"a": 2.0, "b": -1.0, "c": -1.0}).value(scores)
+  total, error = claims.Contrast({"a": 2.0, "b": -1.0, "c": -1.0}).value(scores)
   assert total == pytest.approx(0.2)
   assert error == pytest.approx(0.01 * (6 / 3) ** 0.5)
 

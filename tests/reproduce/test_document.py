@@ -2,19 +2,27 @@
 
 import json
 
-from vit_jax.reproduce import document, full, mini, miniatures, tables
+from vit_jax.reproduce import (
+  design_experiments,
+  document,
+  paper_scale,
+  run_small,
+  tables,
+)
 from vit_jax.reproduce.pages import Page
 
 
 def test_page(tmp_path):
-  one = miniatures.TABLE_7
+  one = design_experiments.TABLE_7
   home = tmp_path / "results/table7"
   home.mkdir(parents=True)
   scores = {m: [0.5, 0.52, 0.54] for m in one.metrics}
-  result = mini.Result(
+  result = run_small.Result(
     "table7",
     [
-      mini.ArmResult(arm.name, arm.series, 0.0, 1e-3, scores, ["a", "b", "c"])
+      run_small.ArmResult(
+        arm.name, arm.series, 0.0, 1e-3, scores, ["a", "b", "c"]
+      )
       for arm in one.arms
     ],
     ["not resolved at this scale"],
@@ -29,7 +37,7 @@ def test_page(tmp_path):
   page = tmp_path / "docs/reproduction.md"
   out = tmp_path / "results"
   made = Page("x", "A page", ("a",), (), (), (), ("A note.",), ("command",))
-  full.write("figure=14", [made], out)
+  paper_scale.write("figure=14", [made], out)
   document.write(page, out)
   text = page.read_text()
   rows = [line for line in text.splitlines() if line.startswith("| ")]

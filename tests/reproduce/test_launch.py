@@ -11,14 +11,17 @@ from vit_jax.cli import flags, main
 from vit_jax.core import config as config_lib, errors
 from vit_jax.plan import compile as compile_lib
 from vit_jax.reproduce import (
+  computed,
   costs,
-  full,
-  kept,
+  document,
   launch,
   paper,
+  paper_scale,
 )
 from vit_jax.sweeps import sweep
 from vit_jax.train.experiment import Experiment
+
+HOME = launch.ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +35,8 @@ def no_tracing(monkeypatch):
 def commands(tmp_path):
   lines = {
     line
-    for what in full.NAMES
-    for page in full.show(what, tmp_path, "none")
+    for what in paper_scale.NAMES
+    for page in paper_scale.show(what, tmp_path, "none")
     for line in page.commands
   }
   for line in sorted(lines):
@@ -69,14 +72,31 @@ def test_every_command_is_accepted(tmp_path, monkeypatch):
 
 
 def test_what_is_private_says_so(tmp_path):
-  for page in full.show("table=6", tmp_path, "none"):
+  for page in paper_scale.show("table=6", tmp_path, "none"):
     assert "Not reproducible: JFT-300M is private" in "".join(page.notes)
     assert all(line.startswith("#") for line in page.commands)
-  (page,) = full.show("table=5", tmp_path, "none")
+  (page,) = paper_scale.show("table=5", tmp_path, "none")
   public = [line for line in page.commands if not line.startswith("#")]
   # Eight pre-trainings, and what is fine-tuned from each.
   assert len(public) == 16
   assert "no settings of H/14 on ImageNet-21k" in "".join(page.notes)
+
+
+def test_an_installed_package_needs_a_checkout(tmp_path, monkeypatch):
+  """Where there are no configs, neither beside the package nor here."""
+  monkeypatch.setattr(launch, "ROOT", tmp_path)
+  monkeypatch.chdir(tmp_path)
+  for what in ("table=3", "table=4"):
+    with pytest.raises(errors.ConfigError, match="a checkout of the repos"):
+      paper_scale.show(what, tmp_path, "none")
+  with pytest.raises(errors.ConfigError, match=r"vit_i1k\.py is not part of"):
+    launch.core_days("configs/vit_i1k.py:variant=B/16", "v3:4x4", 0)
+  with pytest.raises(errors.ConfigError, match="there are no results"):
+    document.write(tmp_path / "page.md", tmp_path / "nowhere")
+  # The current folder is enough.
+  (tmp_path / "configs").symlink_to(HOME / "configs")
+  (page,) = paper_scale.show("table=3", tmp_path, "none")
+  assert any(cell.ours for _, cell in page.places())
 
 
 def test_core_days_are_above_the_peak_rate():
@@ -96,10 +116,10 @@ def test_core_days_are_kept(tmp_path, monkeypatch):
 
   monkeypatch.setattr(launch, "core_days", core_days)
   for _ in range(3):
-    full.compute("table=9", tmp_path, "none", 2, 0.0, lambda _: None)
+    paper_scale.compute("table=9", tmp_path, "none", 2, 0.0, lambda _: None)
   assert len({*asked}) == len(asked) == 3
   assert ("configs/vit_i21k.py:variant=L/16", "v3:16x16", 14_145_922) in asked
-  (page,) = full.show("table=9", tmp_path, "none")
+  (page,) = paper_scale.show("table=9", tmp_path, "none")
   assert "# ViT-L/16, ImageNet-21k, on v3:16x16: at least 12.3 core-days" in (
     page.commands
   )
@@ -119,25 +139,27 @@ def test_largest_batch_by_compiling(tmp_path, monkeypatch, guess):
     return compile_lib.Compiled(peak_bytes=2**20)
 
   monkeypatch.setattr(compile_lib, "compile_step", compile_step)
-  monkeypatch.setattr(kept, "_guess", lambda *_: guess)
-  file = tmp_path / full.KEPT
-  while not kept.is_found(kept.largest_batch(kept.read(file), "ViT-B/32", 64)):
-    kept.compute_batch(file, "ViT-B/32", 64, -1.0)
-  assert kept.largest_batch(kept.read(file), "ViT-B/32", 64) == (24, 32)
+  monkeypatch.setattr(computed, "_guess", lambda *_: guess)
+  file = tmp_path / paper_scale.COMPUTED
+  while not computed.is_found(
+    computed.largest_batch(computed.read(file), "ViT-B/32", 64)
+  ):
+    computed.compute_batch(file, "ViT-B/32", 64, -1.0)
+  assert computed.largest_batch(computed.read(file), "ViT-B/32", 64) == (24, 32)
   assert len({*tried}) == len(tried) <= 5
   assert json.loads(file.read_text().splitlines()[0])["batch"] == guess
 
 
 def test_guess_is_near_the_closed_form():
   """What fits by the estimate; 32 and 48 rows more do not."""
-  batch = kept._guess("ViT-B/32", 64)
-  assert kept._peak("ViT-B/32", 64, 8) < 16 * 2**30
-  assert batch in kept.LADDER and batch >= 64
+  batch = computed._guess("ViT-B/32", 64)
+  assert computed._peak("ViT-B/32", 64, 8) < 16 * 2**30
+  assert batch in computed.BATCH_SIZES and batch >= 64
 
 
 def test_order_of_figure_12():
   """ViTs, then ResNets, each at 224 px first: H/14 takes no other size."""
-  places = list(kept.batches(paper.grids()["figure12"]))
+  places = list(computed.batches(paper.grids()["figure12"]))
   assert places[0] == ("ViT-B/32", 224)
   assert all(model.startswith("ViT") for model, _ in places[: 4 * 5 + 1])
   assert [px for _, px in places[-5:]] == [224, 64, 128, 384, 512]
@@ -145,8 +167,8 @@ def test_order_of_figure_12():
 
 
 def test_sizes_that_a_model_takes():
-  assert kept.can_take("R152x4", 64) and kept.can_take("ViT-B/32", 384)
-  assert not kept.can_take("ViT-H/14", 384)
+  assert computed.can_take("R152x4", 64) and computed.can_take("ViT-B/32", 384)
+  assert not computed.can_take("ViT-H/14", 384)
 
 
 def test_ablation_arguments():
@@ -159,8 +181,12 @@ def test_ablation_arguments():
 def test_every_run_of_the_paper_fits_on_its_slice():
   """Core-days are those of a mesh that fits, else they are an error."""
   out = launch.ROOT / "results/reproduction"
-  pages = (page for what in full.NAMES for page in full.show(what, out, ""))
+  pages = (
+    page
+    for what in paper_scale.NAMES
+    for page in paper_scale.show(what, out, "")
+  )
   runs = {run for page in pages for run in page.runs if run.config}
   assert len(runs) > 20
-  rows = kept.read(out / full.KEPT)
-  assert all(kept.core_days(rows, run) for run in runs)
+  rows = computed.read(out / paper_scale.COMPUTED)
+  assert all(computed.core_days(rows, run) for run in runs)

@@ -5,18 +5,18 @@ import pathlib
 
 import pytest
 
-from vit_jax.reproduce import document, full, mini, miniatures
+from vit_jax.reproduce import document, paper_scale, run_small
 
 ROOT = pathlib.Path(__file__).parents[2]
 OUT = ROOT / "results/reproduction"
-DONE = [one for one in miniatures.ALL if (OUT / one.name).exists()]
+DONE = [one for one in run_small.ALL if (OUT / one.name).exists()]
 
 
 @pytest.mark.parametrize("one", DONE, ids=lambda one: one.name)
 def test_miniature(one):
   """Arms by their runs' scores, the table and the verdicts by the arms."""
   home = OUT / one.name
-  result = mini.read(str(home))
+  result = run_small.read(str(home))
   with (home / "runs.csv").open() as f:
     rows = {row["run"]: row for row in csv.DictReader(f)}
   assert [arm.name for arm in result.arms] == [arm.name for arm in one.arms]
@@ -25,7 +25,7 @@ def test_miniature(one):
     assert len(arm.runs) == 3
     for metric, values in arm.scores.items():
       assert values == [float(rows[name][metric]) for name in arm.runs]
-  assert (home / "table.md").read_text() == mini.table(one, result)
+  assert (home / "table.md").read_text() == run_small.table(one, result)
   scores = {m: {a.name: a.scores[m] for a in result.arms} for m in one.metrics}
   verdicts = [claim.judge(one.x(), scores) for claim in one.claims]
   assert verdicts == result.verdicts
@@ -36,7 +36,7 @@ def test_rates_were_chosen_on_held_out_images(one):
   home = OUT / one.name
   with (home / "runs.csv").open() as f:
     rows = {row["run"]: row for row in csv.DictReader(f)}
-  for arm in mini.read(str(home)).arms:
+  for arm in run_small.read(str(home)).arms:
     final = rows[arm.runs[0]]
     if not one.tuned:
       continue
@@ -64,12 +64,14 @@ def test_the_page_is_what_the_command_writes(tmp_path, monkeypatch):
   assert made.read_text() == before
 
 
-@pytest.mark.parametrize("what", full.NAMES)
+@pytest.mark.parametrize("what", paper_scale.NAMES)
 def test_pages_of_the_paper_are_what_the_command_writes(
   what, tmp_path, monkeypatch
 ):
   monkeypatch.chdir(ROOT)
   out = pathlib.Path("results/reproduction")
-  for made in full.write(what, full.show(what, out, ""), tmp_path):
-    written = out / full.FOLDER / pathlib.Path(made).name
+  for made in paper_scale.write(
+    what, paper_scale.show(what, out, ""), tmp_path
+  ):
+    written = out / paper_scale.FOLDER / pathlib.Path(made).name
     assert written.read_text() == pathlib.Path(made).read_text()

@@ -12,12 +12,12 @@ from tests.reproduce import golden
 from vit_jax.core import config as config_lib, errors
 from vit_jax.models import vit
 from vit_jax.reproduce import (
+  computed,
   costs,
-  full,
-  kept,
   launch,
   pages,
   paper,
+  paper_scale,
 )
 
 
@@ -49,7 +49,7 @@ def results(tmp_path):
     (64, 512, True),
   ):
     more = {"size_px": size_px, "batch": batch, "fits": fits}
-    kept.add(tmp_path / full.KEPT, {**row, **more})
+    computed.add(tmp_path / paper_scale.COMPUTED, {**row, **more})
   return tmp_path
 
 
@@ -65,7 +65,7 @@ def check(number, row, column):
     case "derived":
       assert number.value == derived(what)
     case "computed":
-      assert number.value == computed(*what.split())
+      assert number.value == recomputed(*what.split())
     case "config":
       assert number.value == configured(what, column)
     case "file":
@@ -100,7 +100,7 @@ def derived(what):
   return round(statistics.fmean(values), 2)
 
 
-def computed(what, label, *numbers):
+def recomputed(what, label, *numbers):
   if what == "parameters":
     return costs.parameters(label, *map(int, numbers))
   if what == "gmacs":
@@ -140,11 +140,19 @@ def transferred(arg, column):
   return ", ".join(f"{rate:g}" for rate in of.lrs)
 
 
-@pytest.mark.parametrize("what", full.NAMES)
+def numbers(page):
+  """Every number that is printed, with its row and column."""
+  for (row, column), cell in page.places():
+    for number in (cell.paper, cell.ours):
+      if number:
+        yield row, column, number
+
+
+@pytest.mark.parametrize("what", paper_scale.NAMES)
 def test_every_number_has_a_source(results, what):
   """And nothing else in the cells of the text looks like a number."""
-  for page in full.show(what, results, str(results / "none")):
-    known = list(page.numbers())
+  for page in paper_scale.show(what, results, str(results / "none")):
+    known = list(numbers(page))
     for row, column, number in known:
       check(number, row, column)
     lines = pages.text(page).splitlines()
@@ -166,8 +174,8 @@ def test_the_walk_sees_numbers(results):
   """Of each kind, so that an empty page is no pass."""
   seen = {}
   for what in ("table=1", "table=3", "table=6", "figure=2", "figure=12"):
-    for page in full.show(what, results, str(results / "none")):
-      for *_, number in page.numbers():
+    for page in paper_scale.show(what, results, str(results / "none")):
+      for *_, number in numbers(page):
         kind = number.source.partition(":")[0]
         seen[kind] = seen.get(kind, 0) + 1
   assert set(seen) == {"paper", "derived", "computed", "config", "file"}
@@ -198,12 +206,12 @@ def test_difference_and_text():
 def test_no_such_table(results):
   for what in ("table=10", "figure=1"):
     with pytest.raises(errors.ConfigError, match=f"{what} is not one of"):
-      full.show(what, results, "none")
+      paper_scale.show(what, results, "none")
 
 
 def test_written_files(results):
-  found = full.show("figure=12", results, "none")
-  names = full.write("figure=12", found, results)
+  found = paper_scale.show("figure=12", results, "none")
+  names = paper_scale.write("figure=12", found, results)
   assert [pathlib.Path(n).name for n in names] == [
     "figure12.md",
     "figure12.json",

@@ -1,1 +1,1 @@
-"""What a run did and what a model sees, as pictures and pages."""
+"""Pictures and pages about what a run did and what a model attends to."""

@@ -1,8 +1,9 @@
 """How far attention reaches, by layer and head (Figures 7 and 11)."""
 
+from jaxtyping import Float, Float64
 import numpy as np
 
-# What is done, and where it comes from.
+# What is done, and the source of each choice.
 CHOICES = (
   (
     "The distance from a query patch to every key patch, weighted by the"
@@ -26,8 +27,8 @@ CHOICES = (
 
 def distances(
   grid: tuple[int, int], cell_px: tuple[float, float]
-) -> np.ndarray:
-  """Distances between the centres of all patches: [gh * gw, gh * gw], px.
+) -> Float64[np.ndarray, "patches patches"]:
+  """Distances in px between the centres of all gh * gw patches.
 
   Args:
     grid: (gh, gw).
@@ -39,22 +40,24 @@ def distances(
 
 
 def mean_distance(
-  attention: np.ndarray, grid: tuple[int, int], cell_px: tuple[float, float]
-) -> np.ndarray:
-  """Mean attention distance: [L, B, H], float64, px.
+  attention: Float[np.ndarray, "L B H N N"],
+  grid: tuple[int, int],
+  cell_px: tuple[float, float],
+) -> Float64[np.ndarray, "L B H"]:
+  """Mean attention distance in px.
 
   Args:
-    attention: [L, B, H, N, N], weights of the keys (last axis) for each query;
-      the last gh * gw tokens are the patches.
+    attention: weights of the keys (last axis) for each query; the last gh * gw
+      tokens are the patches.
     grid: (gh, gw).
     cell_px: (height, width) of a patch in px.
   """
-  own = attention.shape[-1] - grid[0] * grid[1]
-  apart = distances(grid, cell_px)
-  # Layer by layer, as float64 takes twice the memory of the weights.
+  first = attention.shape[-1] - grid[0] * grid[1]
+  distance = distances(grid, cell_px)
+  # Layer by layer, because float64 takes twice the memory of the weights.
   return np.stack(
     [
-      (layer[..., own:, own:] * apart).sum(axis=-1).mean(axis=-1)
+      (layer[..., first:, first:] * distance).sum(axis=-1).mean(axis=-1)
       for layer in attention
     ]
   )

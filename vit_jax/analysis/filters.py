@@ -1,11 +1,12 @@
 """Principal components of the patch embedding's filters (Figure 7)."""
 
+from jaxtyping import Float, Float64, UInt8
 import numpy as np
 
 from vit_jax.models import vit
 
 COMPONENTS = 28
-# What is done, and where it comes from.
+# What is done, and the source of each choice.
 CHOICES = (
   (
     f"The first {COMPONENTS} principal components of the D filters, each of"
@@ -26,11 +27,11 @@ CHOICES = (
 
 
 def absent(config: vit.Config, channels: int) -> str:
-  """Why there are no filters of pixels to show, or "".
+  """Why there are no filters to show as pixels; "" if there are.
 
   Args:
-    config: of the model.
-    channels: of the patch embedding's kernel.
+    config: config of the model.
+    channels: input channels of the patch embedding's kernel.
   """
   if type(config) is not vit.Config:
     return (
@@ -43,23 +44,23 @@ def absent(config: vit.Config, channels: int) -> str:
 
 
 def components(
-  kernel: np.ndarray, count: int = COMPONENTS
-) -> tuple[np.ndarray, np.ndarray]:
+  kernel: Float[np.ndarray, "ph pw c D"], count: int = COMPONENTS
+) -> tuple[Float64[np.ndarray, "n ph pw c"], Float64[np.ndarray, " n"]]:
   """Principal components of filters, the largest first.
 
   Args:
-    kernel: [ph, pw, c, D].
-    count: of components, at most.
+    kernel: the D filters.
+    count: number of components, at most.
 
   Returns:
-    [n, ph, pw, c], float64, unit vectors whose largest number is positive; and
-    the share [n] of the filters' variance that lies along each.
+    Unit vectors whose number of largest magnitude is positive; and the share of
+    the filters' variance along each.
   """
   *shape, width = kernel.shape
   filters = kernel.reshape(-1, width).T.astype(np.float64)
   filters -= filters.mean(axis=0)
   _, scale, vectors = np.linalg.svd(filters, full_matrices=False)
-  # Subtracting the mean takes one dimension away where filters are few.
+  # Without their mean, D filters span D - 1 dimensions at most.
   n = min(count, filters.shape[1], max(width - 1, 1))
   vectors = vectors[:n]
   largest = np.abs(vectors).argmax(axis=1)[:, None]
@@ -69,7 +70,9 @@ def components(
   return vectors.reshape(n, *shape), share
 
 
-def shown(components: np.ndarray) -> np.ndarray:
-  """Components [n, ph, pw, c] as uint8 images: 0 is mid-grey."""
+def shown(
+  components: Float[np.ndarray, "n ph pw c"],
+) -> UInt8[np.ndarray, "n ph pw c"]:
+  """Components as images, where mid-grey is 0."""
   largest = np.abs(components).max(axis=(1, 2, 3), keepdims=True)
   return np.rint((components / largest + 1) * 127.5).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Runs a checkpoint on images and collects what it does inside."""
+"""Runs a checkpoint on images and collects its attention and parameters."""
 
 from collections.abc import Iterable, Iterator
 import dataclasses
@@ -8,6 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Float64, UInt8
 import numpy as np
 
 from vit_jax.analysis import attention, filters, positions, rollout
@@ -16,9 +17,9 @@ from vit_jax.core import errors
 from vit_jax.models import hybrid, vit
 from vit_jax.preprocess.pipeline import Pipeline
 
-# As many images at a time as have attention weights of this size.
+# Size of the attention weights of a batch.
 _BATCH_BYTES = 2**28
-# Why a model that is no ViT is refused, by the name of its file.
+# Why a model that is not a ViT is refused, by the name of its file.
 REFUSED = {
   "axial_resnet": (
     "its attention is along rows and columns of feature maps of four sizes, and"
@@ -44,50 +45,49 @@ REFUSED = {
 
 @dataclasses.dataclass(frozen=True)
 class Overlay:
-  """Where the output comes from in one image.
+  """An image, and how much of each patch is in the output.
 
   Attributes:
-    name: of the image.
-    image: [h, w, c], uint8, as the model sees it.
-    relevance: [gh, gw], of its patches.
+    name: name of the image.
+    image: the image as the model sees it.
+    relevance: relevance of its patches, see `rollout`.
   """
 
   name: str
-  image: np.ndarray
-  relevance: np.ndarray
+  image: UInt8[np.ndarray, "h w c"]
+  relevance: Float64[np.ndarray, "gh gw"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Findings:
-  """What is inside a model.
+  """What was found out about a model.
 
   Attributes:
-    config: of the model.
-    images: how many the distances are of.
-    overlays: of the first of the images.
-    distance: [L, H], mean attention distance in px.
-    uniform: px, the distance where all patches get the same attention.
-    similarity: [gh, gw, gh, gw] of the positions, one for each table; empty
-      where `positions.absent` says why.
-    components: uint8 [n, ph, pw, c], of the filters; empty where
-      `filters.absent` says why.
-    shares: [n], of the variance.
-    channels: of the patch embedding's kernel.
+    config: config of the model.
+    images: number of images that the distances are a mean of.
+    overlays: rollouts of the first images.
+    distance: mean attention distance in px.
+    uniform_px: the distance if all patches get the same attention.
+    similarity: similarity of the positions, one for each table; empty if
+      `positions.absent` says why.
+    components: of the filters, as images; empty if `filters.absent` says why.
+    shares: each component's share of the filters' variance.
+    channels: input channels of the patch embedding's kernel.
   """
 
   config: vit.Config
   images: int
   overlays: list[Overlay]
-  distance: np.ndarray
-  uniform: float
-  similarity: list[np.ndarray]
-  components: np.ndarray
-  shares: np.ndarray
+  distance: Float64[np.ndarray, "L H"]
+  uniform_px: float
+  similarity: list[Float64[np.ndarray, "gh gw gh gw"]]
+  components: UInt8[np.ndarray, "n ph pw c"]
+  shares: Float64[np.ndarray, " n"]
   channels: int
 
 
 def check(model: nn.Module) -> None:
-  """Raises ConfigError for a model that is no Vision Transformer."""
+  """Raises a ConfigError for a model that is not a Vision Transformer."""
   if not isinstance(model, vit.Model):
     kind = type(model).__module__.rpartition(".")[-1]
     raise errors.ConfigError(
@@ -102,19 +102,18 @@ def cell_px(config: vit.Config) -> tuple[int, int]:
   return config.patch_size[0] * stride, config.patch_size[1] * stride
 
 
-def look(
+def analyze(
   checkpoint: Loaded,
-  pictures: Iterable[tuple[str, np.ndarray]],
+  pictures: Iterable[tuple[str, UInt8[np.ndarray, "h w c"]]],
   *,
   overlays: int,
 ) -> Findings:
-  """Everything about a checkpoint and what it does with images.
+  """Analyses a checkpoint and what it does with images.
 
   Args:
-    checkpoint: of a Vision Transformer or a hybrid.
-    pictures: name and image after the host's ops, [h, w, c] uint8; at least
-      one.
-    overlays: how many images to keep with their rollout.
+    checkpoint: a Vision Transformer or a hybrid.
+    pictures: at least one name and image, after the preprocessing on the host.
+    overlays: number of images to keep with their rollout.
 
   Raises:
     ConfigError: the model is of another kind.
@@ -133,53 +132,53 @@ def look(
       rolled = rollout.rollout(weights[:, :n])
       maps = rollout.relevance(rolled, config.grid, config.pool, probe)
       kept += map(Overlay, names, images, maps)
-  found = np.concatenate(distances, axis=1)
-  kernel = checkpoint.params["embedding"]["kernel"]
-  channels = kernel.shape[2]
+  distance = np.concatenate(distances, axis=1)
+  kernel = np.asarray(checkpoint.params["embedding"]["kernel"])
   components, shares = np.zeros((0, 0, 0, 0), np.uint8), np.zeros(0)
-  if not filters.absent(config, channels):
-    vectors, shares = filters.components(np.asarray(kernel))
+  if not filters.absent(config, kernel.shape[2]):
+    vectors, shares = filters.components(kernel)
     components = filters.shown(vectors)
-  tables = (
-    []
-    if positions.absent(config)
-    else positions.tables(config, checkpoint.params)
-  )
+  tables = []
+  if not positions.absent(config):
+    tables = positions.tables(config, checkpoint.params)
   return Findings(
     config=config,
-    images=found.shape[1],
+    images=distance.shape[1],
     overlays=kept,
-    distance=found.mean(axis=1),
-    uniform=float(attention.distances(config.grid, cell).mean()),
+    distance=distance.mean(axis=1),
+    uniform_px=float(attention.distances(config.grid, cell).mean()),
     similarity=[positions.similarity(t, config.grid) for t in tables],
     components=components,
     shares=shares,
-    channels=channels,
+    channels=kernel.shape[2],
   )
 
 
 def _outputs(
-  checkpoint: Loaded, pictures: Iterable[tuple[str, np.ndarray]]
+  checkpoint: Loaded,
+  pictures: Iterable[tuple[str, UInt8[np.ndarray, "h w c"]]],
 ) -> Iterator[tuple[list[str], list[np.ndarray], dict[str, np.ndarray]]]:
   """Names, images and attention, a batch at a time."""
   config: vit.Config = checkpoint.model.config  # type: ignore[attr-defined]
   pipeline = Pipeline.parse(checkpoint.preprocess)
 
   @jax.jit
-  def run(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
+  def run(
+    variables: Any, images: UInt8[jax.Array, "B h w c"]
+  ) -> dict[str, Float[jax.Array, "..."]]:
     batch = {"image": images, "label": jnp.zeros(len(images), jnp.int32)}
     x = pipeline.device(batch)["image"].astype(jnp.float32)
-    out = checkpoint.model.apply(variables, x, attention_weights=True)
+    out: Any = checkpoint.model.apply(variables, x, attention_weights=True)
     return {k: v for k, v in out.items() if "attention" in k}
 
   variables = jax.device_put(checkpoint.variables)
   tokens = config.grid[0] * config.grid[1] + config.class_token
-  of_one = 4 * config.depth * config.num_heads * tokens**2
-  batch_size = min(max(_BATCH_BYTES // of_one, 1), 32)
+  image_bytes = 4 * config.depth * config.num_heads * tokens**2
+  batch_size = min(max(_BATCH_BYTES // image_bytes, 1), 32)
   source = iter(pictures)
   while batch := list(itertools.islice(source, batch_size)):
     names, images = map(list, zip(*batch, strict=True))
-    # One shape, so that the model is compiled once.
+    # Every batch has the same shape, so that the model is compiled once.
     empty = [np.zeros_like(images[0])] * (batch_size - len(images))
     out = jax.device_get(run(variables, np.stack(images + empty)))
     out["attention"] = out["attention"][:, : len(images)]

@@ -1,20 +1,21 @@
-"""One HTML page of what is inside a model, which needs nothing but itself."""
+"""An HTML page about what was found out about a model."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 import html
 
-from vit_jax.analysis import attention, filters, inside, positions, rollout
+from vit_jax.analysis import (
+  attention,
+  filters,
+  html_page,
+  inside,
+  positions,
+  rollout,
+)
 
 _STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem;
-  max-width: 60rem; color: #1b1b1b; background: #fff; }
-h1 { font-size: 1.5rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-table { border-collapse: collapse; font-size: .85rem; }
-th, td { text-align: left; padding: .3rem 1rem .3rem 0; vertical-align: top;
-  border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }
+h2 { margin-top: 2.5rem; }
+th, td { padding: .3rem 1rem .3rem 0; overflow-wrap: anywhere; }
 .facts th { min-width: 6rem; }
 .rollouts { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }
@@ -29,37 +30,31 @@ summary { cursor: pointer; margin: .5rem 0; }
 def page(
   title: str,
   facts: Mapping[str, str],
-  found: inside.Findings,
+  findings: inside.Findings,
   files: Mapping[str, bytes],
 ) -> str:
   """The HTML text.
 
   Args:
-    title: of the page.
-    facts: about the checkpoint, by what they are.
-    found: what is inside.
+    title: title of the page.
+    facts: facts about the checkpoint, by their names.
+    findings: what was found out about the model.
     files: the pictures, by the names that `pictures.files` gives them.
   """
   body = [
-    f"<h1>{html.escape(title)}</h1>",
-    _facts({**facts, "images": f"{found.images:,}"}),
-    *_rollout(found, files),
-    *_distance(found, files),
-    *_positions(found, files),
-    *_filters(found, files),
+    _facts({**facts, "images": f"{findings.images:,}"}),
+    *_rollout(findings, files),
+    *_distance(findings, files),
+    *_positions(findings, files),
+    *_filters(findings, files),
   ]
-  return (
-    '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-    '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
-    f"{''.join(body)}</body></html>\n"
-  )
+  return html_page.page(title, _STYLE, "".join(body))
 
 
 def _rollout(
-  found: inside.Findings, files: Mapping[str, bytes]
+  findings: inside.Findings, files: Mapping[str, bytes]
 ) -> Iterable[str]:
-  shown, of = len(found.overlays), found.images
+  shown, images = len(findings.overlays), findings.images
   yield "<h2>Attention rollout</h2><p>"
   yield (
     "Left the image as the model sees it. In the middle it is lit by how much"
@@ -67,28 +62,28 @@ def _rollout(
     " Figures 6 and 14 of the paper). Right the same numbers patch by patch,"
     " neither enlarged nor blurred: dark is 0, yellow the largest."
   )
-  if shown < of:
-    yield f" These are the first {shown:,} of {of:,} images."
+  if shown < images:
+    yield f" These are the first {shown:,} of {images:,} images."
   yield '</p><div class="rollouts">'
-  for i, one in enumerate(found.overlays, 1):
-    yield _figure(files[f"rollout_{i:03d}.png"], one.name)
+  for i, overlay in enumerate(findings.overlays, 1):
+    yield _figure(files[f"rollout_{i:03d}.png"], overlay.name)
   yield "</div>"
-  row = rollout.ROWS[found.config.pool]
+  row = rollout.ROWS[findings.config.pool]
   yield _choices((*rollout.CHOICES[:-1], row, rollout.CHOICES[-1]))
 
 
 def _distance(
-  found: inside.Findings, files: Mapping[str, bytes]
+  findings: inside.Findings, files: Mapping[str, bytes]
 ) -> Iterable[str]:
-  layers, heads = found.distance.shape
-  h, w = found.config.image_size
+  layers, heads = findings.distance.shape
+  h, w = findings.config.image_size
+  images = "1 image" if findings.images == 1 else f"{findings.images:,} images"
   yield "<h2>Mean attention distance</h2>"
   yield (
     f"<p>How far each of the {layers} x {heads} heads looks, on average over"
-    f" {found.images:,} {_plural(found.images, 'image')} of {h} x {w} px (as"
-    " Figures 7 and 11): the analogue of a receptive field's size. The dashed"
-    f" line, {found.uniform:.1f} px, is the distance if every patch got the"
-    " same attention.</p>"
+    f" {images} of {h} x {w} px (as Figures 7 and 11): the analogue of a"
+    f" receptive field's size. The dashed line, {findings.uniform_px:.1f} px,"
+    " is the distance if every patch got the same attention.</p>"
   )
   yield _figure(
     files["attention_distance.png"],
@@ -99,17 +94,17 @@ def _distance(
 
 
 def _positions(
-  found: inside.Findings, files: Mapping[str, bytes]
+  findings: inside.Findings, files: Mapping[str, bytes]
 ) -> Iterable[str]:
   yield "<h2>Similarity of position embeddings</h2>"
-  reason = positions.absent(found.config)
+  reason = positions.absent(findings.config)
   if reason:
     yield f"<p>Not shown. {reason}</p>"
     return
-  gh, gw = found.config.grid
+  gh, gw = findings.config.grid
   yield (
-    f"<p>The model has {positions.KINDS[found.config.posemb]}. The tile in row"
-    f" r and column c, {gh} x {gw} of them, compares patch (r, c) with all"
+    f"<p>The model has {positions.KINDS[findings.config.posemb]}. The tile in"
+    f" row r and column c, {gh} x {gw} of them, compares patch (r, c) with all"
     " patches (as Figures 7 and 10).</p>"
   )
   names = [name for name in files if name.startswith("position_similarity")]
@@ -119,21 +114,21 @@ def _positions(
 
 
 def _filters(
-  found: inside.Findings, files: Mapping[str, bytes]
+  findings: inside.Findings, files: Mapping[str, bytes]
 ) -> Iterable[str]:
   yield "<h2>Filters of the patch embedding</h2>"
-  reason = filters.absent(found.config, found.channels)
+  reason = filters.absent(findings.config, findings.channels)
   if reason:
     yield f"<p>Not shown. {reason}</p>"
     return
-  n, width = len(found.components), found.config.width
-  ph, pw = found.config.patch_size
+  n, width = len(findings.components), findings.config.width
+  ph, pw = findings.config.patch_size
   yield (
     f"<p>The first {n} principal components of the {width:,} filters of"
     f" {ph} x {pw} px, the largest first, row by row (as Figure 7): they hold"
-    f" {found.shares.sum():.1%} of the filters' variance.</p>"
+    f" {findings.shares.sum():.1%} of the filters' variance.</p>"
   )
-  shares = ", ".join(f"{share:.1%}" for share in found.shares)
+  shares = ", ".join(f"{share:.1%}" for share in findings.shares)
   yield _figure(files["filters.png"], f"Shares of the variance: {shares}.")
   yield _choices(filters.CHOICES)
 
@@ -147,7 +142,7 @@ def _facts(facts: Mapping[str, str]) -> str:
 
 
 def _choices(choices: Sequence[tuple[str, str]]) -> str:
-  """What was chosen, and from where."""
+  """What is done, and the source of each choice."""
   rows = "".join(
     f"<tr><td>{html.escape(what)}.</td><td>{html.escape(source)}</td></tr>"
     for what, source in choices
@@ -165,7 +160,3 @@ def _figure(png: bytes, caption: str) -> str:
     f'<figure><img alt="{text}" src="data:image/png;base64,{data}">'
     f"<figcaption>{text}</figcaption></figure>"
   )
-
-
-def _plural(count: int, noun: str) -> str:
-  return noun if count == 1 else f"{noun}s"

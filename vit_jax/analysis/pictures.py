@@ -1,50 +1,55 @@
-"""What is inside a model as PNG files, and its distances as CSV."""
+"""What was found out about a model, as PNG files and a CSV file."""
 
 import csv
 import io
 
 import cv2
+from jaxtyping import Float, UInt8
 import numpy as np
 
 from vit_jax.analysis import inside, plots, rollout
 
-# Sides in px: pictures are drawn at least this large, tiles up to this large.
-_SIDE = 224
-_TILE = 96
-# Tiles in a row: 4 rows of them in Figure 7, arXiv:2010.11929.
+# Pictures are drawn at least this large, and tiles at most this large.
+_PICTURE_PX = 224
+_TILE_PX = 96
+# Tiles in a row, as in Figure 7, arXiv:2010.11929.
 _COLUMNS = 7
 
 
-def files(found: inside.Findings) -> dict[str, bytes]:
+def files(findings: inside.Findings) -> dict[str, bytes]:
   """Contents by file name, in the order of the page."""
+  cell_px = inside.cell_px(findings.config)
   drawn = {
-    f"rollout_{i:03d}.png": png(triple(one, inside.cell_px(found.config)))
-    for i, one in enumerate(found.overlays, 1)
+    f"rollout_{i:03d}.png": png(triple(overlay, cell_px))
+    for i, overlay in enumerate(findings.overlays, 1)
   }
   drawn["attention_distance.png"] = plots.attention_distance(
-    found.distance, found.uniform
+    findings.distance, findings.uniform_px
   )
-  drawn["attention_distance.csv"] = table(found.distance).encode()
-  for i, tiles in enumerate(found.similarity, 1):
-    layer = f"_{i:02d}" if len(found.similarity) > 1 else ""
+  drawn["attention_distance.csv"] = table(findings.distance).encode()
+  for i, tiles in enumerate(findings.similarity, 1):
+    layer = f"_{i:02d}" if len(findings.similarity) > 1 else ""
     drawn[f"position_similarity{layer}.png"] = plots.similarity(tiles)
-  if len(found.components):
-    drawn["filters.png"] = png(mosaic(found.components))
+  if len(findings.components):
+    drawn["filters.png"] = png(mosaic(findings.components))
   return drawn
 
 
-def triple(one: inside.Overlay, cell_px: tuple[int, int]) -> np.ndarray:
-  """An image, what its rollout leaves of it, and the rollout by patch.
+def triple(
+  overlay: inside.Overlay, cell_px: tuple[int, int]
+) -> UInt8[np.ndarray, "h w c"]:
+  """An image, the image lit by its rollout, and the rollout by patch.
 
   Small images are enlarged first, pixel by pixel, so that the map is smooth.
-  The patches' colours are from 0 to their maximum.
+  The colours of the patches span 0 to their maximum.
   """
-  times = max(1, _SIDE // max(one.image.shape[:2]))
-  large = enlarged(one.image, times)
+  times = max(1, _PICTURE_PX // max(overlay.image.shape[:2]))
+  large = _enlarged(overlay.image, times)
+  relevance = overlay.relevance
   h, w, _ = large.shape
   cell = (cell_px[0] * times, cell_px[1] * times)
-  lit = rollout.overlay(large, rollout.opacity(one.relevance, (h, w), cell))
-  level = np.rint(255 * one.relevance / one.relevance.max()).astype(np.uint8)
+  lit = rollout.overlay(large, rollout.opacity(relevance, (h, w), cell))
+  level = np.rint(255 * relevance / relevance.max()).astype(np.uint8)
   patches = cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS)[..., ::-1]
   patches = cv2.resize(patches, (w, h), interpolation=cv2.INTER_NEAREST)
   gap = np.full((h, 8, 3), 255, np.uint8)
@@ -52,10 +57,12 @@ def triple(one: inside.Overlay, cell_px: tuple[int, int]) -> np.ndarray:
   return np.concatenate([large, gap, lit, gap, patches], axis=1)
 
 
-def mosaic(tiles: np.ndarray) -> np.ndarray:
-  """Tiles [n, ph, pw, c] in rows, with white between them."""
+def mosaic(
+  tiles: UInt8[np.ndarray, "n ph pw c"],
+) -> UInt8[np.ndarray, "h w c"]:
+  """Tiles in rows, with white between them."""
   n, ph, pw, c = tiles.shape
-  times = max(1, _TILE // max(ph, pw))
+  times = max(1, _TILE_PX // max(ph, pw))
   pad = [(0, -n % _COLUMNS), (0, 0), (0, 0), (0, 0)]
   tiles = np.pad(tiles, pad, constant_values=255)
   tiles = tiles.repeat(times, axis=1).repeat(times, axis=2)
@@ -66,19 +73,21 @@ def mosaic(tiles: np.ndarray) -> np.ndarray:
   return rows.reshape(-1, _COLUMNS * w, c)
 
 
-def enlarged(image: np.ndarray, times: int) -> np.ndarray:
-  """Every pixel of [h, w, c] as a square of pixels."""
+def _enlarged(
+  image: UInt8[np.ndarray, "h w c"], times: int
+) -> UInt8[np.ndarray, "H W c"]:
+  """The image with every pixel as a square of pixels."""
   return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def png(image: np.ndarray) -> bytes:
-  """An image [h, w, c] of 1 or 3 channels, uint8, as a file."""
+def png(image: UInt8[np.ndarray, "h w c"]) -> bytes:
+  """An image of 1 or 3 channels as the contents of a PNG file."""
   level = (cv2.IMWRITE_PNG_COMPRESSION, 9)
   return cv2.imencode(".png", image[..., ::-1], level)[1].tobytes()
 
 
-def table(distance: np.ndarray) -> str:
-  """Distances [L, H] in px as CSV: layers and heads count from 1."""
+def table(distance: Float[np.ndarray, "L H"]) -> str:
+  """Distances in px as CSV, with layers and heads counted from 1."""
   text = io.StringIO()
   rows = csv.writer(text, lineterminator="\n")
   rows.writerow(("layer", "head", "distance_px"))

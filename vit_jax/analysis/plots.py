@@ -1,31 +1,34 @@
-"""Curves as SVG, figures as PNG; the only user of matplotlib."""
+"""Curves as SVG and figures as PNG; only this file uses matplotlib."""
 
 from collections.abc import Mapping
 import io
 from typing import Any
 
+from jaxtyping import Float, Num
 import numpy as np
 
-# Points of a curve; more cannot be told apart on a screen.
+# Most points of a curve; more cannot be told apart on a screen.
 _POINTS = 600
 
 
 def curves(
-  lines: Mapping[str, tuple[np.ndarray, np.ndarray]],
+  lines: Mapping[
+    str, tuple[Num[np.ndarray, " points"], Num[np.ndarray, " points"]]
+  ],
   *,
   x_label: str,
   y_label: str,
   log: bool = False,
 ) -> str:
-  """An SVG element with one line for each run, or "" where there is no point.
+  """An SVG element with one line for each run; "" if there are no points.
 
   Args:
-    lines: x and y by name, each [points]; long ones are averaged in pieces.
-    x_label: of the x axis.
-    y_label: of the y axis.
-    log: whether y is drawn by its logarithm.
+    lines: x and y of each line, by its name; long lines are thinned.
+    x_label: label of the x axis.
+    y_label: label of the y axis.
+    log: whether the y axis is logarithmic.
   """
-  # Not at the top: it takes a second, and only drawing needs it.
+  # Imported here, because it takes a second and only drawing needs it.
   from matplotlib import rc_context
   from matplotlib.backends.backend_svg import FigureCanvasSVG
   from matplotlib.figure import Figure
@@ -37,7 +40,7 @@ def curves(
       finite[name] = (thinned(x[keep]), thinned(y[keep]))
   if not finite:
     return ""
-  # Text stays text, and the same curves are the same bytes.
+  # Text stays text, and the same curves give the same bytes.
   with rc_context({"svg.fonttype": "none", "svg.hashsalt": y_label}):
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axes = figure.subplots()
@@ -67,11 +70,12 @@ def errorbars(
   """Writes a PNG of points with error bars.
 
   Args:
-    series: x, mean and deviation by name; points in the order of x are joined.
-    file: the PNG.
-    x_label: of the x axis, which is logarithmic where values span decades; ""
-      where each series has one place, whose name is written below it.
-    y_label: of the y axis.
+    series: x, mean and deviation of each series, by its name; the points of a
+      series are joined in their order.
+    file: path of the PNG.
+    x_label: label of the x axis, which is logarithmic if the values span a
+      factor of 8; "" if each series has one x, to be labelled with its name.
+    y_label: label of the y axis.
   """
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
@@ -90,31 +94,36 @@ def errorbars(
   axes.grid(alpha=0.3)
   if x_label and any(series) and len(series) <= 12:
     axes.legend(fontsize="small")
-  # Without the version, which makes equal pictures differ.
+  # Without the version of matplotlib, so that equal pictures are equal bytes.
   FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
 
 
-def attention_distance(distance: np.ndarray, uniform: float) -> bytes:
+def attention_distance(
+  distance: Float[np.ndarray, "L H"], uniform_px: float
+) -> bytes:
   """A PNG with one point for each layer and head (Figure 7).
 
   Args:
-    distance: [L, H], px.
-    uniform: px, drawn as a line to compare with.
+    distance: in px.
+    uniform_px: drawn as a line to compare with.
   """
   from matplotlib import colormaps
   from matplotlib.figure import Figure
+  from matplotlib.ticker import AutoLocator
 
   figure = Figure(figsize=(6.4, 4), dpi=120, layout="constrained")
   axes = figure.subplots()
   layers, heads = distance.shape
-  colours = colormaps["tab10" if heads <= 10 else "tab20"].colors
-  axes.set_prop_cycle(color=colours)
+  colours: Any = colormaps["tab10" if heads <= 10 else "tab20"]
+  axes.set_prop_cycle(color=colours.colors)
   for head in range(heads):
     name = f"head {head + 1}" if heads <= 16 else None
     axes.plot(1 + np.arange(layers), distance[:, head], "o", ms=5, label=name)
-  axes.axhline(uniform, color="0.4", linestyle="--", lw=1, label="uniform")
-  axes.set_ylim(0, 1.1 * max(uniform, distance.max()) or 1)
-  axes.xaxis.get_major_locator().set_params(integer=True)
+  axes.axhline(uniform_px, color="0.4", linestyle="--", lw=1, label="uniform")
+  axes.set_ylim(0, 1.1 * max(uniform_px, distance.max()) or 1)
+  locator = AutoLocator()
+  locator.set_params(integer=True)
+  axes.xaxis.set_major_locator(locator)
   axes.set_xlabel("layer")
   axes.set_ylabel("mean attention distance (px)")
   axes.grid(alpha=0.3)
@@ -122,11 +131,11 @@ def attention_distance(distance: np.ndarray, uniform: float) -> bytes:
   return _png(figure)
 
 
-def similarity(tiles: np.ndarray) -> bytes:
+def similarity(tiles: Float[np.ndarray, "gh gw gh gw"]) -> bytes:
   """A PNG of a grid of tiles with colours from -1 to 1 (Figure 7).
 
   Args:
-    tiles: [gh, gw, gh, gw]; the first two axes are the tile's place.
+    tiles: the first two axes are the tile's place.
   """
   from matplotlib.figure import Figure
 
@@ -137,16 +146,19 @@ def similarity(tiles: np.ndarray) -> bytes:
   )
   flat = padded.transpose(0, 2, 1, 3).reshape(gh * (gh + gap), -1)
   flat = flat[:-gap, :-gap]
-  # At least two dots for each number; the rest is for the labels and the bar.
+  # At least two dots for each number, plus room for the labels and the bar.
   inches = min(max(4, max(flat.shape) / 60), 18) / max(flat.shape)
   width, height = flat.shape[1] * inches + 1.5, flat.shape[0] * inches + 0.7
   figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
   axes = figure.subplots()
   drawn = axes.imshow(flat, vmin=-1, vmax=1, interpolation="nearest")
-  bar = dict(
-    fraction=0.046, pad=0.03, aspect=20 * flat.shape[0] / flat.shape[1]
+  figure.colorbar(
+    drawn,
+    label="cosine similarity",
+    fraction=0.046,
+    pad=0.03,
+    aspect=20 * flat.shape[0] / flat.shape[1],
   )
-  figure.colorbar(drawn, label="cosine similarity", **bar)
   for axis, count in ((axes.xaxis, gw), (axes.yaxis, gh)):
     step = -(-count // 16)
     first = np.arange(0, count, step)
@@ -159,7 +171,7 @@ def similarity(tiles: np.ndarray) -> bytes:
 
 
 def _png(figure: Any) -> bytes:
-  """The same figure is the same bytes: it does not name its maker."""
+  """The figure as a PNG, which does not name the version of matplotlib."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg
 
   data = io.BytesIO()
@@ -167,11 +179,13 @@ def _png(figure: Any) -> bytes:
   return data.getvalue()
 
 
-def thinned(values: np.ndarray) -> np.ndarray:
-  """Means of neighbours where there are more than can be seen."""
+def thinned(
+  values: Num[np.ndarray, " points"],
+) -> Num[np.ndarray, " fewer"]:
+  """Means of neighbours, if there are more values than can be seen."""
   size = -(-len(values) // _POINTS)
   if size == 1:
     return values
   starts = np.arange(0, len(values), size)
-  counts = np.diff([*starts, len(values)])
+  counts = np.diff(np.append(starts, len(values)))
   return np.add.reduceat(values, starts) / counts

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jaxtyping import Float, Float64
 import numpy as np
 
 from vit_jax.core import tree
 from vit_jax.models import vit
 from vit_jax.nn import posemb
 
-# What is done, and where it comes from.
+# What is done, and the source of each choice.
 CHOICES = (
   (
     "Each tile is the cosine similarity of the position embedding of one patch"
@@ -36,7 +37,7 @@ KINDS = {
 
 
 def absent(config: vit.Config) -> str:
-  """Why there are no position embeddings to compare, or ""."""
+  """Why there are no position embeddings to compare; "" if there are."""
   return {
     "none": "The model has no position embeddings.",
     "relative": (
@@ -46,15 +47,18 @@ def absent(config: vit.Config) -> str:
   }.get(config.posemb, "")
 
 
-def tables(config: vit.Config, params: Mapping[str, Any]) -> list[np.ndarray]:
-  """The patches' embeddings [gh * gw, D]: one table, or one for each layer.
+def tables(
+  config: vit.Config, params: Mapping[str, Any]
+) -> list[Float[np.ndarray, "patches D"]]:
+  """The position embeddings of the patches: one table, or one for each layer.
 
   Args:
-    config: of a model with position embeddings.
-    params: of the model.
+    config: config of a model with position embeddings.
+    params: parameters of the model.
   """
+  kind: Any = config.posemb
   table = posemb.PositionTable(
-    config.posemb,
+    kind,
     config.grid,
     config.width,
     config.class_token,
@@ -62,23 +66,25 @@ def tables(config: vit.Config, params: Mapping[str, Any]) -> list[np.ndarray]:
   )
   if config.posemb_at == "every_layer":
     stacked = tree.flatten(params[vit.STACKED.rstrip("/")]["posemb"])
-    own = [{k: v[i] for k, v in stacked.items()} for i in range(config.depth)]
+    layers = [
+      {k: v[i] for k, v in stacked.items()} for i in range(config.depth)
+    ]
   else:
     # Sines and cosines have no parameters.
-    own = [params.get("posemb", {})]
+    layers = [params.get("posemb", {})]
   gh, gw = config.grid
-  return [np.asarray(table.apply({"params": p}))[-gh * gw :] for p in own]
+  values: list[Any] = [table.apply({"params": p}) for p in layers]
+  return [np.asarray(value)[-gh * gw :] for value in values]
 
 
-def similarity(table: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-  """Cosine similarity of every embedding to every other.
+def similarity(
+  table: Float[np.ndarray, "patches D"], grid: tuple[int, int]
+) -> Float64[np.ndarray, "gh gw gh gw"]:
+  """Cosine similarity of every embedding to every other; 0 for zero vectors.
 
   Args:
-    table: [gh * gw, D], in raster order.
+    table: the embeddings in raster order.
     grid: (gh, gw).
-
-  Returns:
-    [gh, gw, gh, gw], float64; a vector of zeros is like none, 0.
   """
   table = table.astype(np.float64)
   norm = np.linalg.norm(table, axis=1, keepdims=True)

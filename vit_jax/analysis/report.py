@@ -1,26 +1,21 @@
-"""One HTML page of one or several runs, which needs nothing but itself."""
+"""An HTML page about one or several runs."""
 
 from collections.abc import Iterable, Sequence
 import html
 import math
 from typing import Any
 
+from jaxtyping import Float64
 import numpy as np
 
-from vit_jax.analysis import plots
+from vit_jax.analysis import html_page, plots
 from vit_jax.analysis.run_files import RunFiles
 from vit_jax.train import hooks
 
 _STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem;
-  max-width: 60rem; color: #1b1b1b; background: #fff; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
-h3 { font-size: 1rem; margin-bottom: .2rem; }
+h2 { margin-top: 2rem; } h3 { font-size: 1rem; margin-bottom: .2rem; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; }
-th, td { text-align: left; padding: .25rem .7rem .25rem 0; white-space: nowrap;
-  border-bottom: 1px solid #ddd; vertical-align: top; }
+th, td { padding: .25rem .7rem .25rem 0; white-space: nowrap; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 .curves { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }
@@ -38,9 +33,7 @@ _CURVES = {
 
 def page(runs: Sequence[RunFiles]) -> str:
   """The HTML text: summary, curves, evaluations, configs, environments."""
-  title = ", ".join(run.name for run in runs)
   parts = [
-    f"<h1>{html.escape(title)}</h1>",
     _table(
       ["run", *_summary(runs[0])],
       [[run.name, *_summary(run).values()] for run in runs],
@@ -52,16 +45,12 @@ def page(runs: Sequence[RunFiles]) -> str:
     _last_scores(runs),
     "<h2>Config</h2>",
     _differences(runs),
-    *_whole("config of", {run.name: run.config for run in runs}),
+    *map(_config, runs),
     "<h2>Environment</h2>",
     _environment(runs),
   ]
-  return (
-    '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-    '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
-    f"{''.join(parts)}</body></html>\n"
-  )
+  title = ", ".join(run.name for run in runs)
+  return html_page.page(title, _STYLE, "".join(parts))
 
 
 def _summary(run: RunFiles) -> dict[str, Any]:
@@ -73,14 +62,14 @@ def _summary(run: RunFiles) -> dict[str, Any]:
     "steps": int(run.metrics["step"][-1]),
     "last loss": float(run.metrics["loss"][-1]),
     "images/s (median)": float(np.median(known)) if len(known) else math.nan,
-    # A resumed run's clock begins again: only what goes forward counts.
+    # The clock of a resumed run starts again, so negative steps do not count.
     "training time": hooks.duration_text(seconds[seconds > 0].sum()),
     "devices": run.provenance.get("devices", "unknown"),
   }
 
 
 def _training(runs: Sequence[RunFiles]) -> Iterable[tuple[str, str]]:
-  """Titles and curves of what a step reports."""
+  """Titles and curves of the metrics of each step."""
   for key, (title, log) in _CURVES.items():
     lines = {
       run.name: (run.metrics["step"], run.metrics[key])
@@ -92,8 +81,10 @@ def _training(runs: Sequence[RunFiles]) -> Iterable[tuple[str, str]]:
   yield "Throughput", plots.curves(lines, x_label="step", y_label="images/s")
 
 
-def _throughput(run: RunFiles) -> tuple[np.ndarray, np.ndarray]:
-  """Steps and rates; of neighbours the times are averaged, not the rates."""
+def _throughput(
+  run: RunFiles,
+) -> tuple[Float64[np.ndarray, " points"], Float64[np.ndarray, " points"]]:
+  """Steps and rates; where neighbours are averaged, it is by their times."""
   known = np.isfinite(run.images_per_s)
   time = plots.thinned(1 / run.images_per_s[known])
   return plots.thinned(run.metrics["step"][1:][known]), 1 / time
@@ -102,7 +93,7 @@ def _throughput(run: RunFiles) -> tuple[np.ndarray, np.ndarray]:
 def _evaluations(runs: Sequence[RunFiles]) -> Iterable[tuple[str, str]]:
   """Titles and curves of every score that was measured more than once.
 
-  Deviations of scores, and what was chosen for them, are in the table alone.
+  Deviations of scores, and penalties chosen for them, are in the table only.
   """
   keys = dict.fromkeys(
     (row["name"], key)
@@ -125,20 +116,20 @@ def _evaluations(runs: Sequence[RunFiles]) -> Iterable[tuple[str, str]]:
 
 def _last_scores(runs: Sequence[RunFiles]) -> str:
   """A row for each run and evaluator."""
-  found = [
+  last = [
     (run.name, name, scores)
     for run in runs
     for name, scores in run.last_scores.items()
   ]
-  if not found:
+  if not last:
     return "<p>Nothing was evaluated yet.</p>"
-  keys = list(dict.fromkeys(k for *_, scores in found for k in scores))
-  rows = [[run, name, *(s.get(k, "") for k in keys)] for run, name, s in found]
+  keys = list(dict.fromkeys(k for *_, scores in last for k in scores))
+  rows = [[run, name, *(s.get(k, "") for k in keys)] for run, name, s in last]
   return _table(["run", "evaluator", *keys], rows)
 
 
 def _differences(runs: Sequence[RunFiles]) -> str:
-  """The fields in which the runs differ."""
+  """The config fields in which the runs differ."""
   if len(runs) == 1:
     return ""
   keys = sorted({key for run in runs for key in run.config})
@@ -152,22 +143,22 @@ def _differences(runs: Sequence[RunFiles]) -> str:
 def _environment(runs: Sequence[RunFiles]) -> str:
   if not any(run.provenance for run in runs):
     return "<p>Unknown: there is no checkpoint yet.</p>"
-  flat = []
+  facts = []
   for run in runs:
     rest = {k: v for k, v in run.provenance.items() if k != "versions"}
-    flat.append({**rest, **run.provenance.get("versions", {})})
-  keys = dict.fromkeys(key for one in flat for key in one)
-  rows = [[key, *(str(one.get(key, "")) for one in flat)] for key in keys]
+    facts.append({**rest, **run.provenance.get("versions", {})})
+  keys = dict.fromkeys(key for f in facts for key in f)
+  rows = [[key, *(str(f.get(key, "")) for f in facts)] for key in keys]
   return _table(["", *(run.name for run in runs)], rows)
 
 
-def _whole(what: str, values: dict[str, dict[str, Any]]) -> Iterable[str]:
-  for name, fields in values.items():
-    rows = [[key, str(value)] for key, value in fields.items()]
-    yield (
-      f"<details><summary>{what} {html.escape(name)}</summary>"
-      f"{_table(['field', 'value'], rows)}</details>"
-    )
+def _config(run: RunFiles) -> str:
+  """All fields of a run's config."""
+  rows = [[key, str(value)] for key, value in run.config.items()]
+  return (
+    f"<details><summary>config of {html.escape(run.name)}</summary>"
+    f"{_table(['field', 'value'], rows)}</details>"
+  )
 
 
 def _grid(drawn: Iterable[tuple[str, str]]) -> str:

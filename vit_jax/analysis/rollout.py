@@ -1,9 +1,10 @@
 """Attention rollout: which patches reach the output (Figures 6 and 14)."""
 
 import cv2
+from jaxtyping import Float, Float64, UInt8
 import numpy as np
 
-# What is done, and where it comes from.
+# What is done, and the source of each choice.
 CHOICES = (
   (
     "The attention weights of a layer are the mean over its heads",
@@ -27,7 +28,7 @@ CHOICES = (
     " the map was rounded to 8 bits in between",
   ),
 )
-# Whose rows of the rollout are shown, by `vit.Config.pool`.
+# Which rows of the rollout are shown, by `vit.Config.pool`.
 ROWS = {
   "token": (
     "The row of the class token, without its own entry",
@@ -50,62 +51,66 @@ ROWS = {
 }
 
 
-def rollout(attention: np.ndarray) -> np.ndarray:
-  """How much of each token is in each token of the last layer.
+def rollout(
+  attention: Float[np.ndarray, "L B H N N"],
+) -> Float64[np.ndarray, "B N N"]:
+  """How much of each input token is in each token of the last layer.
 
   Args:
-    attention: [L, B, H, N, N], weights of the keys (last axis) for each query.
+    attention: weights of the keys (last axis) for each query.
 
   Returns:
-    [B, N, N], float64; each row sums to 1.
+    Shares of the input tokens (last axis); each row sums to 1.
   """
-  own = np.eye(attention.shape[-1])
-  total = own
+  identity = np.eye(attention.shape[-1])
+  total = identity
   for layer in attention:
-    mixed = 0.5 * layer.mean(axis=1, dtype=np.float64) + 0.5 * own
-    # The weights are float32 and sum to one as nearly as that allows.
+    mixed = 0.5 * layer.mean(axis=1, dtype=np.float64) + 0.5 * identity
+    # Weights in float32 do not sum to one exactly.
     mixed /= mixed.sum(axis=-1, keepdims=True)
     total = mixed @ total
   return total
 
 
 def relevance(
-  rolled: np.ndarray,
+  rolled: Float64[np.ndarray, "B N N"],
   grid: tuple[int, int],
   pool: str,
-  pool_attention: np.ndarray | None = None,
-) -> np.ndarray:
-  """How much of each patch is in what represents the image: [B, gh, gw].
+  pool_attention: Float[np.ndarray, "B H N"] | None = None,
+) -> Float64[np.ndarray, "B gh gw"]:
+  """How much of each patch is in the representation of the image.
 
   Args:
-    rolled: [B, N, N], what `rollout` returns; the last gh * gw tokens are the
-      patches.
+    rolled: result of `rollout`; the last gh * gw tokens are the patches.
     grid: (gh, gw).
-    pool: of the model, a key of `ROWS`.
-    pool_attention: [B, H, N], the probe's attention weights of a "map" model.
+    pool: the model's pooling, a key of `ROWS`.
+    pool_attention: attention weights of the probe, for "map" only.
   """
-  own = rolled.shape[-1] - grid[0] * grid[1]
+  first = rolled.shape[-1] - grid[0] * grid[1]
   if pool == "token":
     row = rolled[:, 0]
   elif pool == "map":
+    assert pool_attention is not None
     probe = pool_attention.mean(axis=1, dtype=np.float64, keepdims=True)
     row = (probe @ rolled)[:, 0]
   else:
-    row = rolled[:, own:].mean(axis=1)
-  return row[:, own:].reshape(-1, *grid)
+    row = rolled[:, first:].mean(axis=1)
+  return row[:, first:].reshape(-1, *grid)
 
 
 def opacity(
-  relevance: np.ndarray, size: tuple[int, int], cell_px: tuple[float, float]
-) -> np.ndarray:
-  """A map of the patches as one of pixels: [h, w], from 0 to 1.
+  relevance: Float64[np.ndarray, "gh gw"],
+  size: tuple[int, int],
+  cell_px: tuple[float, float],
+) -> Float64[np.ndarray, "h w"]:
+  """Turns a map of the patches into one of the pixels, from 0 to 1.
 
   A map that is the same everywhere becomes 1 everywhere.
 
   Args:
-    relevance: [gh, gw], not negative.
+    relevance: not negative.
     size: (h, w) in px.
-    cell_px: (height, width) of a patch in px, the blur's deviation.
+    cell_px: (height, width) of a patch in px, the deviation of the blur.
   """
   (h, w), (down, right) = size, cell_px
   mask = relevance / relevance.max()
@@ -114,16 +119,16 @@ def opacity(
     mask, (0, 0), right, sigmaY=down, borderType=cv2.BORDER_REPLICATE
   )
   low, high = mask.min(), mask.max()
-  # What rounding leaves of an even map must not be spread to black and white.
+  # Rounding errors of an even map must not be spread to black and white.
   if high - low < 1e-9:
     return np.ones_like(mask)
   return (mask - low) / (high - low)
 
 
-def _lanczos(old: int, new: int) -> np.ndarray:
-  """[new, old] weights of Lanczos' filter of 3 lobes, for new >= old.
+def _lanczos(old: int, new: int) -> Float64[np.ndarray, "new old"]:
+  """Weights that enlarge by Lanczos' filter of 3 lobes.
 
-  As Pillow's LANCZOS, which the authors used; OpenCV's has 4 lobes.
+  Like Pillow's LANCZOS, which the authors used; OpenCV's has 4 lobes.
   """
   at = (np.arange(new) + 0.5) * old / new - 0.5
   far = at[:, None] - np.arange(old)
@@ -131,11 +136,8 @@ def _lanczos(old: int, new: int) -> np.ndarray:
   return weights / weights.sum(axis=1, keepdims=True)
 
 
-def overlay(image: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-  """The image before black: [h, w, c], uint8.
-
-  Args:
-    image: [h, w, c], uint8.
-    opacity: [h, w], from 0 to 1.
-  """
+def overlay(
+  image: UInt8[np.ndarray, "h w c"], opacity: Float[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w c"]:
+  """The image on black, with an opacity from 0 to 1."""
   return np.rint(image * opacity[..., None]).astype(np.uint8)

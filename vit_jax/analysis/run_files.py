@@ -1,4 +1,4 @@
-"""Reads what a run has left in its workdir."""
+"""Reads the files of a run's workdir."""
 
 from collections.abc import Iterator
 import dataclasses
@@ -7,6 +7,7 @@ import pathlib
 import re
 from typing import Any
 
+from jaxtyping import Float64
 import numpy as np
 
 from vit_jax.checkpoints import manifest, steps
@@ -15,30 +16,29 @@ from vit_jax.core import config as config_lib, errors, storage
 
 @dataclasses.dataclass(frozen=True)
 class RunFiles:
-  """A run as its files tell it.
+  """A run, as its files describe it.
 
   Attributes:
-    name: of its folder, or what it was called.
+    name: name of its folder, or a name that the user gave it.
     home: its folder.
-    config: every field by its dotted path.
-    metrics: columns of metrics.jsonl by name, float64 [steps]; NaN where a row
-      has no such value.
+    config: every config field, by its dotted path.
+    metrics: columns of metrics.jsonl by name; NaN where a row has no value.
     evals: rows of evals.jsonl, in their order.
-    provenance: of the newest checkpoint; empty where there is none.
+    provenance: provenance in the newest checkpoint; empty if there is none.
   """
 
   name: str
   home: storage.AnyPath
   config: dict[str, Any]
-  metrics: dict[str, np.ndarray]
+  metrics: dict[str, Float64[np.ndarray, " steps"]]
   evals: list[dict[str, Any]]
   provenance: dict[str, Any]
 
   @property
-  def images_per_s(self) -> np.ndarray:
-    """Training rate between each row and the one before, [steps - 1].
+  def images_per_s(self) -> Float64[np.ndarray, " intervals"]:
+    """Training rate between each row and the one before.
 
-    NaN where a run was resumed: the clock begins again there.
+    NaN where a run was resumed, because its clock starts again there.
     """
     step, time = self.metrics["step"], self.metrics["time_s"]
     images = np.diff(step) * self.config["data.batch_size"]
@@ -59,14 +59,14 @@ def read_all(workdirs: list[str]) -> list[RunFiles]:
   """Several runs, each under a name of its own.
 
   Args:
-    workdirs: folders; "NAME=FOLDER" says what the run is called, by a name
-      without a slash.
+    workdirs: folders, or "NAME=FOLDER" to give a run a name, which must not
+      contain a slash.
   """
   runs = []
   for text in workdirs:
-    called = re.fullmatch(r"([^/]+)=(.+)", text)
-    run = read(called[2] if called else text)
-    runs.append(dataclasses.replace(run, name=called[1]) if called else run)
+    named = re.fullmatch(r"([^/]+)=(.+)", text)
+    run = read(named[2] if named else text)
+    runs.append(dataclasses.replace(run, name=named[1]) if named else run)
   if len({run.name for run in runs}) == len(runs):
     return runs
   return [dataclasses.replace(run, name=str(run.home)) for run in runs]
@@ -76,7 +76,7 @@ def read(workdir: str) -> RunFiles:
   """The files of a run.
 
   Raises:
-    ConfigError: it is no workdir, or has no step yet.
+    ConfigError: it is not a workdir, or no step is done yet.
     DataError: a file is damaged.
   """
   home = storage.path(workdir)
@@ -111,7 +111,7 @@ def read(workdir: str) -> RunFiles:
 
 
 def _rows(file: storage.AnyPath) -> Iterator[dict[str, Any]]:
-  """Rows of a journal; its last line may be cut off by a crash."""
+  """Rows of a JSONL file, whose last line may be cut off by a crash."""
   lines = file.read_text().split("\n")
   for number, line in enumerate(lines[:-1], 1):
     try:

@@ -62,12 +62,12 @@ def run(args: argparse.Namespace) -> None:
   paths = predict.images(args.images)
   checkpoint = checkpoints.load(args.checkpoint, resolution=args.resolution)
   bad: list[str] = []
-  found = inside.look(
+  findings = inside.analyze(
     checkpoint, _read(checkpoint, paths, bad), overlays=args.overlays
   )
-  files = pictures.files(found)
+  files = pictures.files(findings)
   title = storage.path(args.checkpoint).absolute().name
-  page = inside_page.page(title, _facts(checkpoint), found, files)
+  page = inside_page.page(title, _facts(checkpoint), findings, files)
   try:
     out.mkdir(parents=True, exist_ok=True)
   except OSError as e:

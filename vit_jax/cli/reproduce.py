@@ -86,32 +86,34 @@ def _what(args: argparse.Namespace) -> str:
 
 
 def _mini(args: argparse.Namespace) -> None:
-  from vit_jax.reproduce import mini, miniatures
+  from vit_jax.reproduce import run_small
 
-  one = miniatures.serving(_what(args))
+  one = run_small.find(_what(args))
   out = f"{args.out}/{one.name}"
-  result = mini.run(
+  result = run_small.run(
     one,
     f"{args.runs}/{one.name}",
     out,
     data_dir=args.data_dir,
     workers=args.workers,
   )
-  print(f"\n{one.question}\n\n{mini.table(one, result)}\nwrote {out}")
+  print(f"\n{one.question}\n\n{run_small.table(one, result)}\nwrote {out}")
 
 
 def _paper(args: argparse.Namespace) -> None:
   tpu.compile_only()
   import jax
 
-  from vit_jax.reproduce import full, pages
+  from vit_jax.reproduce import pages, paper_scale
 
   out = pathlib.Path(args.out)
   if args.compute:
     effort = jax.config.jax_exec_time_optimization_effort
-    full.compute(_what(args), out, args.runs, args.compute, effort, print)
-  found = full.show(_what(args), out, args.runs)
+    paper_scale.compute(
+      _what(args), out, args.runs, args.compute, effort, print
+    )
+  found = paper_scale.show(_what(args), out, args.runs)
   for page in found:
     print(pages.text(page))
-  for file in full.write(_what(args), found, out):
+  for file in paper_scale.write(_what(args), found, out):
     print(f"wrote {file}")

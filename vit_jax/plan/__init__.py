@@ -1,1 +1,1 @@
-"""What a run needs on machines that one does not have."""
+"""What a run needs on a TPU slice, found out without having the slice."""

@@ -1,10 +1,11 @@
-"""The real train step, compiled for a slice that nobody needs to own."""
+"""Compiles the real train step for a slice, without the slice."""
 
 import collections
 import dataclasses
 import math
 import re
 import time
+from typing import Any
 
 import jax
 
@@ -19,17 +20,16 @@ _COLLECTIVES = (
   "all-to-all",
   "collective-permute",
 )
-_BITS = re.compile(r"\d+")
 
 
 @dataclasses.dataclass(frozen=True)
 class Collective:
-  """Exchanges of one kind in a step.
+  """The collective operations of one kind in a step.
 
   Attributes:
-    count: how many are run; one in a loop counts once a turn.
-    result_bytes: of their results on one device.
-    sent_bytes: what one device sends, if each goes around a ring.
+    count: how many are run; one in a loop counts once per iteration.
+    result_bytes: size of their results on one device.
+    sent_bytes: what one device sends if each goes around a ring.
   """
 
   count: int
@@ -39,18 +39,18 @@ class Collective:
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-  """What the compiler says of one device.
+  """What the compiler says about one device.
 
   Attributes:
-    problem: why the step does not fit; the rest is 0 then.
-    peak_bytes: the most that is alive at one time, arguments included.
-    arguments_bytes: what a step is given.
-    temporaries_bytes: room for all else, gaps included.
-    code_bytes: of the program.
+    problem: why the step does not fit, with zeros below; "" if it fits.
+    peak_bytes: the most memory in use at one time, arguments included.
+    arguments_bytes: size of the step's arguments.
+    temporaries_bytes: memory for everything else, gaps included.
+    code_bytes: size of the program.
     compile_s: seconds that compiling took here.
-    optimal_s: the compiler's own estimate of a step, which counts the body of
-      a loop once and means something on v3 alone.
-    collectives: by kind.
+    optimal_s: the compiler's own estimate of a step's time. It counts the body
+      of a loop once, and is meaningful on v3 only.
+    collectives: collective operations by kind.
   """
 
   problem: str = ""
@@ -64,7 +64,7 @@ class Compiled:
 
   @property
   def fits(self) -> bool:
-    """Whether the compiler found room for everything."""
+    """Whether everything has room in the memory."""
     return not self.problem
 
 
@@ -76,13 +76,15 @@ def compile_step(
   """Compiles the config's train step for every device of the slice.
 
   Raises:
-    ConfigError: no such slice, or a batch or parameter that cannot be split.
+    ConfigError: there is no such slice, or the batch or a parameter cannot be
+      split over it.
   """
   run = setup.build(experiment, inputs, topology.devices())
   shapes = estimate.batch_shapes(experiment, inputs)
   split = mesh_lib.batch_sharding(run.mesh)
   batch = mesh_lib.with_shardings(shapes, dict.fromkeys(shapes, split))
-  lowered = run.step.lower(run.state, batch)
+  step: Any = run.step
+  lowered = step.lower(run.state, batch)
   start = time.perf_counter()
   try:
     compiled = lowered.compile()
@@ -90,14 +92,14 @@ def compile_step(
     if "RESOURCE_EXHAUSTED" not in str(e):
       raise
     return Compiled(problem=_first_sentence(str(e)))
-  took = time.perf_counter() - start
-  found = compiled.memory_analysis()
+  compile_s = time.perf_counter() - start
+  memory = compiled.memory_analysis()
   return Compiled(
-    peak_bytes=found.peak_memory_in_bytes,
-    arguments_bytes=found.argument_size_in_bytes,
-    temporaries_bytes=found.temp_size_in_bytes,
-    code_bytes=found.generated_code_size_in_bytes,
-    compile_s=took,
+    peak_bytes=memory.peak_memory_in_bytes,
+    arguments_bytes=memory.argument_size_in_bytes,
+    temporaries_bytes=memory.temp_size_in_bytes,
+    code_bytes=memory.generated_code_size_in_bytes,
+    compile_s=compile_s,
     optimal_s=compiled.cost_analysis().get("optimal_seconds", 0.0),
     collectives=collectives(compiled.as_text(), topology.num_devices),
   )
@@ -109,11 +111,11 @@ def _first_sentence(text: str) -> str:
 
 
 def collectives(hlo: str, num_devices: int) -> dict[str, Collective]:
-  """Exchanges in a compiled program, by kind.
+  """The collective operations of a compiled program, by kind.
 
   Args:
-    hlo: its text; loops say how often they turn.
-    num_devices: that run it.
+    hlo: text of the program.
+    num_devices: number of devices that run it.
   """
   bodies: dict[str, str] = {}
   for block in re.split(r"\n\}", hlo):
@@ -121,10 +123,10 @@ def collectives(hlo: str, num_devices: int) -> dict[str, Collective]:
     if head:
       bodies[head[1]] = block[head.end() :]
   entry = re.search(r"(?m)^ENTRY %?([\w.\-]+)", hlo)
-  turns = _turns(bodies, entry[1] if entry else "")
+  runs = _runs(bodies, entry[1] if entry else "")
   totals: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0, 0])
-  for name, times in turns.items():
-    for kind, result, group in _exchanges(bodies[name], num_devices):
+  for name, times in runs.items():
+    for kind, result, group in _collectives(bodies[name], num_devices):
       total = totals[kind]
       total[0] += times
       total[1] += times * result
@@ -132,31 +134,31 @@ def collectives(hlo: str, num_devices: int) -> dict[str, Collective]:
   return {k: Collective(*total) for k, total in sorted(totals.items())}
 
 
-def _turns(bodies: dict[str, str], entry: str) -> dict[str, int]:
-  """How often each computation is run that the program reaches."""
-  turns: dict[str, int] = collections.defaultdict(int)
+def _runs(bodies: dict[str, str], entry: str) -> dict[str, int]:
+  """How often each computation of the program is run."""
+  runs: dict[str, int] = collections.defaultdict(int)
   todo = [(entry, 1)]
   while todo:
     name, times = todo.pop()
     if name not in bodies:
       continue
-    turns[name] += times
+    runs[name] += times
     for line in bodies[name].splitlines():
       called = re.findall(r"(?:calls|to_apply)=%?([\w.\-]+)", line)
       loop = re.search(
         r" while\(.* condition=%?([\w.\-]+), body=%?([\w.\-]+)", line
       )
       if loop:
-        # JAX's loops over a stack count from 0 to a constant.
+        # Loops that JAX writes count from 0 to a constant.
         limit = re.findall(r"s32\[\]\S* constant\((\d+)\)", bodies[loop[1]])
         todo.append((loop[2], times * int(limit[0] if limit else 1)))
       todo += [(c, times) for c in called]
-  return turns
+  return runs
 
 
-def _exchanges(body: str, num_devices: int) -> list[tuple[str, int, int]]:
-  """(kind, bytes of the result, devices that take part) of each exchange."""
-  found = []
+def _collectives(body: str, num_devices: int) -> list[tuple[str, int, int]]:
+  """(kind, bytes of the result, size of the group) of each collective."""
+  operations = []
   for line in body.splitlines():
     match = re.search(rf"= (.*?) ({'|'.join(_COLLECTIVES)})(-start)?\(", line)
     if not match:
@@ -164,14 +166,14 @@ def _exchanges(body: str, num_devices: int) -> list[tuple[str, int, int]]:
     shapes = [
       _shape_bytes(*s) for s in re.findall(r"(\w+)\[([\d,]*)\]", match[1])
     ]
-    # What starts an exchange returns its operands as well.
+    # An asynchronous start returns the operands as well.
     result = max(shapes, default=0) if match[3] else sum(shapes)
-    found.append((match[2], result, _group_size(line, num_devices)))
-  return found
+    operations.append((match[2], result, _group_size(line, num_devices)))
+  return operations
 
 
 def _shape_bytes(dtype: str, dims: str) -> int:
-  bits = _BITS.search(dtype)
+  bits = re.search(r"\d+", dtype)
   size = int(bits[0]) // 8 if bits else 1
   return max(size, 1) * math.prod(int(d) for d in dims.split(",") if d)
 
@@ -190,10 +192,10 @@ def _group_size(line: str, num_devices: int) -> int:
 
 
 def _sent(kind: str, result: int, group: int) -> int:
-  """Bytes that a device sends around a ring of so many."""
+  """Bytes that each device of a group sends around the group's ring."""
   if kind == "collective-permute":
     return result
+  if kind == "reduce-scatter":
+    return result * (group - 1)
   share = result * (group - 1) // max(group, 1)
-  return {"all-reduce": 2 * share, "reduce-scatter": result * (group - 1)}.get(
-    kind, share
-  )
+  return 2 * share if kind == "all-reduce" else share

@@ -1,7 +1,7 @@
-"""What a run needs on a mesh, in closed form: no device and no compiler.
+"""Closed forms of what a run needs on a mesh: no device, no compiler.
 
-The step that is looked at is the real one, traced for the rows of one device;
-what is split over the mesh is known from the sharding of each array.
+They look at the real step, traced for the examples of one device. The sharding
+of each array says how it is split over the mesh.
 """
 
 import dataclasses
@@ -23,13 +23,14 @@ class Estimate:
   """What one device needs.
 
   Attributes:
-    parameters_bytes, optimizer_bytes, other_bytes: of the state; the last is
-      an average of the parameters and the model's other variables.
-    batch_bytes: of the examples.
-    activations_bytes: what a step makes, gradients among it, at its peak.
-    flops: of a step.
-    moved_bytes: to and from the device's memory in a step.
-    sent_bytes: to other devices in a step.
+    parameters_bytes, optimizer_bytes: parts of the state.
+    other_bytes: rest of the state: an average of the parameters, and the
+      variables of the model that are not parameters.
+    batch_bytes: size of the examples.
+    activations_bytes: what a step makes, at its peak, including gradients.
+    flops: operations of a step.
+    moved_bytes: traffic to and from the device's memory in a step.
+    sent_bytes: traffic to other devices in a step.
   """
 
   parameters_bytes: int
@@ -43,17 +44,17 @@ class Estimate:
 
   @property
   def arguments_bytes(self) -> int:
-    """What a step is given."""
+    """Size of the step's arguments."""
     state = self.parameters_bytes + self.optimizer_bytes + self.other_bytes
     return state + self.batch_bytes
 
   @property
   def peak_bytes(self) -> int:
-    """The most that is alive at one time."""
+    """The most memory in use at one time."""
     return self.arguments_bytes + self.activations_bytes
 
   def times(self, chip: chips.Chip) -> dict[str, float]:
-    """Least seconds of a step by what it could be limited by."""
+    """Seconds of a step if only one thing limits it, by that thing."""
     return {
       "compute": self.flops / chip.flops_per_s,
       "memory": self.moved_bytes / chip.hbm_bytes_per_s,
@@ -62,11 +63,11 @@ class Estimate:
 
 
 class Estimator:
-  """Estimates for one config; what they have in common is traced once.
+  """Makes estimates for one config; traces what they share only once.
 
   Args:
     experiment: the config.
-    inputs: its data, or made-up data of the same shape.
+    inputs: its data, or made-up data of the same shapes.
   """
 
   def __init__(
@@ -82,16 +83,21 @@ class Estimator:
   def __call__(
     self, experiment: experiment_lib.Experiment, num_devices: int
   ) -> Estimate:
-    """What a device needs for the config with other values of `runtime`.
+    """What one device needs.
+
+    Args:
+      experiment: the config, perhaps with other values of `runtime`.
+      num_devices: number of devices in all.
 
     Raises:
-      ConfigError: the batch or a parameter cannot be split so.
+      ConfigError: the batch or a parameter cannot be split like this.
     """
     sizes = experiment.runtime.mesh.resolve(num_devices)
     data, fsdp, tensor = sizes
-    setup.check_divisible(experiment, _mesh(sizes))
+    mesh: Any = _mesh(sizes)
+    setup.check_divisible(experiment, mesh)
     if sizes not in self._states:
-      run = setup.build_on(_mesh(sizes), experiment, self.inputs)
+      run = setup.build_on(mesh, experiment, self.inputs)
       self._states[sizes] = run.state
     state = self._states[sizes]
     rows = experiment.data.batch_size // (data * fsdp)
@@ -102,14 +108,12 @@ class Estimator:
     }
 
     def size(shape: tuple[int, ...], dtype: Any) -> int:
-      # Gradients and updates live where their parameters do.
+      # Gradients and updates are split as their parameters are.
       return memory.padded_bytes(sharded.get(shape, shape), dtype)
 
     used = memory.use(jaxpr, size)
     parameters = _bytes(state.params)
     optimizer = _bytes(state.opt_state)
-    # The state is read and written, and so are the gradients.
-    moved = used.moved + 2 * (parameters + optimizer)
     return Estimate(
       parameters_bytes=parameters,
       optimizer_bytes=optimizer,
@@ -119,39 +123,40 @@ class Estimator:
       ),
       activations_bytes=used.peak,
       flops=flops.count(jaxpr) / tensor,
-      moved_bytes=moved,
+      # A step reads and writes the parameters and the optimiser's state.
+      moved_bytes=used.moved + 2 * (parameters + optimizer),
       sent_bytes=_sent(state.params, sizes),
     )
 
   def _trace(
     self, experiment: experiment_lib.Experiment, rows: int
   ) -> tuple[Any, dict[str, Any]]:
-    """The step of `rows` examples on one device, and its batch."""
+    """The step for `rows` examples on one device, and its batch."""
     runtime = experiment.runtime
     key = (rows, runtime.remat, runtime.unroll, runtime.microbatches)
     if key not in self._traced:
-      one = dataclasses.replace(
+      alone = dataclasses.replace(
         experiment,
         data=dataclasses.replace(experiment.data, batch_size=rows),
         runtime=dataclasses.replace(runtime, mesh=mesh_lib.MeshShape()),
       )
-      run = setup.build_on(_mesh((1, 1, 1)), one, self.inputs)
+      run = setup.build_on(_mesh((1, 1, 1)), alone, self.inputs)
       state = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), run.state
       )
-      batch = batch_shapes(one, self.inputs)
+      batch = batch_shapes(alone, self.inputs)
       self._traced[key] = jax.make_jaxpr(run.step)(state, batch).jaxpr, batch
     return self._traced[key]
 
   @property
   def parameters(self) -> int:
-    """Numbers in the parameters, over all devices."""
+    """Number of parameters, over all devices."""
     state = next(iter(self._states.values()))
     return sum(math.prod(x.shape) for x in jax.tree.leaves(state.params))
 
 
 def _mesh(sizes: tuple[int, int, int]) -> AbstractMesh:
-  """A mesh of devices that nobody names."""
+  """A mesh without actual devices."""
   types = (AxisType.Auto,) * len(mesh_lib.AXES)
   return AbstractMesh(sizes, mesh_lib.AXES, axis_types=types)
 
@@ -159,7 +164,7 @@ def _mesh(sizes: tuple[int, int, int]) -> AbstractMesh:
 def batch_shapes(
   experiment: experiment_lib.Experiment, inputs: experiment_lib.Inputs
 ) -> dict[str, jax.ShapeDtypeStruct]:
-  """Shapes of a batch, from one example."""
+  """Shapes of a batch, from one example of the data."""
   train = experiment.data.train
   batch = pipeline.train_batches(
     inputs.train,
@@ -178,7 +183,7 @@ def batch_shapes(
 
 
 def _bytes(tree: Any) -> int:
-  """Of the part of each array that one device holds."""
+  """Bytes of the part of each array that one device holds."""
   return sum(
     memory.padded_bytes(x.sharding.shard_shape(x.shape), x.dtype)
     for x in jax.tree.leaves(tree)
@@ -186,11 +191,11 @@ def _bytes(tree: Any) -> int:
 
 
 def _sent(params: Any, sizes: tuple[int, int, int]) -> int:
-  """Bytes that a device sends for parameters and gradients.
+  """Bytes that a device sends for parameters and gradients in a step.
 
-  A ring sums an array of n bytes on d devices with 2 n (d - 1) / d bytes from
-  each, and collects it with half of that. With fsdp the parameters are
-  collected in both passes. What `tensor` sends is left out.
+  To sum an array of n bytes over a ring of d devices, each of them sends
+  2 n (d - 1) / d bytes; to gather it, half of that. With fsdp the parameters
+  are gathered in both passes. Traffic of tensor parallelism is left out.
   """
   data, fsdp, _ = sizes
   split = sum(

@@ -1,4 +1,4 @@
-"""Made-up data of a config's shape, so that no data set has to be at hand."""
+"""Made-up data of the shapes of a config's data, which need not be here."""
 
 import dataclasses
 
@@ -7,18 +7,18 @@ from vit_jax.core.duration import Duration
 from vit_jax.data import catalog, slices, sources
 from vit_jax.train import experiment as experiment_lib
 
-# Steps that a run is given whose length in steps nobody knows.
+# Length of a run in epochs if the size of its data set is not known.
 _STEPS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-  """A config that can be built anywhere.
+  """A config that can be built without its data.
 
   Attributes:
     experiment: the config with made-up data and without evaluators.
-    inputs: this data.
-    steps: of the run; 0 is unknown.
+    inputs: the made-up data.
+    steps: length of the run; 0 if unknown.
   """
 
   experiment: experiment_lib.Experiment
@@ -31,8 +31,8 @@ def make_up(experiment: experiment_lib.Experiment, examples: int) -> Planned:
 
   Args:
     experiment: the config.
-    examples: of its training split; 0 looks at the data set, or at what is
-      known of it.
+    examples: size of its training split; 0 takes that of the data set if it is
+      here, else the published size.
 
   Raises:
     ConfigError: the preprocessing does not fit the model.
@@ -64,7 +64,7 @@ def _known_examples(experiment: experiment_lib.Experiment) -> int:
       sources.open_source(split.name, split.split, experiment.runtime.data_dir)
     )
   except errors.UserError:
-    # It is not here; what was published is known in advance.
+    # The data set is not here; perhaps its size was published.
     facts = catalog.facts(split.name)
   if not facts or split.split.partition("[")[0] not in facts.splits:
     return 0

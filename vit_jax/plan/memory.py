@@ -1,8 +1,8 @@
-"""Bytes that a step holds and moves, without compiling it.
+"""Memory that a step uses and moves, without compiling it.
 
-Walks what JAX traces, in its order, and finds the largest sum of what is alive
-at one time. What a compiler fuses into its consumers takes no room of its own,
-but keeps alive what it is made of.
+The equations of a jaxpr are followed in their order, to find the largest sum of
+the arrays that are alive at one time. A result that a compiler fuses into its
+users takes no memory, but keeps the arrays alive that it is computed from.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,11 +12,12 @@ from typing import Any
 
 import jax
 from jax.extend import core as jax_core
+import jax.numpy as jnp
 import numpy as np
 
 from vit_jax.plan import flops
 
-# Results that are written to memory; all others are fused into their users.
+# Their results are written to memory; all others are fused into their users.
 # fmt: off
 _WRITTEN = {
   "dot_general", "conv_general_dilated", "reduce_sum", "reduce_max",
@@ -27,13 +28,13 @@ _WRITTEN = {
 }
 # fmt: on
 _LANES, _SUBLANES = 128, 8
-# Bytes of an array of this shape and type.
+# Gives the bytes of an array of this shape and type.
 Size = Callable[[tuple[int, ...], Any], int]
 
 
 def padded_bytes(shape: tuple[int, ...], dtype: Any) -> int:
   """Bytes of an array in tiles of 8 x 128, in the layout that pads least."""
-  if jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
+  if jnp.issubdtype(dtype, jax.dtypes.extended):
     return 0  # A random key: a few words.
   size = math.prod(shape) * np.dtype(dtype).itemsize
   if len(shape) < 2 or not size:
@@ -50,30 +51,35 @@ def _up(n: int, tile: int) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class _Op:
-  """An equation, with variables of the program instead of the called ones."""
+  """An equation, by the variables of the outermost program."""
 
   name: str
   inputs: list[Any]
-  given: list[Any]
+  input_avals: list[Any]
   outputs: list[Any]
-  shapes: list[Any]
+  output_avals: list[Any]
   bodies: list[tuple[Any, int]]
 
 
 def _flat(jaxpr: Any, names: dict[Any, Any]) -> Iterator[_Op]:
-  """The equations of a jaxpr, calls replaced by what they call."""
+  """The equations of a jaxpr, with the bodies of calls in place of the calls.
 
-  def of(var: Any) -> Any:
+  Args:
+    jaxpr: the program.
+    names: what stands for each of its variables; more are added.
+  """
+
+  def name(var: Any) -> Any:
     if isinstance(var, jax_core.Literal):
       return None
     return names.setdefault(var, object())
 
   for eqn in jaxpr.eqns:
-    inputs = [of(v) for v in eqn.invars]
+    inputs = [name(v) for v in eqn.invars]
     bodies = flops.inner(eqn)
     if bodies and eqn.primitive.name not in _WRITTEN:
       ((body, _),) = bodies
-      # A branch is called without the number that chose it.
+      # A branch does not get the index that selects it.
       given = inputs[len(inputs) - len(body.invars) :]
       inside = dict(zip(body.invars, given, strict=True))
       yield from _flat(body, inside)
@@ -81,18 +87,23 @@ def _flat(jaxpr: Any, names: dict[Any, Any]) -> Iterator[_Op]:
         literal = isinstance(out, jax_core.Literal)
         names[var] = None if literal else inside.setdefault(out, object())
       continue
-    outputs = [of(v) for v in eqn.outvars]
-    given, shapes = ([v.aval for v in vs] for vs in (eqn.invars, eqn.outvars))
-    yield _Op(eqn.primitive.name, inputs, given, outputs, shapes, bodies)
+    yield _Op(
+      name=eqn.primitive.name,
+      inputs=inputs,
+      input_avals=[v.aval for v in eqn.invars],
+      outputs=[name(v) for v in eqn.outvars],
+      output_avals=[v.aval for v in eqn.outvars],
+      bodies=bodies,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Use:
-  """What a program does with memory, its arguments left out.
+  """A program's use of memory, apart from its arguments.
 
   Attributes:
-    peak: largest sum of the bytes of what is made and still needed.
-    moved: bytes written and read, what is fused left out.
+    peak: bytes of the arrays that it has made and still needs, at most.
+    moved: bytes that are written and read.
   """
 
   peak: int
@@ -100,21 +111,22 @@ class Use:
 
 
 def use(jaxpr: Any, size: Size) -> Use:
-  """What a program needs, with the bytes of an array as `size` tells."""
+  """A program's use of memory, where `size` gives the bytes of an array."""
   made_of: dict[Any, frozenset[Any]] = {}
   bytes_of: dict[Any, int] = {}
   last: dict[Any, int] = {}
   ops = list(_flat(jaxpr, {}))
   moved = 0
   for i, op in enumerate(ops):
-    given = [v for v in op.inputs if v is not None]
-    # What nobody here has made is an argument.
-    roots = frozenset().union(*(made_of.get(v, frozenset((v,))) for v in given))
+    # A variable that nothing here has made is an argument.
+    roots = frozenset().union(
+      *(made_of.get(v, {v}) for v in op.inputs if v is not None)
+    )
     if op.name not in _WRITTEN:
       made_of.update((v, roots) for v in op.outputs)
       continue
     last.update((v, i) for v in roots)
-    for v, aval in zip(op.outputs, op.shapes, strict=True):
+    for v, aval in zip(op.outputs, op.output_avals, strict=True):
       bytes_of[v] = size(aval.shape, aval.dtype)
       made_of[v] = frozenset((v,))
       last[v] = i
@@ -132,15 +144,17 @@ def use(jaxpr: Any, size: Size) -> Use:
 def _in_loop(op: _Op, body: Any, size: Size, made: dict[Any, int]) -> Use:
   """What the body of a loop needs, and what a compiler adds for the loop.
 
-  It cuts what an earlier loop kept for this turn out of its stack, and moves
-  conversions of weights out of the loop, so that there is a copy of the whole
-  stack of weights in the type of the computation.
+  The compiler copies the slices that an iteration reads from what an earlier
+  loop has made. It also moves conversions of weights out of the loop, which
+  takes a copy of all the weights in the type of the computation.
   """
-  found = use(body, size)
+  used = use(body, size)
   if op.name != "scan":
-    return found
+    return used
   stacks, slices = {}, 0
-  for var, aval, outer in zip(body.invars, op.given, op.inputs, strict=True):
+  for var, aval, outer in zip(
+    body.invars, op.input_avals, op.inputs, strict=True
+  ):
     if aval.shape != var.aval.shape:
       if outer in made:
         slices += size(var.aval.shape, var.aval.dtype)
@@ -149,11 +163,11 @@ def _in_loop(op: _Op, body: Any, size: Size, made: dict[Any, int]) -> Use:
   copies: dict[Any, int] = {}
   for inner in _flat(body, {v: v for v in body.invars}):
     if inner.name == "convert_element_type" and inner.inputs[0] in stacks:
-      stack, (out,) = stacks[inner.inputs[0]], inner.shapes
+      stack, (out,) = stacks[inner.inputs[0]], inner.output_avals
       if out.dtype.itemsize < stack.dtype.itemsize:
         copies[inner.inputs[0]] = size(stack.shape, out.dtype)
-  more = slices + sum(copies.values())
-  return dataclasses.replace(found, peak=found.peak + more)
+  peak = used.peak + slices + sum(copies.values())
+  return dataclasses.replace(used, peak=peak)
 
 
 def _largest_sum(
@@ -162,7 +176,7 @@ def _largest_sum(
   bytes_of: dict[Any, int],
   last: dict[Any, int],
 ) -> int:
-  """Of what is alive while an operation runs, with what happens in it."""
+  """Most bytes alive while an operation runs, with those made inside it."""
   freed = [0] * len(ops)
   for v, i in last.items():
     freed[i] += bytes_of.get(v, 0)

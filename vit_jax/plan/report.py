@@ -1,4 +1,4 @@
-"""A plan: what a run needs on a slice, as a record and as text."""
+"""Plans: what a run needs on a slice, as a record and as text."""
 
 from collections.abc import Iterator
 import dataclasses
@@ -17,11 +17,11 @@ from vit_jax.plan import (
 from vit_jax.train import setup
 
 _GIB = 2**30
-# How many ways that should fit are compiled before giving up.
+# How many ways that should fit are compiled at most.
 _TRIES = 3
-# (width, depth, patch) of a ViT -> TPUv3-core-days, images seen, where from.
-# Table 2 of arXiv:2010.11929; JFT-300M has 303 million images, ImageNet-21k
-# 14.2 million; epochs are those of its Table 3.
+# TPUv3-core-days, images seen and data set, by (width, depth, patch) of a ViT:
+# Tables 2 and 3 of arXiv:2010.11929. JFT-300M has 303 million images, and
+# ImageNet-21k 14.2 million.
 _PAPER = {
   (1280, 32, 14): ((2500, 14 * 303e6, "JFT-300M, 14 epochs"),),
   (1024, 24, 16): (
@@ -39,20 +39,20 @@ class Plan:
 
   Attributes:
     topology, devices, batch_size, runtime: what was planned.
-    parameters: numbers, over all devices.
-    flops_per_image: of the forward pass.
-    hbm_bytes: that a program may use on a device.
-    needs: closed form, of one device.
-    compiled: what the compiler says; None where there is none.
-    limits_s: least seconds of a step by what limits it.
-    step_s: the largest of them.
-    images_per_s: at most.
-    steps: of the run; 0 is unknown.
-    core_days: devices x days at `step_s`; 0 is unknown.
-    paper: what the paper's run took, and its use of the peak.
-    source: of the chip's figures.
-    fit: the nearest way that fits, where this one does not.
-    notes: what was left out, and why.
+    parameters: number of parameters, over all devices.
+    flops_per_image: operations of the forward pass.
+    hbm_bytes: memory of a device that a program may use.
+    needs: what one device needs, in closed form.
+    compiled: what the compiler says; None if there is no compiler.
+    limits_s: seconds of a step if only one thing limits it, by that thing.
+    step_s: the largest of them, a lower bound of a step's time.
+    images_per_s: images per second at `step_s`.
+    steps: length of the run; 0 if unknown.
+    core_days: devices x days at `step_s`; 0 if unknown.
+    paper: what the paper's runs took, and their share of the peak rate.
+    source: where the chip's figures are from.
+    fit: the plan with the fewest changes that fits, if this one does not.
+    notes: what is missing in the plan, and why.
   """
 
   topology: str
@@ -76,7 +76,7 @@ class Plan:
 
   @property
   def fits(self) -> bool:
-    """By the compiler's word, or by the estimate where there is no compiler."""
+    """By the compiler if there is one, else by the estimate."""
     if self.compiled:
       return self.compiled.fits
     return self.needs.peak_bytes * search.MARGIN < self.hbm_bytes
@@ -94,17 +94,17 @@ class Planner:
     self.estimator = estimate.Estimator(planned.experiment, planned.inputs)
 
   def __call__(self, topology: topology_lib.Topology) -> Plan:
-    """The plan of a slice, and of the nearest way that fits it.
+    """The plan for a slice; if it does not fit, with the nearest that does.
 
     Raises:
-      ConfigError: no such slice, or a batch or parameter that cannot be split.
+      ConfigError: there is no such slice, or the batch or a parameter cannot be
+        split over it.
     """
     experiment = self.planned.experiment
     devices = topology.num_devices
     if experiment.runtime.mesh.auto:
       mesh = search.auto_mesh(self.estimator, devices, topology.chip.hbm_bytes)
-      runtime = dataclasses.replace(experiment.runtime, mesh=mesh)
-      experiment = dataclasses.replace(experiment, runtime=runtime)
+      experiment = search.with_runtime(experiment, mesh=mesh)
     plan = self._plan(experiment, topology)
     if plan.fits:
       return plan
@@ -113,7 +113,7 @@ class Planner:
       fit = self._plan(way.experiment, topology)
       if fit.fits:
         return dataclasses.replace(plan, fit=fit)
-    note = "no mesh, remat and microbatches were found that fit"
+    note = "no values of mesh, remat and microbatches were found that fit"
     return dataclasses.replace(plan, notes=(*plan.notes, note))
 
   def _plan(self, experiment: Any, topology: topology_lib.Topology) -> Plan:
@@ -133,39 +133,38 @@ class Planner:
       sent = sum(c.sent_bytes for c in compiled.collectives.values())
       limits["communication"] = sent / chip.ici_bytes_per_s
     step_s = max(limits.values())
-    size = experiment.data.batch_size
     steps = self.planned.steps
     if not steps:
       notes.append(
         "core-days unknown: the data set is not here and its size is not"
-        " published; say --examples=N"
+        " published; give it with --examples=N"
       )
     model = setup.make_model(experiment)
-    per_image = flops.of_model(model, inputs.image_shape)
+    flops_per_image = flops.of_model(model, inputs.image_shape)
     return Plan(
       topology=str(topology),
       devices=devices,
-      batch_size=size,
-      runtime=runtime_text(experiment),
+      batch_size=experiment.data.batch_size,
+      runtime=_runtime_text(experiment),
       parameters=self.estimator.parameters,
-      flops_per_image=per_image,
+      flops_per_image=flops_per_image,
       hbm_bytes=chip.hbm_bytes,
       needs=needs,
       compiled=compiled,
       limits_s=limits,
       step_s=step_s,
-      images_per_s=size / step_s,
+      images_per_s=experiment.data.batch_size / step_s,
       steps=steps,
       core_days=devices * steps * step_s / _DAY_S,
-      paper=tuple(_paper(experiment.model, per_image)),
+      paper=tuple(_paper(experiment.model, flops_per_image)),
       source=chip.source,
       fit=None,
       notes=tuple(notes),
     )
 
 
-def runtime_text(experiment: Any) -> str:
-  """The values of `runtime` that a plan is about."""
+def _runtime_text(experiment: Any) -> str:
+  """The values of `runtime` that a plan depends on."""
   r = experiment.runtime
   return (
     f"mesh={r.mesh} remat={r.remat} microbatches={r.microbatches}"
@@ -175,7 +174,7 @@ def runtime_text(experiment: Any) -> str:
 
 def _paper(model: Any, flops_per_image: float) -> Iterator[str]:
   """What the paper's runs of this model took."""
-  fields = config_lib.to_config_dict(model)
+  fields: Any = config_lib.to_config_dict(model)
   if not {"width", "depth", "patch_size"} <= set(fields):
     return
   key = (fields["width"], fields["depth"], fields["patch_size"][0])
@@ -189,7 +188,7 @@ def _paper(model: Any, flops_per_image: float) -> Iterator[str]:
 
 
 def text(plan: Plan) -> str:
-  """A plan for people."""
+  """A plan as text."""
   verdict = "fits" if plan.fits else "does not fit"
   needs, chip_gib = plan.needs, plan.hbm_bytes / _GIB
   lines = [
@@ -239,10 +238,10 @@ def _compiled_lines(compiled: compile_lib.Compiled | None) -> Iterator[str]:
     ("peak", compiled.peak_bytes),
   ):
     yield f"    {name:<16} {_mib(value)}"
-  for kind, found in compiled.collectives.items():
+  for kind, total in compiled.collectives.items():
     yield (
-      f"  {kind:<18} {found.count:,} a step, results of"
-      f" {_mib(found.result_bytes).strip()}, {_mib(found.sent_bytes).strip()}"
+      f"  {kind:<18} {total.count:,} a step, results of"
+      f" {_mib(total.result_bytes).strip()}, {_mib(total.sent_bytes).strip()}"
       " sent by a device"
     )
   if compiled.optimal_s > 0:
@@ -265,7 +264,7 @@ def _time_lines(plan: Plan) -> Iterator[str]:
 
 
 def record(plan: Plan) -> dict[str, Any]:
-  """A plan for programs."""
+  """A plan as a record for JSON."""
   fit = record(plan.fit) if plan.fit else None
   fields = dataclasses.asdict(dataclasses.replace(plan, fit=None))
   return {**fields, "fits": plan.fits, "fit": fit}

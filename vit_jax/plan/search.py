@@ -1,5 +1,6 @@
-"""Ways to run a config on so many devices, and the nearest one that fits."""
+"""Settings of `runtime` that fit a config into the memory of its devices."""
 
+import collections
 from collections.abc import Iterator
 import dataclasses
 import itertools
@@ -19,24 +20,17 @@ _MICROBATCHES = (1, 2, 4, 8)
 
 @dataclasses.dataclass(frozen=True)
 class Way:
-  """Values of `runtime` and what they need.
+  """A way to run a config: values of `runtime`, and what they need.
 
   Attributes:
     experiment: the config with them.
-    needs: of one device.
-    changed: how many of mesh, remat and microbatches differ from the config.
+    needs: what one device needs.
+    changed: how many of mesh, remat and microbatches were changed.
   """
 
   experiment: experiment_lib.Experiment
   needs: estimate.Estimate
   changed: int
-
-  def __str__(self) -> str:
-    runtime = self.experiment.runtime
-    return (
-      f"mesh={runtime.mesh} remat={runtime.remat}"
-      f" microbatches={runtime.microbatches}"
-    )
 
 
 def _powers(limit: int) -> list[int]:
@@ -45,7 +39,7 @@ def _powers(limit: int) -> list[int]:
 
 
 def meshes(num_devices: int) -> Iterator[mesh_lib.MeshShape]:
-  """Ways to lay out devices, those that send least first."""
+  """Meshes of so many devices, those that send least first."""
   tensors, fsdps = _powers(min(_MOST_TENSOR, num_devices)), _powers(num_devices)
   for tensor, fsdp in itertools.product(tensors, fsdps):
     if num_devices % (fsdp * tensor) == 0:
@@ -58,11 +52,19 @@ def _remats() -> tuple[str, ...]:
   return typing.get_args(hints["remat"])
 
 
+def with_runtime(
+  experiment: experiment_lib.Experiment, **fields: Any
+) -> experiment_lib.Experiment:
+  """The config with other values of fields of `runtime`."""
+  runtime = dataclasses.replace(experiment.runtime, **fields)
+  return dataclasses.replace(experiment, runtime=runtime)
+
+
 def _try(
-  estimator: estimate.Estimator, num_devices: int, runtime: Any, changed: int
+  estimator: estimate.Estimator, num_devices: int, changed: int, **fields: Any
 ) -> Way | None:
-  """A way with these values, or None where they cannot be."""
-  experiment = dataclasses.replace(estimator.experiment, runtime=runtime)
+  """The way with these values of `runtime`, or None if they are impossible."""
+  experiment = with_runtime(estimator.experiment, **fields)
   try:
     return Way(experiment, estimator(experiment, num_devices), changed)
   except errors.ConfigError:
@@ -70,7 +72,7 @@ def _try(
 
 
 def _cost(way: Way, chip: chips.Chip) -> tuple[int, float]:
-  # What tensor sends is not estimated, so less of it goes first.
+  # Traffic of tensor parallelism is not estimated, so less of it goes first.
   tensor = way.experiment.runtime.mesh.tensor
   return tensor, sum(way.needs.times(chip).values())
 
@@ -78,25 +80,20 @@ def _cost(way: Way, chip: chips.Chip) -> tuple[int, float]:
 def nearest(
   estimator: estimate.Estimator, num_devices: int, chip: chips.Chip
 ) -> list[Way]:
-  """What should fit by its estimate: fewest changes first, then fastest.
-
-  Only ways with the fewest changes are listed.
-  """
+  """The ways with the fewest changes that should fit, the fastest first."""
   now = estimator.experiment.runtime
   here = mesh_lib.MeshShape(*now.mesh.resolve(num_devices))
   choices = itertools.product(meshes(num_devices), _remats(), _MICROBATCHES)
-  by_changes: dict[int, list[experiment_lib.Runtime]] = {}
+  by_changes = collections.defaultdict(list)
   for mesh, remat, parts in choices:
     changed = sum((mesh != here, remat != now.remat, parts != now.microbatches))
-    runtime = dataclasses.replace(
-      now, mesh=mesh, remat=remat, microbatches=parts
-    )
-    by_changes.setdefault(changed, []).append(runtime)
-  for changed, runtimes in sorted(by_changes.items()):
-    tried = [_try(estimator, num_devices, r, changed) for r in runtimes]
+    fields = dict(mesh=mesh, remat=remat, microbatches=parts)
+    by_changes[changed].append(fields)
+  for changed, choices in sorted(by_changes.items()):
+    ways = (_try(estimator, num_devices, changed, **f) for f in choices)
     fitting = [
       way
-      for way in tried
+      for way in ways
       if way and way.needs.peak_bytes * MARGIN < chip.hbm_bytes
     ]
     if fitting:
@@ -107,26 +104,25 @@ def nearest(
 def auto_mesh(
   estimator: estimate.Estimator, num_devices: int, hbm_bytes: int
 ) -> mesh_lib.MeshShape:
-  """The mesh that sends least of those that should fit.
+  """Of the meshes that should fit, the one that sends least.
 
   Raises:
-    ConfigError: none does; says what the smallest need is.
+    ConfigError: no mesh fits; the message says how much memory is needed.
   """
   base = estimator.experiment
-  found = []
+  ways = []
   for mesh in meshes(num_devices):
-    runtime = dataclasses.replace(base.runtime, mesh=mesh)
-    way = _try(estimator, num_devices, runtime, 1)
+    way = _try(estimator, num_devices, 1, mesh=mesh)
     if way and way.needs.peak_bytes * MARGIN < hbm_bytes:
       return mesh
-    found += [way] if way else []
-  if not found:
+    ways += [way] if way else []
+  if not ways:
     raise errors.ConfigError(
       f"runtime.mesh=auto: data.batch_size={base.data.batch_size} with"
       f" runtime.microbatches={base.runtime.microbatches} cannot be split over"
       f" {num_devices} devices; change one of them"
     )
-  least = min(found, key=lambda way: way.needs.peak_bytes)
+  least = min(ways, key=lambda way: way.needs.peak_bytes)
   raise errors.ConfigError(
     f"runtime.mesh=auto: no mesh of {num_devices} devices fits; the least,"
     f" {least.experiment.runtime.mesh}, needs about"

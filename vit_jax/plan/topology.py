@@ -1,4 +1,4 @@
-"""Slices of TPU pods by name, such as v3:16x32, whether at hand or not."""
+"""TPU slices by name, such as v3:16x32."""
 
 import dataclasses
 import importlib.util
@@ -11,17 +11,17 @@ from jax.experimental import topologies
 from vit_jax.core import errors
 from vit_jax.plan import chips
 
-# One device a chip, which is how a v4 is used; the compiler's default is two.
+# A v4 is used with one device per chip; the compiler's default is two.
 _OPTIONS = {"v4": {"chip_config_name": "megacore"}}
 
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-  """A slice.
+  """A TPU slice.
 
   Attributes:
-    kind: of its chips, a key of `chips.CHIPS`.
-    shape: chips along each axis.
+    kind: kind of its chips, a key of `chips.CHIPS`.
+    shape: number of chips along each axis.
   """
 
   kind: str
@@ -29,10 +29,10 @@ class Topology:
 
   @classmethod
   def parse(cls, text: str) -> "Topology":
-    """ "v3:16x32", the kind of chip and the chips along each axis.
+    """The slice of a text such as "v3:16x32": kind of chip, chips per axis.
 
     Raises:
-      ConfigError: no such text, or a kind of chip that nothing is known of.
+      ConfigError: the text has another form, or the kind of chip is unknown.
     """
     kind, _, shape = text.strip().partition(":")
     if kind not in chips.CHIPS:
@@ -53,22 +53,22 @@ class Topology:
 
   @property
   def chip(self) -> chips.Chip:
-    """What is known of its chips."""
+    """The figures of its chips."""
     return chips.CHIPS[self.kind]
 
   @property
   def num_devices(self) -> int:
-    """Devices as JAX counts them."""
+    """Number of devices, as JAX counts them."""
     return math.prod(self.shape) * self.chip.devices
 
   def devices(self) -> list[Any]:
-    """Devices that programs can be compiled for, but not run on.
+    """Devices to compile programs for; nothing can run on them.
 
     Raises:
-      ConfigError: the compiler knows no such slice.
+      ConfigError: the compiler does not know the slice.
     """
     try:
-      found = topologies.get_topology_desc(
+      described = topologies.get_topology_desc(
         platform="tpu", topology_name=str(self), **_OPTIONS.get(self.kind, {})
       )
     except RuntimeError as e:
@@ -76,7 +76,7 @@ class Topology:
       raise errors.ConfigError(
         f"topology={self}: the compiler knows no such slice ({reason})"
       ) from e
-    return list(found.devices)
+    return list(described.devices)
 
 
 def compiler_available() -> bool:

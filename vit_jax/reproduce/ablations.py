@@ -1,7 +1,7 @@
-"""Runs of the paper's ablations, on a set of images that is public.
+"""Runs of the paper's ablations, on a public data set.
 
 Table 8 and Figures 4, 8, 9 and 13 judge a pre-training by its 5-shot accuracy
-on ImageNet. ImageNet-21k takes the place of JFT-300M, see `fewshot`.
+on ImageNet. ImageNet-21k takes the place of JFT-300M; see `fewshot`.
 """
 
 from collections.abc import Mapping
@@ -9,19 +9,18 @@ import dataclasses
 import re
 
 from vit_jax.reproduce import launch
-from vit_jax.reproduce.paper import Grid, Number
+from vit_jax.reproduce.paper import Grid, Number, Place
 
-Place = tuple[tuple[str, ...], str]
-# 9, 30, 90 and all of 303 million.
+# Percent of the images, as 9, 30, 90 and all of 303 million are in Figure 4.
 _SHARES = (3, 10, 30, 100)
 _SHAPE = {
   "model.depth": 8,
   "model.width": 1024,
   "model.mlp_dim": 2048,
-  # Not printed.
+  # The paper does not print it.
   "model.num_heads": 16,
 }
-# Values that were chosen here: the paper prints none.
+# These values were chosen here: the paper prints none.
 _SHAPES = {
   "base": ("ViT-B/32", {}),
   "depth 16": ("ViT-B/32", {"model.depth": 16}),
@@ -53,13 +52,13 @@ _POOLS = {
 
 @dataclasses.dataclass(frozen=True)
 class Ablation:
-  """A run.
+  """A pre-training run of an ablation.
 
   Attributes:
-    name: of its workdir and its machines.
+    name: name of its workdir and its machines.
     model: as the paper writes it.
-    share: percent of the training images.
-    fields: of its config, by dotted path.
+    share: percent of the training images that it uses.
+    fields: values of config fields, by dotted path.
   """
 
   name: str
@@ -71,7 +70,7 @@ class Ablation:
 
   @property
   def config(self) -> str:
-    """File and argument."""
+    """The config file with its argument, as `train --config` takes it."""
     share = f",share={self.share}" if self.share != 100 else ""
     return f"vit_jax/reproduce/fewshot.py:model={self.model}{share}"
 
@@ -86,27 +85,26 @@ class Ablation:
 
 
 def _slug(*words: str | int | float) -> str:
-  return re.sub(r"[^a-z0-9]+", "-", " ".join(map(str, words)).lower()).strip(
-    "-"
-  )
+  text = " ".join(map(str, words)).lower()
+  return re.sub(r"[^a-z0-9]+", "-", text).strip("-")
 
 
 def images(grid: Grid) -> dict[Place, Ablation]:
   """Figure 4: models by shares of the images."""
-  found = {}
+  runs = {}
   for row in grid.rows:
     model = row[0].removesuffix(" (BiT)")
-    # ViT-b is ViT-B with half its widths: another name for a machine.
+    # ViT-b is ViT-B with half its widths; names of machines ignore case.
     slug = _slug("images", model.replace("-b/", "-half-b/"))
     for column, share in zip(grid.columns, _SHARES, strict=True):
-      found[row, column] = Ablation(f"{slug}-{share}", model, share)
-  return found
+      runs[row, column] = Ablation(f"{slug}-{share}", model, share)
+  return runs
 
 
 def shapes() -> dict[str, Ablation]:
-  """Figure 8: one dimension scaled, by what is changed."""
+  """Figure 8: one dimension of the model scaled; by what was changed."""
   return {
-    name: Ablation(_slug("shape", name), model, 100, {**_SHAPE, **fields})
+    name: Ablation(_slug("shape", name), model, fields={**_SHAPE, **fields})
     for name, (model, fields) in _SHAPES.items()
   }
 
@@ -114,13 +112,13 @@ def shapes() -> dict[str, Ablation]:
 def pools(grid: Grid) -> dict[Place, Ablation]:
   """Figure 9: class token and global average pooling."""
   (column,) = grid.columns
-  found = {}
+  runs = {}
   for row in grid.rows:
     pool, rate = _POOLS[row[0]]
     fields = {"model.pool": pool, "optim.peak_lr": rate}
     name = _slug("pool", pool, f"{rate:g}")
-    found[row, column] = Ablation(name, "ViT-B/16", 100, fields)
-  return found
+    runs[row, column] = Ablation(name, "ViT-B/16", fields=fields)
+  return runs
 
 
 def axial(grid: Grid) -> dict[Place, Ablation]:
@@ -133,7 +131,7 @@ def axial(grid: Grid) -> dict[Place, Ablation]:
 
 def positions(grid: Grid) -> dict[Place, Ablation]:
   """Table 8: position embeddings, and where they enter."""
-  found = {}
+  runs = {}
   for row in grid.rows:
     for column in grid.columns:
       if not grid.number(row, column):
@@ -142,24 +140,25 @@ def positions(grid: Grid) -> dict[Place, Ablation]:
       at = "every_layer" if kind == "relative" else _ENTRIES[column]
       fields = {"model.posemb": kind, "model.posemb_at": at}
       name = _slug("posemb", kind.replace("_", "-"), at.replace("_", "-"))
-      found[row, column] = Ablation(name, "ViT-B/16", 100, fields)
-  return found
+      runs[row, column] = Ablation(name, "ViT-B/16", fields=fields)
+  return runs
 
 
 def scores(
   runs: Mapping[Place, Ablation], few_shot: Mapping[str, Number], unit: str
 ) -> dict[Place, Number]:
-  """What those of the runs that have finished reached.
+  """The scores of those runs that have finished.
 
   Args:
-    runs: by their places.
-    few_shot: 5-shot accuracies by the run's name, as fractions.
-    unit: "%" or "fraction".
+    runs: the runs by their places in a table.
+    few_shot: 5-shot accuracies by name of the run, as fractions.
+    unit: unit of the result, "%" or "fraction".
   """
   factor = 100 if unit == "%" else 1
+  finished = {
+    p: few_shot[r.name] for p, r in runs.items() if r.name in few_shot
+  }
   return {
-    place: Number(factor * float(few_shot[run.name].value), source)
-    for place, run in runs.items()
-    if run.name in few_shot
-    for source in [few_shot[run.name].source]
+    place: Number(factor * float(number.value), number.source)
+    for place, number in finished.items()
   }

@@ -1,4 +1,4 @@
-"""What needs no training: parameters, operations, tokens, exaFLOPs."""
+"""Numbers that need no training: parameters, operations, tokens, exaFLOPs."""
 
 import functools
 import math
@@ -12,10 +12,10 @@ from vit_jax import models
 from vit_jax.core import errors
 from vit_jax.plan import flops
 
-# Of JFT-300M, by the paper's text.
+# Images of JFT-300M, from the text of the paper.
 JFT_IMAGES = 303e6
-# Forward and backward pass, and operations of a multiplication with an
-# addition; with them the formula gives the ViT rows of Table 6.
+# A backward pass costs two forward passes, and a multiply-add is two
+# operations; with these the formula gives the ViT rows of Table 6.
 _PASSES, _OPERATIONS = 3, 2
 _MULTIPLY = {"dot_general", "conv_general_dilated"}
 _RESNET = re.compile(r"(?:ResNet|R)(\d+)(?:x(\d))?(?: \(BiT\))?")
@@ -28,10 +28,10 @@ _HYBRID = re.compile(r"R50(?:x1)?\+ViT-(\w/\d+)")
 
 
 def model_of(label: str) -> tuple[str, str, dict[str, Any]]:
-  """(family, variant, other fields) of a model as the paper writes it.
+  """(family, variant, other fields) of a model that the paper names.
 
   Raises:
-    ConfigError: it is none of those that are here.
+    ConfigError: this code base does not have the model.
   """
   if label == "ViT-b/32":
     # Figure 4: ViT-B with every hidden dimension halved.
@@ -48,7 +48,7 @@ def model_of(label: str) -> tuple[str, str, dict[str, Any]]:
 
 
 def make(label: str, size_px: int = 224, num_classes: int = 1000) -> Any:
-  """The model of a label at a resolution."""
+  """The model that the paper calls `label`, at a resolution."""
   family, variant, fields = model_of(label)
   size = (size_px, size_px)
   return models.create(family, variant, num_classes, image_size=size, **fields)
@@ -56,33 +56,34 @@ def make(label: str, size_px: int = 224, num_classes: int = 1000) -> Any:
 
 @functools.cache
 def parameters(label: str, size_px: int = 224, num_classes: int = 1000) -> int:
-  """Numbers in a model's parameters."""
+  """Number of a model's parameters."""
   model = make(label, size_px, num_classes)
   shapes = jax.eval_shape(model.init, jax.random.key(0), _image(size_px))
   return sum(math.prod(x.shape) for x in jax.tree.leaves(shapes))
 
 
 @functools.cache
-def macs(label: str, size_px: int = 224, num_classes: int = 1000) -> float:
-  """Multiply-adds of the matrix products and convolutions of one image."""
-  model = make(label, size_px, num_classes)
-  images = _image(size_px)
+def macs(label: str) -> float:
+  """Multiply-adds in products and convolutions for an image of 224 px."""
+  model = make(label)
+  images = _image(224)
   variables = jax.eval_shape(model.init, jax.random.key(0), images)
   trace = jax.make_jaxpr(lambda v, x: model.apply(v, x)["logits"])
   return _products(trace(variables, images).jaxpr) / _OPERATIONS
 
 
 def exaflops(label: str, epochs: int) -> float:
-  """Of pre-training on JFT-300M, by the formula behind Table 6."""
+  """ExaFLOPs of pre-training on JFT-300M, by the formula behind Table 6."""
   images = epochs * JFT_IMAGES
   return images * _PASSES * _OPERATIONS * macs(label) / 1e18
 
 
 def tokens(label: str, size_px: int) -> int:
-  """Tokens of an image in the Transformer, the class token among them.
+  """Tokens of an image in the Transformer, including the class token.
 
   Raises:
-    ConfigError: a ResNet, or a size that the patches do not divide.
+    ConfigError: the model is a ResNet, or the size is not a multiple of the
+      patch size.
   """
   config = make(label, size_px).config
   if not hasattr(config, "grid"):
@@ -96,7 +97,7 @@ def _image(size_px: int) -> jax.ShapeDtypeStruct:
 
 
 def _products(jaxpr: Any) -> float:
-  """Operations of products alone; each loop's as often as it turns."""
+  """Operations of matrix products and convolutions, loops included."""
   total = 0.0
   for eqn in jaxpr.eqns:
     if parts := flops.inner(eqn):

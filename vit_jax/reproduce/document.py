@@ -1,15 +1,17 @@
-"""Writes the page of all tables and figures from the results that are there."""
+"""Writes the page of all tables and figures from the results in files."""
 
+import collections
 from collections.abc import Iterator
 import json
 import os
 import pathlib
 import re
 
-from vit_jax.reproduce import filled, full, mini, miniatures
-from vit_jax.reproduce.miniature import Miniature
+from vit_jax.core import errors, files
+from vit_jax.reproduce import pages, paper_scale, run_small
+from vit_jax.reproduce.small_experiment import SmallExperiment
 
-# What people have to say of a result; everything else is written anew.
+# Remarks on a result, which a person has written.
 _REMARKS = "remarks.md"
 TITLE = "# The paper's tables and figures"
 _HEAD = f"""{TITLE}
@@ -31,51 +33,56 @@ they are in [results/reproduction/paper](../results/reproduction/paper).
 
 
 def write(file: pathlib.Path, out: pathlib.Path) -> None:
-  """Writes the page from what the commands have left; computes nothing.
+  """Writes the page from the files of results; it computes nothing.
 
   Args:
     file: the page.
-    out: folder of results, which the page links to.
+    out: folder of the results, which the page links to.
+
+  Raises:
+    ConfigError: there is no folder of results.
   """
+  if not out.is_dir():
+    raise errors.ConfigError(
+      f"--out={out} is not a folder, so there are no results to write about;"
+      " run this command in a checkout of the repository, or name another --out"
+    )
   link = os.path.relpath(out, file.parent)
   parts = [_HEAD, _overview(out)]
-  parts += [_miniature(one, out, link) for one in miniatures.ALL]
-  parts += ["# At the paper's scale\n", *_full(out)]
-  file.parent.mkdir(parents=True, exist_ok=True)
-  file.write_text("\n".join(parts))
+  parts += [_small(experiment, out, link) for experiment in run_small.ALL]
+  parts += ["# At the paper's scale\n", *_paper_scale(out)]
+  files.write(file, "\n".join(parts))
 
 
 def _overview(out: pathlib.Path) -> str:
   """A row for each table and figure."""
-  lines = [
-    ["paper", "miniature", "claims", "command", "wall time"],
-    ["---"] * 5,
-  ]
-  for what in full.NAMES:
-    one = next((m for m in miniatures.ALL if what in m.serves), None)
-    shown = filled.titled(what.replace("=", ""))
-    if one is None:
-      lines.append([shown, "", "", f"`reproduce --{what}`", ""])
+  experiments = {what: e for e in run_small.ALL for what in e.serves}
+  rows = []
+  for what in paper_scale.NAMES:
+    title = pages.heading(what.replace("=", ""))
+    experiment = experiments.get(what)
+    if experiment is None:
+      rows.append([title, "", "", f"`reproduce --{what}`", ""])
     else:
       command = f"`reproduce --{what} --scale=mini`"
-      lines.append([shown, one.name, *_state(one, out, command)])
-  return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+      home = out / experiment.name
+      rows.append([title, experiment.name, _claims(home), command, _took(home)])
+  header = ("paper", "miniature", "claims", "command", "wall time")
+  return pages.markdown_table(header, rows) + "\n"
 
 
-def _state(one: Miniature, out: pathlib.Path, command: str) -> list[str]:
-  home = out / one.name
+def _claims(home: pathlib.Path) -> str:
+  """How many claims of an experiment have each verdict."""
   if not (home / "result.json").exists():
-    return ["not run", command, ""]
-  counts: dict[str, int] = {}
-  for verdict in mini.read(str(home)).verdicts:
-    counts[verdict] = counts.get(verdict, 0) + 1
-  claims = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-  return [claims, command, _took(home)]
+    return "not run"
+  counts = collections.Counter(run_small.read(str(home)).verdicts)
+  return ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
 
 
 def _took(home: pathlib.Path) -> str:
-  """Wall time of all calls, and what else the machine did."""
-  calls = json.loads((home / "time.json").read_text())
+  """Wall time of all calls, and what the last of them ran on."""
+  file = home / "time.json"
+  calls = json.loads(file.read_text()) if file.exists() else []
   if not calls:
     return ""
   seconds = sum(call["seconds"] for call in calls)
@@ -86,38 +93,39 @@ def _took(home: pathlib.Path) -> str:
   )
 
 
-def _miniature(one: Miniature, out: pathlib.Path, link: str) -> str:
-  home = out / one.name
-  titles = ", ".join(filled.titled(s.replace("=", "")) for s in one.serves)
+def _small(experiment: SmallExperiment, out: pathlib.Path, link: str) -> str:
+  """A small experiment, its results and the remarks on them."""
+  name, home = experiment.name, out / experiment.name
+  titles = (pages.heading(s.replace("=", "")) for s in experiment.serves)
   parts = [
-    f"# {titles} in miniature",
-    one.question,
-    f"Changed: {one.changed}",
+    f"# {', '.join(titles)} in miniature",
+    experiment.question,
+    f"Changed: {experiment.changed}",
     "```sh\npython -m vit_jax reproduce --"
-    f"{one.serves[0]} --scale=mini --workers=2\n```",
+    f"{experiment.serves[0]} --scale=mini --workers=2\n```",
   ]
   if (home / "result.json").exists():
-    parts.append(mini.table(one, mini.read(str(home))).strip())
-    parts.append(f"![{one.question}]({link}/{one.name}/plot.png)")
+    result = run_small.read(str(home))
+    parts.append(run_small.table(experiment, result).strip())
+    parts.append(f"![{experiment.question}]({link}/{name}/plot.png)")
     if (home / _REMARKS).exists():
       parts.append((home / _REMARKS).read_text().strip())
-    parts.append(
-      f"{_took(home)}; every run in [runs.csv]({link}/{one.name}/runs.csv)."
-    )
+    runs = f"{link}/{name}/runs.csv"
+    parts.append(f"{_took(home)}; every run in [runs.csv]({runs}).")
   else:
-    claims = "\n".join(f"- {claim.text}" for claim in one.claims)
+    claims = "\n".join(f"- {claim.text}" for claim in experiment.claims)
     parts += ["Not run. The claims:", claims]
   return "\n\n".join(parts) + "\n"
 
 
-def _full(out: pathlib.Path) -> Iterator[str]:
+def _paper_scale(out: pathlib.Path) -> Iterator[str]:
   """Each page as its own command has written it, without the commands."""
-  for what in full.NAMES:
+  for what in paper_scale.NAMES:
     name = what.replace("=", "")
-    file = out / full.FOLDER / f"{name}.md"
+    file = out / paper_scale.FOLDER / f"{name}.md"
     command = f"python -m vit_jax reproduce --{what}"
     if file.exists():
       text = re.sub(r"\n```sh\n.*?```\n", "", file.read_text(), flags=re.DOTALL)
       yield f"{text.strip()}\n\n    {command}\n"
     else:
-      yield f"## {filled.titled(name)}\n\nNot written yet: `{command}`.\n"
+      yield f"## {pages.heading(name)}\n\nNot written yet: `{command}`.\n"

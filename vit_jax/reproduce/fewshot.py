@@ -1,7 +1,7 @@
 """Config of the paper's ablations: ImageNet-21k, then 5-shot ImageNet.
 
-The runs of Table 8 and of Figures 4, 8, 9 and 13, with a set of images that is
-public: what they change is given as --config.FIELD=VALUE.
+For the runs of Table 8 and of Figures 4, 8, 9 and 13 on a public data set. What
+a run changes is given as --config.FIELD=VALUE.
 
 Differs from the paper in that ImageNet-21k takes the place of JFT-300M, with
 the settings of JFT's rows of Table 3, those of B/16 for models without a row.
@@ -11,6 +11,7 @@ share=100 (percent of the training images), seed=0.
 """
 
 import dataclasses
+from typing import Any
 
 from vit_jax import models
 from vit_jax.core import config, errors
@@ -19,7 +20,7 @@ from vit_jax.reproduce import costs, launch, paper
 from vit_jax.train.experiment import Experiment
 
 CLASSES = 21_843
-# Of ImageNet-21k: what is held out, and the rest.
+# Images of ImageNet-21k: held out, and for training.
 _HELD_OUT, _TRAIN = 51_200, 14_145_922
 _PREPROCESS = (
   "decode|resize_small(256)|central_crop(224)|keep('image', 'label')"
@@ -34,8 +35,8 @@ def get_config(arg: str = "") -> config.ConfigDict:
     raise errors.ConfigError(f"share={args.share} must be 1 to 100 percent")
   family, variant, fields = costs.model_of(args.model)
   stop = _HELD_OUT + _TRAIN * args.share // 100
-  c = config.load(
-    str(launch.ROOT / "configs/vit_jft.py"),
+  c: Any = config.load(
+    launch.checkout_file("configs/vit_jft.py"),
     f"variant={variant if variant in _rows() else 'B/16'}"
     f",epochs={args.epochs},seed={args.seed}"
     f",data=tfds:imagenet21k,classes={CLASSES}"
@@ -46,9 +47,9 @@ def get_config(arg: str = "") -> config.ConfigDict:
   ).config
   if hasattr(model, "pre_logits_dim"):
     model = dataclasses.replace(model, pre_logits_dim=model.width)
-  few = config.to_config_dict(fewshot.Config(shots=(5,)))
+  few: Any = config.to_config_dict(fewshot.Config(shots=(5,)))
   few.name = "fewshot"
-  # At least 30 images of each class, as big_vision's few-shot evaluation.
+  # At least 30 images of each class, as in big_vision's few-shot evaluation.
   few.train.split, few.data.split = "train[:65000]", "validation"
   for split in (few.train, few.data):
     split.name, split.preprocess = "tfds:imagenet2012", _PREPROCESS
@@ -60,7 +61,7 @@ def get_config(arg: str = "") -> config.ConfigDict:
 
 
 def _rows() -> set[str]:
-  """Variants that Table 3 has settings of on JFT."""
+  """Variants for which Table 3 has settings on JFT."""
   rows = paper.grids()["table3"].rows
   names = [model for model, data, _ in rows if data == "JFT-300M"]
   return {costs.model_of(n.replace("R50+", "R50x1+"))[1] for n in names}

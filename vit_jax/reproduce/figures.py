@@ -1,21 +1,20 @@
-"""The paper's figures: what they would show, and what is known of ours."""
+"""The paper's figures: the values that they show, and our results."""
 
 import dataclasses
+import functools
 import statistics
 
-from vit_jax.core import errors
 from vit_jax.reproduce import (
   ablations,
+  computed,
   costs,
-  filled,
-  kept,
   launch,
+  pages,
   paper,
   tables,
 )
-from vit_jax.reproduce.filled import Known
-from vit_jax.reproduce.pages import Cell, Page
-from vit_jax.reproduce.paper import Number
+from vit_jax.reproduce.pages import Cell, Page, Results
+from vit_jax.reproduce.paper import Number, Place
 
 _FIVE = ("ImageNet", "CIFAR-10", "CIFAR-100", "Pets", "Flowers")
 _GROUPS = {
@@ -32,104 +31,93 @@ _ANALYZE = (
 )
 
 
-def figure_2(known: Known) -> list[Page]:
-  """VTAB by groups; those of ViT follow from Table 9."""
-  grid = paper.grids()["figure2"]
+def figure_2(results: Results) -> list[Page]:
+  """VTAB by groups of tasks; the values of ViT-H/14 follow from Table 9."""
   table = paper.grids()["table9"]
+  (page_9,) = tables.table_9(results)
   row, column = ("ViT-H/14",), "ViT-H/14 (JFT)"
-  (page,) = tables.table_9(known)
-  ours = {}
+  values = [values[table.columns.index(column)] for values in table.values]
+  cells = {}
   for group, (start, stop) in _GROUPS.items():
-    done = [c[0].ours for c in page.cells[start:stop]]
-    if all(done):
-      numbers = [n for n in done if n]
-      source = " ".join(dict.fromkeys(n.source for n in numbers))
-      mean = statistics.fmean(float(n.value) for n in numbers)
-      ours[row, group] = Number(mean, source)
-  shown = filled.page(grid, ours, (_JFT,))
-  cells = []
-  for i, name in enumerate(shown.rows):
-    means = [_group_mean(table, column, *_GROUPS[g]) for g in shown.columns]
-    if name == row:
-      own = zip(means, shown.cells[i], strict=True)
-      cells.append(tuple(Cell(mean, cell.ours) for mean, cell in own))
-    else:
-      cells.append(shown.cells[i])
-  rest = dict(commands=page.commands, runs=page.runs)
-  return [dataclasses.replace(shown, cells=tuple(cells), **rest)]
-
-
-def _group_mean(
-  table: paper.Grid, column: str, start: int, stop: int
-) -> Number:
-  j = table.columns.index(column)
-  values = [float(row[j] or 0.0) for row in table.values[start:stop]]
-  source = f"derived:mean {table.name} {column} {start} {stop}"
-  return Number(round(statistics.fmean(values), 2), source)
-
-
-def figure_3(known: Known) -> list[Page]:
-  """The rows of Table 5 on ImageNet; BiT's band is not printed."""
-  (table,) = tables.table_5(known)
-  keep = [i for i, row in enumerate(table.rows) if row[1] == "ImageNet"]
+    mean = statistics.fmean(float(v or 0.0) for v in values[start:stop])
+    source = f"derived:mean table9 {column} {start} {stop}"
+    numbers = [cells[0].ours for cells in page_9.cells[start:stop]]
+    cells[group] = Cell(Number(round(mean, 2), source), _mean(numbers))
+  page = pages.page(paper.grids()["figure2"], {}, (_JFT,))
+  filled = tuple(
+    tuple(cells[group] for group in page.columns) if name == row else empty
+    for name, empty in zip(page.rows, page.cells, strict=True)
+  )
   return [
-    Page(
-      "figure3",
-      "Figure 3: ImageNet after fine-tuning, by pre-training set",
-      table.header,
-      table.columns,
-      tuple(table.rows[i] for i in keep),
-      tuple(table.cells[i] for i in keep),
-      (*table.notes, "The values of BiT's band are not printed."),
-      table.commands,
-      table.runs,
+    dataclasses.replace(
+      page, cells=filled, commands=page_9.commands, runs=page_9.runs
     )
   ]
 
 
-def figure_4(known: Known) -> list[Page]:
-  """5-shot by number of images."""
+def _mean(numbers: list[Number | None]) -> Number | None:
+  """The mean of all numbers; None if one is missing."""
+  known = [number for number in numbers if number]
+  if len(known) < len(numbers):
+    return None
+  source = " ".join(dict.fromkeys(number.source for number in known))
+  return Number(statistics.fmean(float(n.value) for n in known), source)
+
+
+def figure_3(results: Results) -> list[Page]:
+  """The rows of Table 5 on ImageNet; the paper does not print BiT's band."""
+  (table,) = tables.table_5(results)
+  keep = [i for i, row in enumerate(table.rows) if row[1] == "ImageNet"]
+  return [
+    dataclasses.replace(
+      table,
+      name="figure3",
+      title="Figure 3: ImageNet after fine-tuning, by pre-training set",
+      rows=tuple(table.rows[i] for i in keep),
+      cells=tuple(table.cells[i] for i in keep),
+      notes=(*table.notes, "The values of BiT's band are not printed."),
+    )
+  ]
+
+
+def figure_4(results: Results) -> list[Page]:
+  """5-shot accuracy by number of pre-training images."""
   grid = paper.grids()["figure4"]
   note = (
     f"{_JFT} With shares of ImageNet-21k in its place (3, 10, 30, 100 %; the"
     " best evaluation of each run counts):"
   )
-  return [filled.ablated(grid, ablations.images(grid), known, note)]
+  return [tables.ablation_page(grid, ablations.images(grid), results, note)]
 
 
-def figure_5(known: Known) -> list[Page]:
+def figure_5(results: Results) -> list[Page]:
   """Accuracy against compute: two columns of Table 6 and the mean of five."""
-  (table,) = tables.table_6(known)
-  columns = ("exaFLOPs", "mean of five", "ImageNet")
+  (table,) = tables.table_6(results)
   cells = []
-  for row, found in zip(table.rows, table.cells, strict=True):
-    of = dict(zip(table.columns, found, strict=True))
-    five = [of[name].paper for name in _FIVE]
-    values = [float(n.value) for n in five if n]
+  for row, numbers in zip(table.rows, table.cells, strict=True):
+    by_column = dict(zip(table.columns, numbers, strict=True))
+    five = [float(n.value) for c in _FIVE if (n := by_column[c].paper)]
     source = f"derived:mean table6 {' '.join(row)}"
-    mean = Cell(Number(round(statistics.fmean(values), 2), source))
-    cells.append((of["exaFLOPs"], mean, of["ImageNet"]))
+    mean = Cell(Number(round(statistics.fmean(five), 2), source))
+    cells.append((by_column["exaFLOPs"], mean, by_column["ImageNet"]))
   note = (
     "The paper does not name the five sets; those of Table 7, whose average is"
     " theirs, are taken."
   )
   return [
-    Page(
-      "figure5",
-      "Figure 5: transfer against pre-training compute",
-      table.header,
-      columns,
-      table.rows,
-      tuple(cells),
-      (note, *table.notes),
-      table.commands,
-      table.runs,
+    dataclasses.replace(
+      table,
+      name="figure5",
+      title="Figure 5: transfer against pre-training compute",
+      columns=("exaFLOPs", "mean of five", "ImageNet"),
+      cells=tuple(cells),
+      notes=(note, *table.notes),
     )
   ]
 
 
-def figure_8(known: Known) -> list[Page]:
-  """Scaling one dimension; the compute of some values is known."""
+def figure_8(results: Results) -> list[Page]:
+  """Scaling one dimension of the model at a time."""
   note = (
     "The number of heads is not printed either; 16 are taken. On ImageNet-21k,"
     " with values that were chosen here:"
@@ -137,47 +125,43 @@ def figure_8(known: Known) -> list[Page]:
   grid = paper.grids()["figure8"]
   runs = ablations.shapes()
   column = grid.columns[0]
-  ours = ablations.scores(
-    {((name,), column): run for name, run in runs.items()},
-    known.few_shot,
-    grid.unit,
-  )
+  places = {((name,), column): run for name, run in runs.items()}
+  ours = ablations.scores(places, results.few_shot, grid.unit)
   points = Page(
     name=grid.name,
     title="Figure 8: our runs",
     header=("changed",),
     columns=(column,),
     rows=tuple((name,) for name in runs),
-    cells=tuple((Cell(None, ours.get(((name,), column))),) for name in runs),
+    cells=tuple((Cell(None, ours.get(place)),) for place in places),
     commands=tuple(run.command() for run in runs.values()),
   )
-  return [filled.page(grid, {}, (_JFT, note)), points]
+  return [pages.page(grid, {}, (_JFT, note)), points]
 
 
-def figure_9(known: Known) -> list[Page]:
+def figure_9(results: Results) -> list[Page]:
   """Class token against global average pooling."""
   note = f"{_JFT} On ImageNet-21k, with ViT-B/16:"
   grid = paper.grids()["figure9"]
-  return [filled.ablated(grid, ablations.pools(grid), known, note)]
+  return [tables.ablation_page(grid, ablations.pools(grid), results, note)]
 
 
-def figure_12(known: Known) -> list[Page]:
-  """Tokens, and the largest batch on a core by compiling for it."""
+def figure_12(results: Results) -> list[Page]:
+  """Tokens, and the largest batch on a core, found by compiling for it."""
   grid = paper.grids()["figure12"]
-  tokens, batches = {}, {}
+  tokens: dict[Place, Number] = {}
+  batches: dict[Place, Number] = {}
   for row in grid.rows:
     for column in grid.columns:
       size_px = int(column.removesuffix(" px"))
-      try:
-        value = costs.tokens(row[0], size_px)
-      except errors.ConfigError:
-        pass
-      else:
+      is_resnet = costs.model_of(row[0])[0] == "bit"
+      if not is_resnet and computed.can_take(row[0], size_px):
         source = f"computed:tokens {row[0]} {size_px}"
+        value = costs.tokens(row[0], size_px)
         tokens[row, column] = Number(value, source)
-      bounds = kept.largest_batch(known.kept, row[0], size_px)
-      if kept.is_found(bounds):
-        source = f"file:{known.kept_file} {row[0]} {size_px}"
+      bounds = computed.largest_batch(results.computed, row[0], size_px)
+      if computed.is_found(bounds):
+        source = f"file:{results.computed_file} {row[0]} {size_px}"
         batches[row, column] = Number(bounds[0], source)
   notes = (
     "Speed needs the device. The largest batch is that of a training step with"
@@ -191,16 +175,16 @@ def figure_12(known: Known) -> list[Page]:
     " patches do not divide the image.",
   )
   return [
-    dataclasses.replace(filled.page(grid, batches, notes), title=_BATCHES),
-    dataclasses.replace(filled.page(grid, tokens), title=_TOKENS, notes=()),
+    dataclasses.replace(pages.page(grid, batches, notes), title=_BATCHES),
+    dataclasses.replace(pages.page(grid, tokens), title=_TOKENS, notes=()),
   ]
 
 
-def figure_13(known: Known) -> list[Page]:
+def figure_13(results: Results) -> list[Page]:
   """Axial attention."""
   grid = paper.grids()["figure13"]
   runs = ablations.axial(grid)
-  ours = ablations.scores(runs, known.few_shot, "%")
+  ours = ablations.scores(runs, results.few_shot, "%")
   for row in grid.rows:
     value = costs.exaflops(row[0], 7)
     source = f"computed:exaflops {row[0]} 7"
@@ -210,11 +194,13 @@ def figure_13(known: Known) -> list[Page]:
     f"{_JFT} On ImageNet-21k:",
   )
   commands = tuple(run.command() for run in runs.values())
-  return [filled.page(grid, ours, notes, (), commands)]
+  return [pages.page(grid, ours, notes, (), commands)]
 
 
-def _pictures(number: int, title: str, model: str, note: str) -> list[Page]:
+def _pictures(number: int, results: Results) -> list[Page]:
   """A figure of pictures, which has no numbers."""
+  del results
+  title, model, note = _PICTURES[number]
   return [
     Page(
       name=f"figure{number}",
@@ -254,27 +240,24 @@ _PICTURES = {
   ),
   14: ("more attention maps, drawn at random", "ViT-L/16", _PUBLISHED),
 }
-_GRIDS = {
+FIGURES = {
   2: figure_2,
   3: figure_3,
   4: figure_4,
   5: figure_5,
+  6: functools.partial(_pictures, 6),
+  7: functools.partial(_pictures, 7),
   8: figure_8,
   9: figure_9,
+  10: functools.partial(_pictures, 10),
+  11: functools.partial(_pictures, 11),
   12: figure_12,
   13: figure_13,
+  14: functools.partial(_pictures, 14),
 }
-NUMBERS = tuple(sorted({*_GRIDS, *_PICTURES}))
 
 
-def figure(number: int, known: Known) -> list[Page]:
-  """The pages of a figure, one of `NUMBERS`."""
-  if number in _GRIDS:
-    return _GRIDS[number](known)
-  return _pictures(number, *_PICTURES[number])
-
-
-def masked_patch(known: Known) -> list[Page]:
+def masked_patch(results: Results) -> list[Page]:
   """Section 4.6, which has neither table nor figure."""
   note = (
     "Not reproducible as printed: JFT-300M is private to Google. On ImageNet"
@@ -287,10 +270,10 @@ def masked_patch(known: Known) -> list[Page]:
     f"dataset=imagenet2012,checkpoint={workdir} --workdir=runs/masked-patch",
   )
   grid = paper.grids()["masked_patch"]
-  ours = {}
-  for kind, number in known.finished.items():
-    done = (kind.model, kind.task, kind.data)
-    if done == ("ViT-B/16", "masked_patch", "ImageNet"):
+  ours: dict[Place, Number] = {}
+  for transfer, number in results.fine_tuned.items():
+    key = (transfer.model, transfer.task, transfer.data)
+    if key == ("ViT-B/16", "masked_patch", "ImageNet"):
       ours[grid.rows[0], "ImageNet"] = number
-  found = filled.page(grid, ours, (note,), (), commands)
-  return [dataclasses.replace(found, title="Section 4.6: self-supervision")]
+  page = pages.page(grid, ours, (note,), (), commands)
+  return [dataclasses.replace(page, title="Section 4.6: self-supervision")]

@@ -1,11 +1,31 @@
-"""A table as it is printed: the paper's number, ours, and the difference."""
+"""Tables as they are shown: the paper's number, ours, and the difference."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 import dataclasses
+import re
 from typing import Any
 
+from vit_jax.reproduce import computed
 from vit_jax.reproduce.launch import Pretraining
-from vit_jax.reproduce.paper import Grid, Number
+from vit_jax.reproduce.paper import Grid, Number, Place
+from vit_jax.reproduce.run_scores import FineTuned
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+  """The results that tables are filled from.
+
+  Attributes:
+    fine_tuned: accuracies of fine-tuned runs.
+    few_shot: 5-shot accuracies of pre-training runs, by name of the run.
+    computed: rows of `computed_file`.
+    computed_file: where computed numbers are saved, see `computed`.
+  """
+
+  fine_tuned: FineTuned
+  few_shot: Mapping[str, Number]
+  computed: computed.Rows
+  computed_file: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +34,7 @@ class Cell:
 
   Attributes:
     paper: what the paper prints; None where it prints nothing.
-    ours: what is known here; None where nothing has run.
+    ours: our number; None where nothing has run.
   """
 
   paper: Number | None = None
@@ -22,7 +42,7 @@ class Cell:
 
   @property
   def difference(self) -> float | None:
-    """Ours less the paper's, where both are numbers."""
+    """Ours minus the paper's, where both are numbers."""
     if not self.paper or not self.ours:
       return None
     a, b = self.ours.value, self.paper.value
@@ -33,17 +53,18 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-  """A table.
+  """A table with the paper's numbers and ours.
 
   Attributes:
-    name, title: of it.
-    header: what the parts of a row's name are.
+    name: name of its files, such as "table5".
+    title: its heading.
+    header: what each part of a row's name means.
     columns: names of the columns.
     rows: names of the rows.
     cells: [rows][columns].
-    notes: what else has to be known.
-    commands: that run what is not there yet.
-    runs: those of them that others start from.
+    notes: paragraphs below the table.
+    commands: shell commands that produce the missing numbers.
+    runs: the pre-training runs among them.
   """
 
   name: str
@@ -56,33 +77,79 @@ class Page:
   commands: tuple[str, ...] = ()
   runs: tuple[Pretraining, ...] = ()
 
-  def numbers(self) -> Iterator[tuple[tuple[str, ...], str, Number]]:
-    """Every number that is printed, with its row and column."""
+  def places(self) -> Iterator[tuple[Place, Cell]]:
+    """Every cell with its row and column."""
     for row, cells in zip(self.rows, self.cells, strict=True):
       for column, cell in zip(self.columns, cells, strict=True):
-        for number in (cell.paper, cell.ours):
-          if number:
-            yield row, column, number
+        yield (row, column), cell
 
 
-def from_grid(grid: Grid) -> dict[tuple[tuple[str, ...], str], Cell]:
-  """The paper's cells by row and column."""
-  return {
-    (row, column): Cell(grid.number(row, column))
-    for row in grid.rows
-    for column in grid.columns
-  }
+def page(
+  grid: Grid,
+  ours: Mapping[Place, Number],
+  notes: tuple[str, ...] = (),
+  runs: Iterable[Pretraining] = (),
+  commands: tuple[str, ...] = (),
+) -> Page:
+  """A table of the paper with our numbers in their places."""
+  runs = tuple(dict.fromkeys(runs))
+  note = (grid.note,) if grid.note else ()
+  return Page(
+    name=grid.name,
+    title=f"{heading(grid.name)}: {grid.title}",
+    header=grid.header,
+    columns=grid.columns,
+    rows=grid.rows,
+    cells=tuple(
+      tuple(Cell(grid.number(r, c), ours.get((r, c))) for c in grid.columns)
+      for r in grid.rows
+    ),
+    notes=(*note, *notes, *_blocked(runs)),
+    commands=commands,
+    runs=runs,
+  )
+
+
+def heading(name: str) -> str:
+  """ "Table 5" for "table5"."""
+  return re.sub(r"([a-z])(\d)", r"\1 \2", name).capitalize()
+
+
+def _blocked(runs: tuple[Pretraining, ...]) -> list[str]:
+  """Why runs cannot be reproduced in public, a line for each reason."""
+  models: dict[str, list[str]] = {}
+  for run in runs:
+    if run.blocked:
+      models.setdefault(run.blocked, []).append(run.model)
+  return [
+    f"Not reproducible: {reason} ({', '.join(dict.fromkeys(names))})."
+    for reason, names in models.items()
+  ]
+
+
+def launches(runs: Iterable[Pretraining], results: Results) -> tuple[str, ...]:
+  """The launch command of each run, and the least that the run costs."""
+  lines = []
+  for run in dict.fromkeys(runs):
+    if not run.config:
+      continue
+    days = computed.core_days(results.computed, run)
+    cost = f"at least {days:,g} core-days" if days else "core-days not computed"
+    lines.append(f"# {run.model}, {run.data}, on {run.slice}: {cost}")
+    off = f"# {run.blocked}: " if run.blocked else ""
+    lines.append(off + run.command())
+  return tuple(lines)
 
 
 def text(page: Page) -> str:
   """The page in Markdown."""
-  lines = [[*page.header, *page.columns]]
-  lines.append(["---"] * len(lines[0]))
-  for row, cells in zip(page.rows, page.cells, strict=True):
-    lines.append([*row, *map(cell_text, cells)])
+  rows = zip(page.rows, page.cells, strict=True)
   parts = [
     f"## {page.title}",
-    "\n".join(f"| {' | '.join(line)} |" for line in lines),
+    markdown_table(
+      (*page.header, *page.columns),
+      [(*row, *map(cell_text, cells)) for row, cells in rows],
+    ),
     *page.notes,
   ]
   if page.commands:
@@ -90,8 +157,15 @@ def text(page: Page) -> str:
   return "\n\n".join(parts) + "\n"
 
 
+def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+  """A table in Markdown, without a newline at its end."""
+  header = list(header)
+  lines = (header, ["---"] * len(header), *rows)
+  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def cell_text(cell: Cell) -> str:
-  """ "paper → ours (difference)"; what is not known is left out."""
+  """ "paper → ours (difference)", without the parts that are not known."""
   if not cell.ours:
     return number_text(cell.paper) if cell.paper else ""
   ours = number_text(cell.ours)
@@ -105,23 +179,18 @@ def cell_text(cell: Cell) -> str:
 
 
 def number_text(number: Number) -> str:
-  """A value as it is printed, with its deviation."""
-  if isinstance(number.value, str):
-    return number.value
-  shown = f"{_short(number.value):,}"
+  """A value with its deviation; floats with five significant digits."""
+  value = number.value
+  if isinstance(value, str):
+    return value
+  shown = f"{value if isinstance(value, int) else float(f'{value:.5g}'):,}"
   if number.deviation is None:
     return shown
   return f"{shown} ± {number.deviation:.2g}"
 
 
-def _short(value: float) -> float | int:
-  """Five digits of what is no whole number."""
-  rounded = float(f"{value:.5g}")
-  return value if isinstance(value, int) else rounded
-
-
 def record(page: Page) -> dict[str, Any]:
-  """The page for programs: every number with its source."""
+  """The page as JSON for programs: every number with its source."""
   return {
     "name": page.name,
     "title": page.title,
@@ -131,15 +200,9 @@ def record(page: Page) -> dict[str, Any]:
       {
         "row": dict(zip(page.header, row, strict=True)),
         "column": column,
-        "paper": _fields(cell.paper),
-        "ours": _fields(cell.ours),
+        **dataclasses.asdict(cell),
         "difference": cell.difference,
       }
-      for row, cells in zip(page.rows, page.cells, strict=True)
-      for column, cell in zip(page.columns, cells, strict=True)
+      for (row, column), cell in page.places()
     ],
   }
-
-
-def _fields(number: Number | None) -> dict[str, Any] | None:
-  return dataclasses.asdict(number) if number else None

@@ -1,4 +1,4 @@
-"""The paper's numbers, each with its source; what it never printed is empty."""
+"""The numbers that the paper prints, each with its source."""
 
 from collections.abc import Iterator, Mapping
 import dataclasses
@@ -9,17 +9,19 @@ from typing import Any
 
 FILE = pathlib.Path(__file__).with_name("paper.json")
 Value = float | int | str
+# A row's name and a column's name.
+Place = tuple[tuple[str, ...], str]
 
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-  """A number and where it is from.
+  """A value and where it comes from.
 
   Attributes:
-    value: of it.
-    source: "paper:GRID" of this file, "derived:RULE", "computed:CALL",
-      "config:PATH", "run:FOLDERS" or "file:PATH".
-    deviation: over runs; None where there is none.
+    value: a number, or text where the paper prints text.
+    source: "paper:GRID" (a table of `paper.json`), "derived:RULE",
+      "computed:CALL", "config:PATH", "run:FOLDERS" or "file:PATH".
+    deviation: standard deviation over runs; None if it is not known.
   """
 
   value: Value
@@ -29,18 +31,18 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-  """A table of the paper, or what a figure would show.
+  """A table of the paper, or the values that a figure shows.
 
   Attributes:
     name: such as "table5".
-    title: of it.
-    sources: keys of `SOURCES`.
-    unit: of its values; "" for several.
-    header: what the parts of a row's name are.
+    title: its heading.
+    sources: keys of `sources()`.
+    unit: unit of all values; "" if the columns have different units.
+    header: what each part of a row's name means.
     columns: names of the columns.
-    rows: names of the rows.
-    values, deviations: [rows][columns]; None is not printed.
-    note: what else has to be known.
+    rows: names of the rows, each of as many parts as the header.
+    values, deviations: [rows][columns]; None where the paper prints nothing.
+    note: a remark for the reader.
   """
 
   name: str
@@ -55,7 +57,7 @@ class Grid:
   note: str
 
   def number(self, row: tuple[str, ...], column: str) -> Number | None:
-    """A value with its source, or None where the paper prints none."""
+    """The value at a place, or None where the paper prints none."""
     i, j = self.rows.index(row), self.columns.index(column)
     value = self.values[i][j]
     if value is None:
@@ -66,26 +68,25 @@ class Grid:
 
 @functools.cache
 def grids() -> Mapping[str, Grid]:
-  """Every table and figure by name, checked."""
+  """Every table and figure by name, checked for mistakes in the file."""
   return dict(_parse(json.loads(FILE.read_text())))
 
 
 @functools.cache
 def sources() -> Mapping[str, str]:
-  """What each source is."""
-  found = json.loads(FILE.read_text())["sources"]
+  """A description of each source, with its address, by name."""
   return {
-    name: f"{of['what']} ({of['address']})".replace(" ()", "")
-    for name, of in found.items()
+    name: f"{source['what']} ({source['address']})".replace(" ()", "")
+    for name, source in json.loads(FILE.read_text())["sources"].items()
   }
 
 
 def _parse(content: Mapping[str, Any]) -> Iterator[tuple[str, Grid]]:
-  """Grids of the file's content.
+  """The grids in the content of the file, by name.
 
   Raises:
-    ValueError: a source that is not named, rows of another length than the
-      header, two rows of one name, or a value that cannot be.
+    ValueError: an unknown source, a row that does not match the header or the
+      columns, two rows of the same name, or an impossible percentage.
   """
   for name, fields in content["grids"].items():
     rows = fields["rows"]
@@ -122,7 +123,7 @@ def _problems(grid: Grid, known: Mapping[str, Any]) -> Iterator[str]:
       yield f"{len(values)} values, not {len(grid.columns)}"
   for row, values in zip(grid.rows, grid.values, strict=True):
     for column, value in zip(grid.columns, values, strict=True):
-      percent = grid.unit == "%" and column != "exaFLOPs"
-      number = isinstance(value, int | float) and "days" not in row[0]
-      if percent and number and not 0 <= value <= 100:
+      if grid.unit != "%" or column == "exaFLOPs" or "days" in row[0]:
+        continue
+      if isinstance(value, int | float) and not 0 <= value <= 100:
         yield f"{row}, {column}: {value} is no percentage"

@@ -1,7 +1,7 @@
-"""Config of the runs of every miniature: small models on images of 28 px.
+"""Config of the runs of all small experiments: small models, images of 28 px.
 
-Differs from the paper in all that `docs/reproduction.md` says of each
-miniature; the settings were chosen here, by time and not by accuracy.
+Differs from the paper as `docs/reproduction.md` says of each experiment; the
+settings were chosen here, by time and not by accuracy.
 
 Arguments: model=vit (or bit, hybrid, axial_vit, axial_resnet), optim=adamw (or
 sgd), task=supervised (or masked_patch, which has no head and no score),
@@ -11,6 +11,7 @@ probe=false (true adds few-shot accuracy on the digits), seed=0.
 """
 
 import types
+from typing import Any
 
 from vit_jax.core import config, errors
 from vit_jax.evals import classification, fewshot
@@ -19,12 +20,12 @@ from vit_jax.optim import adamw, sgd
 from vit_jax.tasks import masked_patch, supervised
 from vit_jax.train.experiment import Experiment
 
-_IMAGE = dict(num_classes=10, image_size=(28, 28))
-_TOKENS = dict(width=64, depth=4, num_heads=4, mlp_dim=128)
+_IMAGE: dict[str, Any] = dict(num_classes=10, image_size=(28, 28))
+_TOKENS: dict[str, Any] = dict(width=64, depth=4, num_heads=4, mlp_dim=128)
 MODELS = {
   "vit": vit.Config(patch_size=(7, 7), **_IMAGE, **_TOKENS),
   "bit": bit.Config(depths=(1, 1), width_factor=0.5, **_IMAGE),
-  # The root divides the image by 4.
+  # The stem of the ResNet makes the image 4 times smaller.
   "hybrid": hybrid.Config(
     resnet_depths=(), resnet_width_factor=0.5, **_IMAGE, **_TOKENS
   ),
@@ -33,14 +34,15 @@ MODELS = {
     depths=(1, 1), width_factor=0.5, **_IMAGE
   ),
 }
-# Peak rate and weight decay, which is multiplied by the rate.
+# Peak learning rate, and weight decay, which is multiplied by the rate.
 OPTIMS = {"adamw": (adamw, 2e-3, 0.1), "sgd": (sgd, 0.1, 1e-3)}
 TASKS = {"supervised": supervised, "masked_patch": masked_patch}
-# Training images to choose by, which no run trains on.
+# "val" is the part of the training images that no run trains on.
 SPLITS = {
   "fashion_mnist": {"val": "train[55000:]", "test": "test"},
   "digits": {"val": "train[1200:]", "test": "test"},
 }
+# Training images that are not held out.
 MOST = {"fashion_mnist": 55_000, "digits": 1_200}
 CHANNELS = 1
 KNOWN = {"model": MODELS, "optim": OPTIMS, "task": TASKS, "data": MOST}
@@ -65,7 +67,7 @@ def get_config(arg: str = "") -> config.ConfigDict:
   scored = [] if masked else args.scored.split("+")
   _check(args, scored)
   optim, peak_lr, weight_decay = OPTIMS[args.optim]
-  c = config.to_config_dict(
+  c: Any = config.to_config_dict(
     Experiment(
       model=MODELS[args.model],
       task=TASKS[args.task].Config(),
@@ -106,9 +108,7 @@ def _check(args: types.SimpleNamespace, scored: list[str]) -> None:
     )
 
 
-def _data(
-  c: config.ConfigDict, args: types.SimpleNamespace, scored: list[str]
-) -> None:
+def _data(c: Any, args: types.SimpleNamespace, scored: list[str]) -> None:
   c.data.train.split = f"train[:{args.images}]"
   splits = [(c.data.train, args.data)]
   for name in scored:

@@ -1,4 +1,4 @@
-"""Miniatures: what they are, killed and started again, their tables."""
+"""Small experiments: what they are, killed and started again, their tables."""
 
 import json
 import sys
@@ -8,10 +8,10 @@ import pytest
 from tests.reproduce import stand_in
 from vit_jax.core import config as config_lib, errors
 from vit_jax.reproduce import (
-  mini,
-  miniature as miniature_lib,
-  miniatures,
+  design_experiments,
   recipe,
+  run_small,
+  small_experiment,
 )
 from vit_jax.sweeps import execute, leaks, state, sweep as sweep_lib
 from vit_jax.train.experiment import Experiment
@@ -21,10 +21,10 @@ EXTRA = {"runtime.data_dir": "here"}
 
 def runs_of(one):
   sweep = one.sweep(EXTRA)
-  return sweep, sweep_lib.runs(sweep, miniature_lib.RECIPE)
+  return sweep, sweep_lib.runs(sweep, small_experiment.RECIPE)
 
 
-@pytest.mark.parametrize("one", miniatures.ALL, ids=lambda one: one.name)
+@pytest.mark.parametrize("one", run_small.ALL, ids=lambda one: one.name)
 def test_every_miniature_is_fair(one):
   """Valid runs, three seeds, as many rates, and each run has its arm."""
   sweep, runs = runs_of(one)
@@ -50,14 +50,14 @@ def test_every_miniature_is_fair(one):
     assert min(map(len, sizes.values())) >= 4
 
 
-@pytest.mark.parametrize("one", miniatures.ALL, ids=lambda one: one.name)
+@pytest.mark.parametrize("one", run_small.ALL, ids=lambda one: one.name)
 def test_claims_are_about_arms(one):
   x = one.x()
   scores = {name: [0.5, 0.6, 0.7] for name in x}
   held = {m: scores for m in (*one.metrics, "val/top_1")}
   for claim in one.claims:
     assert claim.metric in one.metrics
-    for total in claim.sums(x, held):
+    for total in claim.contrasts(x, held):
       assert set(total.weights) <= set(x)
     # All arms are equal, so nothing can be resolved but that they are.
     assert claim.judge(x, held) != "not run"
@@ -81,7 +81,7 @@ def test_compute_is_that_of_the_formula():
   A block of width 64: 4 x 64 x 64 + 2 x 64 x 128 multiply-adds a token, and
   2 x 5 x 64 of attention; 4 patches and a class token.
   """
-  flops = miniature_lib.training_flops({"model.patch_size": (14, 14)})
+  flops = small_experiment.training_flops({"model.patch_size": (14, 14)})
   block = 5 * (4 * 64 * 64 + 2 * 64 * 128 + 2 * 5 * 64)
   products = 4 * 14 * 14 * 64 + 4 * block + 64 * 10
   # Norms, softmax and GELU are in it as well.
@@ -103,7 +103,7 @@ def quick(monkeypatch):
 
 
 def run(one, folder, workers=4):
-  return mini.run(
+  return run_small.run(
     one,
     str(folder / "runs"),
     str(folder / "out"),
@@ -121,7 +121,7 @@ def files(folder):
 
 
 def test_killed_and_started_again_gives_the_same(quick, monkeypatch, tmp_path):
-  one = miniatures.TABLE_7
+  one = design_experiments.TABLE_7
   result = run(one, tmp_path / "a")
   assert [len(arm.runs) for arm in result.arms] == [3, 3]
   names = sorted(p.name for p in (tmp_path / "a/runs/runs").iterdir())
@@ -133,27 +133,27 @@ def test_killed_and_started_again_gives_the_same(quick, monkeypatch, tmp_path):
   assert not (tmp_path / "b/out").exists()
   assert run(one, tmp_path / "b") == result
   assert files(tmp_path / "a") == files(tmp_path / "b")
-  assert mini.read(str(tmp_path / "a/out")) == result
+  assert run_small.read(str(tmp_path / "a/out")) == result
 
 
 def test_what_failed_is_said_and_tried_again(quick, monkeypatch, tmp_path):
-  _, runs = runs_of(miniatures.TABLE_7)
+  _, runs = runs_of(design_experiments.TABLE_7)
   monkeypatch.setenv("FAILED", runs[0].name)
   with pytest.raises(errors.RunError, match=r"1 runs failed, see .*runs\.csv"):
-    run(miniatures.TABLE_7, tmp_path)
+    run(design_experiments.TABLE_7, tmp_path)
   csv = (tmp_path / "out/runs.csv").read_text()
   assert csv.count("ConfigError: odd") == 1
-  assert run(miniatures.TABLE_7, tmp_path).failed == 0
+  assert run(design_experiments.TABLE_7, tmp_path).failed == 0
 
 
 def test_rates_are_chosen_on_held_out_images(quick, tmp_path):
-  one = miniatures.TABLE_7
+  one = design_experiments.TABLE_7
   result = run(one, tmp_path)
   sweep, runs = runs_of(one)
   found = state.all_of(sweep, runs, str(tmp_path / "runs"))
   for arm in result.arms:
     first = {
-      s.scores["val/top_1"]: r.setting[miniature_lib.RATE]
+      s.scores["val/top_1"]: r.setting[small_experiment.RATE]
       for r, s in found
       if r.stage == "first" and one.arm_of(r.setting).name == arm.name
     }
@@ -164,7 +164,7 @@ def test_rates_are_chosen_on_held_out_images(quick, tmp_path):
 
 def test_every_number_is_that_of_a_run(quick, tmp_path):
   """The table's, from the runs' own files."""
-  one = miniatures.TABLE_7
+  one = design_experiments.TABLE_7
   run(one, tmp_path)
   text = (tmp_path / "out/table.md").read_text()
   written = json.loads((tmp_path / "out/result.json").read_text())
@@ -184,7 +184,7 @@ def test_every_number_is_that_of_a_run(quick, tmp_path):
 
 
 def test_what_starts_from_another_run(quick, tmp_path):
-  result = run(miniatures.SECTION_4_6, tmp_path)
+  result = run(design_experiments.SECTION_4_6, tmp_path)
   assert [arm.name for arm in result.arms if len(arm.runs) == 3] == [
     "scratch",
     "masked patches",
@@ -194,4 +194,4 @@ def test_what_starts_from_another_run(quick, tmp_path):
 
 def test_nothing_in_miniature():
   with pytest.raises(errors.ConfigError, match="figure=12 has no miniature"):
-    miniatures.serving("figure=12")
+    run_small.find("figure=12")

@@ -1,16 +1,16 @@
-"""Miniatures of size: models, compute and images."""
+"""Small experiments about scale: model size, compute, number of images."""
 
 from collections.abc import Mapping
 import itertools
 
 from vit_jax.reproduce import claims
-from vit_jax.reproduce.claims import Claim, Sum
-from vit_jax.reproduce.miniature import (
+from vit_jax.reproduce.claims import Claim, Contrast
+from vit_jax.reproduce.small_experiment import (
   ADAM_RATES,
   SCALE,
   UPSTREAM,
   Arm,
-  Miniature,
+  SmallExperiment,
 )
 
 _SHAPES = {
@@ -31,8 +31,8 @@ def _shape(x: Mapping[str, float], kind: str) -> dict[str, float]:
   return {k: v for k, v in x.items() if k == "base" or k.startswith(kind)}
 
 
-def _width_helps_least(x, scores) -> list[Sum]:
-  """At the compute of width 96, by interpolation."""
+def _width_helps_least(x, scores) -> list[Contrast]:
+  """Other dimensions, interpolated, at the compute of width 96."""
   del scores
   place = x["width 96"]
   return [
@@ -41,7 +41,7 @@ def _width_helps_least(x, scores) -> list[Sum]:
   ]
 
 
-FIGURE_8 = Miniature(
+FIGURE_8 = SmallExperiment(
   name="figure8",
   serves=("figure=8",),
   question="Which dimension of the Transformer is worth its compute?",
@@ -63,7 +63,7 @@ FIGURE_8 = Miniature(
       "8 blocks are above 4, and 4 to 8 bring more than 8 to 16",
       lambda x, s: [
         claims.better("depth 8", "base"),
-        Sum({"depth 8": 2.0, "base": -1.0, "depth 16": -1.0}),
+        Contrast({"depth 8": 2.0, "base": -1.0, "depth 16": -1.0}),
       ],
     ),
     Claim(
@@ -104,7 +104,7 @@ def _points(x: Mapping[str, float], family: str) -> dict[str, float]:
   return {k: v for k, v in x.items() if k.startswith(family)}
 
 
-def _half_the_compute(x, scores) -> list[Sum]:
+def _half_the_compute(x, scores) -> list[Contrast]:
   del scores
   vits = _points(x, "ViT")
   return [
@@ -113,11 +113,11 @@ def _half_the_compute(x, scores) -> list[Sum]:
   ]
 
 
-def _hybrid_gain(x: Mapping[str, float], name: str) -> Sum:
+def _hybrid_gain(x: Mapping[str, float], name: str) -> Contrast:
   return claims.minus({name: 1.0}, claims.at(_points(x, "ViT"), x[name]))
 
 
-TABLE_6 = Miniature(
+TABLE_6 = SmallExperiment(
   name="table6",
   serves=("table=6", "figure=5"),
   question="ViT, ResNet or hybrid for the same compute?",
@@ -158,13 +158,13 @@ _SMALL, _LARGE = f"{_IMAGES[0]:,}", f"{_IMAGES[-1]:,}"
 
 
 def _crosses(small: str, large: str):
-  """`small` wins on few images, and its lead shrinks with more."""
+  """`small` wins on few images, and its lead shrinks with more images."""
   lead = {f"{small}, {_SMALL}": 1.0, f"{large}, {_SMALL}": -1.0}
   end = {f"{small}, {_LARGE}": 1.0, f"{large}, {_LARGE}": -1.0}
-  return lambda x, s: [Sum(lead), claims.minus(lead, end)]
+  return lambda x, s: [Contrast(lead), claims.minus(lead, end)]
 
 
-TABLE_5 = Miniature(
+TABLE_5 = SmallExperiment(
   name="table5",
   serves=("table=5", "figure=3", "figure=4"),
   question="How much do ViT, hybrid and ResNet gain from more images?",
@@ -229,7 +229,7 @@ _AXIAL = {
   "AxialResNet": {":model": "axial_resnet"},
 }
 
-FIGURE_13 = Miniature(
+FIGURE_13 = SmallExperiment(
   name="figure13",
   serves=("figure=13",),
   question="Does attention along rows and columns pay?",

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from vit_jax.core import config as config_lib
-from vit_jax.reproduce import ablations, finished, full, launch, paper
+from vit_jax.reproduce import ablations, launch, paper, paper_scale, run_scores
 
 
 def write(home, path, arg, top_1, **overrides):
@@ -40,7 +40,7 @@ def runs(tmp_path):
 
 
 def test_means_of_seeds_are_in_their_place(runs):
-  (page,) = full.show("table=5", runs, str(runs))
+  (page,) = paper_scale.show("table=5", runs, str(runs))
   filled = {
     (row, column): cell
     for row, cells in zip(page.rows, page.cells, strict=True)
@@ -64,7 +64,7 @@ def test_another_resolution_is_another_place(runs):
   for path in (runs / "sweep/runs").iterdir():
     file = path / "config.json"
     file.write_text(file.read_text().replace("384", "224"))
-  (page,) = full.show("table=5", runs, str(runs))
+  (page,) = paper_scale.show("table=5", runs, str(runs))
   assert not any(cell.ours for cells in page.cells for cell in cells)
 
 
@@ -74,14 +74,14 @@ def test_unknown_pretraining_fills_nothing(runs):
   stand_in = runs / "other"
   write(stand_in, "configs/vit_jft.py", "variant=B/16,epochs=300", 0.5)
   finetuned(runs, "jft", stand_in, 0, 0.99)
-  (page,) = full.show("table=5", runs, str(runs))
+  (page,) = paper_scale.show("table=5", runs, str(runs))
   ours = [cell.ours for cells in page.cells for cell in cells if cell.ours]
   assert len(ours) == 1 and ours[0].value == pytest.approx(98.1)
 
 
 def test_a_run_without_steps_is_left_out(runs):
   (runs / "sweep/runs/r0/metrics.jsonl").write_text("")
-  (number,) = finished.find(str(runs)).values()
+  (number,) = run_scores.fine_tuned(str(runs)).values()
   assert number.value == pytest.approx(98.15)
 
 
@@ -96,13 +96,13 @@ def test_a_run_without_steps_is_left_out(runs):
 )
 def test_names_of_models(path, arg, label):
   config = config_lib.load(str(launch.ROOT / path), arg)
-  assert finished.label(config_lib.leaves(config)) == label
+  assert run_scores.label(config_lib.leaves(config)) == label
 
 
 def test_tasks_of_vtab():
-  assert finished._name("vtab:pets") == "VTAB Pets"
-  assert finished._name("vtab:smallnorb_elevation") == "VTAB sNORB-Elev"
-  assert finished._name("folder:birds") == "folder:birds"
+  assert run_scores._name("vtab:pets") == "VTAB Pets"
+  assert run_scores._name("vtab:smallnorb_elevation") == "VTAB sNORB-Elev"
+  assert run_scores._name("folder:birds") == "folder:birds"
 
 
 def ours(page):
@@ -122,7 +122,7 @@ def test_adam_and_sgd_are_told_apart(tmp_path):
     write(before, "configs/vit_jft.py", arg, 0.5)
     more = {"variant": "R50x1", "model": "bit"}
     finetuned(tmp_path, f"from_{optim}", before, 0, top_1, **more)
-  (page,) = full.show("table=7", tmp_path, str(tmp_path))
+  (page,) = paper_scale.show("table=7", tmp_path, str(tmp_path))
   assert {place: n.value for place, n in ours(page).items()} == {
     (("CIFAR10",), "ResNet50 Adam"): pytest.approx(90.0),
     (("CIFAR10",), "ResNet50 SGD"): pytest.approx(80.0),
@@ -133,11 +133,11 @@ def test_masked_patches_are_not_supervised(tmp_path):
   before = tmp_path / "masked"
   write(before, "configs/masked_patch_b16.py", "", 0.0, duration="300 epochs")
   finetuned(tmp_path, "r", before, 0, 0.79, dataset="imagenet2012")
-  (page,) = full.show("section=4.6", tmp_path, str(tmp_path))
+  (page,) = paper_scale.show("section=4.6", tmp_path, str(tmp_path))
   assert {place: n.value for place, n in ours(page).items()} == {
     (("ViT-B/16",), "ImageNet"): pytest.approx(79.0)
   }
-  (table,) = full.show("table=5", tmp_path, str(tmp_path))
+  (table,) = paper_scale.show("table=5", tmp_path, str(tmp_path))
   assert not ours(table)
 
 
@@ -155,23 +155,23 @@ def test_ablations_are_in_their_places(tmp_path):
   grids = paper.grids()
   place = (("2d",), "every layer, shared")
   ablation(tmp_path, ablations.positions(grids["table8"])[place], 0.5, 0.64)
-  (page,) = full.show("table=8", tmp_path, str(tmp_path))
+  (page,) = paper_scale.show("table=8", tmp_path, str(tmp_path))
   assert {p: n.value for p, n in ours(page).items()} == {place: 0.64}
   assert ours(page)[place].source == f"run:{tmp_path}/posemb-learned-2d-shared"
 
   place = (("ResNet152x2 (BiT)",), "30M")
   ablation(tmp_path, ablations.images(grids["figure4"])[place], 0.3, 0.2)
-  (page,) = full.show("figure=4", tmp_path, str(tmp_path))
+  (page,) = paper_scale.show("figure=4", tmp_path, str(tmp_path))
   # The best in training, in percent.
   assert {p: n.value for p, n in ours(page).items()} == {place: 30.0}
 
   ablation(tmp_path, ablations.shapes()["MLP 8192"], 0.6)
-  _, points = full.show("figure=8", tmp_path, str(tmp_path))
+  _, points = paper_scale.show("figure=8", tmp_path, str(tmp_path))
   assert [row for row, _ in ours(points)] == [("MLP 8192",)]
 
   place = (("GAP lr=3e-4",), "ImageNet 5-shot after 7 epochs")
   ablation(tmp_path, ablations.pools(grids["figure9"])[place], 0.61)
-  (page,) = full.show("figure=9", tmp_path, str(tmp_path))
+  (page,) = paper_scale.show("figure=9", tmp_path, str(tmp_path))
   assert [*ours(page)] == [place]
 
 

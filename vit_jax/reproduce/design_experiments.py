@@ -1,43 +1,41 @@
-"""Miniatures of design: optimiser, positions, class token, objective."""
+"""Small experiments about optimiser, positions, class token and objective."""
 
 from collections.abc import Mapping
 import statistics
 
 from vit_jax.reproduce import claims
-from vit_jax.reproduce.claims import Claim, Scores, Sum
-from vit_jax.reproduce.miniature import (
+from vit_jax.reproduce.claims import Claim, Contrast, Scores
+from vit_jax.reproduce.small_experiment import (
   ADAM_RATES,
   RATE,
   SCALE,
   UPSTREAM,
   Arm,
-  Miniature,
+  SmallExperiment,
 )
 from vit_jax.sweeps.sweep import Trained
 
-_SGD_RATES = (0.03, 0.1, 0.3)
-
-_BOTH = (3e-4, 1e-3, 3e-3, 1e-2)
+_POOL_RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 
 
 def _best(x: Mapping[str, float], scores: Mapping[str, Scores], series: str):
-  """The arm of a series with the best mean on held-out images."""
+  """The arm of a series with the best mean score on held-out images."""
   held_out = scores["val/top_1"]
-  mine = [arm for arm in x if arm.startswith(series)]
-  return max(mine, key=lambda arm: statistics.fmean(held_out[arm]))
+  arms = [arm for arm in x if arm.startswith(series)]
+  return max(arms, key=lambda arm: statistics.fmean(held_out[arm]))
 
 
-def _own_rates(x, scores) -> list[Sum]:
+def _own_rates(x, scores) -> list[Contrast]:
   pair = (_best(x, scores, name) for name in ("class token", "GAP"))
   return claims.same(*pair, within=0.01)
 
 
-def _lags(x, scores) -> list[Sum]:
+def _lags(x, scores) -> list[Contrast]:
   token = _best(x, scores, "class token")
   return [claims.better(token, token.replace("class token", "GAP"))]
 
 
-FIGURE_9 = Miniature(
+FIGURE_9 = SmallExperiment(
   name="figure9",
   serves=("figure=9",),
   question="Class token or global average pooling, and at which learning rate?",
@@ -45,7 +43,7 @@ FIGURE_9 = Miniature(
   arms=tuple(
     Arm(f"{name}, {rate:g}", {"model.pool": pool, RATE: rate}, name)
     for name, pool in (("class token", "token"), ("GAP", "gap"))
-    for rate in _BOTH
+    for rate in _POOL_RATES
   ),
   axis="rate",
   metrics=("test/top_1", "val/top_1"),
@@ -74,21 +72,21 @@ _POSITIONS = {
   "2-D, shared": ("learned_2d", "shared"),
   "relative": ("relative", "every_layer"),
 }
-_SOME = tuple(name for name in _POSITIONS if name != "none")
+_WITH_POSITIONS = tuple(name for name in _POSITIONS if name != "none")
 
 
-def _close_to_1d(x, scores) -> list[Sum]:
-  """Each is nearer to 1-D than half of what positions bring."""
+def _close_to_1d(x, scores) -> list[Contrast]:
+  """Each differs from 1-D by less than half of what positions gain."""
   del x, scores
   half = {"1-D, stem": 0.5, "none": -0.5}
   return [
     claims.minus(half, {name: sign, "1-D, stem": -sign})
-    for name in _SOME[1:]
+    for name in _WITH_POSITIONS[1:]
     for sign in (1.0, -1.0)
   ]
 
 
-TABLE_8 = Miniature(
+TABLE_8 = SmallExperiment(
   name="table8",
   serves=("table=8",),
   question="Which position embeddings, and where do they enter?",
@@ -101,7 +99,7 @@ TABLE_8 = Miniature(
     Claim(
       "No position embedding is clearly worse than any (D.4).",
       "every kind is above none",
-      lambda x, s: [claims.better(name, "none") for name in _SOME],
+      lambda x, s: [claims.better(name, "none") for name in _WITH_POSITIONS],
     ),
     Claim(
       "The kinds and where they enter make little difference (D.4).",
@@ -112,7 +110,7 @@ TABLE_8 = Miniature(
   ),
 )
 
-TABLE_7 = Miniature(
+TABLE_7 = SmallExperiment(
   name="table7",
   serves=("table=7",),
   question="Should ResNets be pre-trained with Adam or with SGD?",
@@ -121,7 +119,7 @@ TABLE_7 = Miniature(
   " fine-tuning on five sets; four rates each.",
   arms=(
     Arm("Adam", {":optim": "adamw"}, "Adam", (3e-4, *ADAM_RATES)),
-    Arm("SGD", {":optim": "sgd"}, "SGD", (0.01, *_SGD_RATES)),
+    Arm("SGD", {":optim": "sgd"}, "SGD", (0.01, 0.03, 0.1, 0.3)),
   ),
   metrics=("digits/5_shot", "test/top_1"),
   common={":model": "bit", ":probe": "true"},
@@ -144,7 +142,7 @@ _STARTS = {
   "supervised": Trained("supervised", "recipe.py", _FASHION),
 }
 
-SECTION_4_6 = Miniature(
+SECTION_4_6 = SmallExperiment(
   name="section4.6",
   serves=("section=4.6",),
   question="Does masked patch prediction help what is fine-tuned after it?",

@@ -1,20 +1,18 @@
-"""What takes minutes to compute, kept in a file and gone on with.
+"""Numbers that take minutes to compute, and the file that they are saved in.
 
-Core-days of runs by the planner's closed forms, and the largest batch that fits
-on a TPUv3 core (Figure 12, right), found by compiling the real train step. The
-file has one line for each core-day and for each compilation; what is there is
-not computed again.
+They are the core-days of runs, by the planner's closed forms, and the largest
+batch that fits on a TPUv3 core (Figure 12, right), by compiling the real train
+step. The file has one line for every core-day and every compilation, so that
+nothing is computed twice.
 """
 
 from collections.abc import Iterator, Mapping
-import dataclasses
 import json
 import pathlib
 from typing import Any
 
 from vit_jax import models
 from vit_jax.core import config as config_lib, errors
-from vit_jax.models import bit
 from vit_jax.plan import (
   compile as compile_lib,
   estimate,
@@ -26,120 +24,117 @@ from vit_jax.reproduce.paper import Grid
 from vit_jax.train import experiment as experiment_lib
 
 Rows = list[dict[str, Any]]
-# A batch is one of these; the largest that fits is below the next.
-LADDER = tuple(sorted({n * 2**i for n in (2, 3) for i in range(15)} | {1}))
-# The smallest slice that the compiler knows.
-_CHIP = topology.Topology("v3", (2, 2))
+# Batch sizes that are tried.
+BATCH_SIZES = tuple(sorted({n * 2**i for n in (2, 3) for i in range(15)} | {1}))
+# Two batch sizes whose memory says how much each further image takes.
 _PROBES = (8, 16)
 
 
-@dataclasses.dataclass(frozen=True)
-class OneCore:
-  """One core of a v3; what `compile_step` asks of a slice."""
+class _OneCore(topology.Topology):
+  """One core of a slice, which `compile_step` takes as if it were a slice."""
 
-  num_devices: int = 1
+  @property
+  def num_devices(self) -> int:
+    return 1
 
   def devices(self) -> list[Any]:
-    """It alone."""
-    return _CHIP.devices()[:1]
+    return super().devices()[:1]
+
+
+# v3:2x2 is the smallest slice that the compiler knows.
+_CORE = _OneCore("v3", (2, 2))
 
 
 def read(file: pathlib.Path) -> Rows:
-  """Rows of the file; none where there is no file."""
+  """Rows of the file; no rows if there is no file."""
   if not file.exists():
     return []
   return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def add(file: pathlib.Path, row: Mapping[str, Any]) -> None:
-  """Adds a row."""
+  """Adds a row to the file."""
   file.parent.mkdir(parents=True, exist_ok=True)
   with file.open("a") as f:
     f.write(json.dumps(row) + "\n")
 
 
 def core_days(rows: Rows, run: launch.Pretraining) -> float | None:
-  """Of a run on its slice, where they are known."""
-  this = ("core_days", run.config, run.slice)
+  """The core-days of a run on its slice; None if they were not computed."""
+  key = ("core_days", run.config, run.slice)
   for row in rows:
-    if (row["what"], row.get("config"), row.get("slice")) == this:
+    if (row["what"], row.get("config"), row.get("slice")) == key:
       return row["core_days"]
   return None
 
 
 def compute_core_days(file: pathlib.Path, run: launch.Pretraining) -> None:
-  """Adds the core-days of a run; from 10 seconds to a minute."""
+  """Adds the core-days of a run; takes from 10 seconds to a minute."""
   days = launch.core_days(run.config, run.slice, run.examples())
   row = {"what": "core_days", "config": run.config, "slice": run.slice}
   add(file, {**row, "core_days": round(days, 1)})
 
 
 def largest_batch(rows: Rows, model: str, size_px: int) -> tuple[int, int]:
-  """(the largest batch that fits, the next that does not); 0 is unknown."""
-  tried = {
-    row["batch"]: row["fits"]
+  """(largest batch that fits, smallest that does not); 0 where unknown."""
+  key = ("batch", model, size_px)
+  tried = [
+    (row["batch"], row["fits"])
     for row in rows
-    if (row["what"], row.get("model")) == ("batch", model)
-    and row["size_px"] == size_px
-  }
-  return _bounds(tried)
-
-
-def _bounds(tried: Mapping[int, bool]) -> tuple[int, int]:
-  fitting = max((b for b, fits in tried.items() if fits), default=0)
-  failing = min((b for b, fits in tried.items() if not fits), default=0)
+    if (row["what"], row.get("model"), row.get("size_px")) == key
+  ]
+  fitting = max((batch for batch, fits in tried if fits), default=0)
+  failing = min((batch for batch, fits in tried if not fits), default=0)
   return fitting, failing
 
 
 def is_found(bounds: tuple[int, int]) -> bool:
-  """Whether nothing is left to try between the two."""
+  """Whether no batch size is left to try between the two."""
   fitting, failing = bounds
   return bool(failing) and failing == _next(fitting)
 
 
 def _next(batch: int) -> int:
-  return next(b for b in LADDER if b > batch)
+  return next(b for b in BATCH_SIZES if b > batch)
 
 
 def compute_batch(
   file: pathlib.Path, model: str, size_px: int, effort: float
 ) -> None:
-  """Adds one compilation of a train step on a TPUv3 core; minutes.
+  """Adds one compilation of a train step on a TPUv3 core; takes minutes.
 
   Args:
-    file: where it is added.
+    file: the file to add it to.
     model: as the paper writes it.
-    size_px: of the images.
-    effort: the compiler's, as JAX is set; it is kept with the result.
+    size_px: height and width of the images.
+    effort: effort of the compiler, as JAX is set; saved with the result.
   """
   fitting, failing = largest_batch(read(file), model, size_px)
   if fitting:
     batch = _next(fitting)
   elif failing:
-    batch = LADDER[LADDER.index(failing) - 1]
+    batch = BATCH_SIZES[BATCH_SIZES.index(failing) - 1]
   else:
     batch = _guess(model, size_px)
   planned = _planned(model, size_px, batch)
-  found = compile_lib.compile_step(
-    planned.experiment, planned.inputs, OneCore()
-  )
+  compiled = compile_lib.compile_step(planned.experiment, planned.inputs, _CORE)
   row = {"what": "batch", "model": model, "size_px": size_px, "batch": batch}
   more = {
-    "fits": found.fits,
-    "peak_mib": found.peak_bytes // 2**20,
-    "compile_s": round(found.compile_s),
+    "fits": compiled.fits,
+    "peak_mib": compiled.peak_bytes // 2**20,
+    "compile_s": round(compiled.compile_s),
     "effort": effort,
   }
   add(file, {**row, **more})
 
 
 def _guess(model: str, size_px: int) -> int:
-  """By the closed forms of two batches, whose memory grows evenly."""
+  """The largest batch by the closed forms, whose memory grows linearly."""
   few, many = (_peak(model, size_px, batch) for batch in _PROBES)
-  each = (many - few) / (_PROBES[1] - _PROBES[0])
-  room = _CHIP.chip.hbm_bytes - few + _PROBES[0] * each
-  fitting = [b for b in LADDER if b * each < room]
-  return fitting[-1] if fitting else LADDER[0]
+  image_bytes = (many - few) / (_PROBES[1] - _PROBES[0])
+  room = _CORE.chip.hbm_bytes - few + _PROBES[0] * image_bytes
+  fitting = [b for b in BATCH_SIZES if b * image_bytes < room]
+  return fitting[-1] if fitting else BATCH_SIZES[0]
 
 
 def _peak(model: str, size_px: int, batch: int) -> int:
@@ -149,7 +144,7 @@ def _peak(model: str, size_px: int, batch: int) -> int:
 
 
 def _planned(model: str, size_px: int, batch: int) -> inputs_lib.Planned:
-  """A run of a model with Adam, bfloat16 computation and made-up images."""
+  """A run with Adam, bfloat16 computation and made-up images."""
   family, variant, fields = costs.model_of(model)
   made = models.create(
     family,
@@ -158,7 +153,9 @@ def _planned(model: str, size_px: int, batch: int) -> inputs_lib.Planned:
     dtype="bfloat16",
     **fields,
   )
-  c = config_lib.to_config_dict(experiment_lib.Experiment(model=made.config))
+  c: Any = config_lib.to_config_dict(
+    experiment_lib.Experiment(model=made.config)
+  )
   c.data.batch_size = batch
   c.data.train.preprocess = f"decode|resize({size_px})|value_range(-1, 1)"
   experiment = config_lib.build(experiment_lib.Experiment, c)
@@ -166,10 +163,10 @@ def _planned(model: str, size_px: int, batch: int) -> inputs_lib.Planned:
 
 
 def batches(grid: Grid) -> Iterator[tuple[str, int]]:
-  """(model, px) of every place of Figure 12 that a model can be at.
+  """(model, px) of every place of Figure 12 that is possible.
 
-  ViTs first, which compile faster than ResNets, and 224 px first, which the
-  rest of the paper is about.
+  ViTs come first, because they compile faster than ResNets, and 224 px before
+  the other sizes, because the rest of the paper uses it.
   """
   sizes = [int(column.removesuffix(" px")) for column in grid.columns]
   sizes.sort(key=lambda size: size != 224)
@@ -180,10 +177,10 @@ def batches(grid: Grid) -> Iterator[tuple[str, int]]:
 
 
 def can_take(model: str, size_px: int) -> bool:
-  """Whether a model takes images of this size: patches have to divide them."""
+  """Whether a model takes images of this size: its patches must divide it."""
+  if costs.model_of(model)[0] == "bit":
+    return True
   try:
-    return isinstance(costs.make(model, size_px).config, bit.Config) or bool(
-      costs.tokens(model, size_px)
-    )
+    return costs.tokens(model, size_px) > 0
   except errors.ConfigError:
     return False

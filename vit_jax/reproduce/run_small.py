@@ -1,0 +1,262 @@
+"""Runs small experiments, and writes their tables, plots and verdicts.
+
+The rules of the claims were written before the runs, except for one of Figure 8
+(its remarks say why). Differences are of accuracy, so that 0.01 is one point.
+"""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+import json
+import os
+import pathlib
+import statistics
+import time
+from typing import Any
+
+from vit_jax.analysis import plots
+from vit_jax.core import config as config_lib, errors, files
+from vit_jax.reproduce import (
+  design_experiments as design,
+  pages,
+  scaling_experiments as scaling,
+)
+from vit_jax.reproduce.small_experiment import RECIPE, SmallExperiment
+from vit_jax.sweeps import collect, execute, leaks, state, sweep as sweep_lib
+
+ALL = (
+  scaling.TABLE_5,
+  scaling.TABLE_6,
+  design.TABLE_7,
+  design.TABLE_8,
+  scaling.FIGURE_8,
+  design.FIGURE_9,
+  scaling.FIGURE_13,
+  design.SECTION_4_6,
+)
+
+
+def find(what: str) -> SmallExperiment:
+  """The small experiment of "table=8" or "figure=9".
+
+  Raises:
+    ConfigError: there is none.
+  """
+  for experiment in ALL:
+    if what in experiment.serves:
+      return experiment
+  known = sorted(name for experiment in ALL for name in experiment.serves)
+  raise errors.ConfigError(
+    f"{what} has no miniature (there are: {', '.join(known)})"
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class ArmResult:
+  """The results of an arm.
+
+  Attributes:
+    name, series: those of the arm.
+    x: its place on the x axis.
+    rate: its learning rate.
+    scores: one for each seed, by metric.
+    runs: folders of these runs, in the order of the scores.
+  """
+
+  name: str
+  series: str
+  x: float
+  rate: float
+  scores: dict[str, list[float]]
+  runs: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """The results of a small experiment.
+
+  Attributes:
+    name: name of the experiment.
+    arms: all arms, without scores where they have not run.
+    verdicts: one for each claim, in their order.
+    failed: number of runs that failed.
+  """
+
+  name: str
+  arms: list[ArmResult]
+  verdicts: list[str]
+  failed: int
+
+
+def run(
+  experiment: SmallExperiment,
+  workdir: str,
+  out: str,
+  *,
+  data_dir: str,
+  workers: int,
+  say: Callable[[str], None] = print,
+) -> Result:
+  """Runs what has not run yet or has failed, and writes the results.
+
+  Args:
+    experiment: what to run.
+    workdir: folder of its runs.
+    out: folder of its table, plot and results.
+    data_dir: folder of the data sets.
+    workers: runs at a time.
+    say: called with messages of progress.
+
+  Raises:
+    RunError: a run failed; the results of the others are written.
+    Interrupted: a signal stopped it; the same call continues.
+  """
+  sweep = experiment.sweep({"runtime.data_dir": data_dir})
+  runs = sweep_lib.runs(sweep, RECIPE)
+  leaks.check(sweep, runs)
+  start = time.time()
+  try:
+    execute.execute(sweep, runs, workdir, workers=workers, retry=True, say=say)
+  finally:
+    _note_time(workdir, time.time() - start, workers)
+  result = gather(experiment, sweep, runs, workdir)
+  write(experiment, result, sweep, runs, workdir, out)
+  if result.failed:
+    raise errors.RunError(
+      f"{result.failed} runs failed, see {out}/runs.csv; the same command tries"
+      " them again"
+    )
+  return result
+
+
+def gather(
+  experiment: SmallExperiment,
+  sweep: sweep_lib.Sweep,
+  runs: list[sweep_lib.Run],
+  workdir: str,
+) -> Result:
+  """Reads the results of the runs from their files."""
+  states = state.all_of(sweep, runs, workdir)
+  last = "final" if experiment.tuned else "first"
+  x = experiment.x()
+  arms = {
+    arm.name: ArmResult(
+      name=arm.name,
+      series=arm.series,
+      x=x[arm.name],
+      rate=0.0,
+      scores={},
+      runs=[],
+    )
+    for arm in experiment.arms
+  }
+  for run, status in states:
+    if run.stage != last or status.state != "done":
+      continue
+    arm = arms[experiment.arm_of(run.setting).name]
+    arm.runs.append(run.name)
+    for metric in experiment.metrics:
+      arm.scores.setdefault(metric, []).append(status.scores[metric])
+    rate = config_lib.leaves(run.config)["optim.peak_lr"]
+    arms[arm.name] = dataclasses.replace(arm, rate=rate)
+  scores = {
+    metric: {name: a.scores[metric] for name, a in arms.items() if a.scores}
+    for metric in experiment.metrics
+  }
+  return Result(
+    name=experiment.name,
+    arms=list(arms.values()),
+    verdicts=[claim.judge(x, scores) for claim in experiment.claims],
+    failed=sum(status.state == "failed" for _, status in states),
+  )
+
+
+def write(
+  experiment: SmallExperiment,
+  result: Result,
+  sweep: sweep_lib.Sweep,
+  runs: list[sweep_lib.Run],
+  workdir: str,
+  out: str,
+) -> None:
+  """Writes result.json, table.md, plot.png and runs.csv into `out`.
+
+  The same runs give the same files; how long they took is in time.json.
+  """
+  home = pathlib.Path(out)
+  home.mkdir(parents=True, exist_ok=True)
+  collect.collect(sweep, runs, workdir)
+  csv = (pathlib.Path(workdir) / "results.csv").read_text()
+  files.write(home / "runs.csv", csv)
+  text = json.dumps(dataclasses.asdict(result), indent=1)
+  files.write(home / "result.json", text + "\n")
+  files.write(home / "table.md", table(experiment, result))
+  took = times(workdir)
+  files.write(home / "time.json", json.dumps(took, indent=1) + "\n")
+  draw(experiment, result, str(home / "plot.png"))
+
+
+def read(out: str) -> Result:
+  """The result in a folder that `write` has written to."""
+  fields = json.loads((pathlib.Path(out) / "result.json").read_text())
+  arms = [ArmResult(**arm) for arm in fields.pop("arms")]
+  return Result(arms=arms, **fields)
+
+
+def table(experiment: SmallExperiment, result: Result) -> str:
+  """Arms with the mean and deviation of their scores, and the verdicts."""
+  x_text = {"images": "{:,.0f}", "compute": "{:.2e}"}.get(experiment.axis)
+  x = [experiment.x_label] if x_text else []
+  rows = [
+    [
+      arm.name,
+      *([x_text.format(arm.x)] if x_text else []),
+      f"{arm.rate:g}" if arm.runs else "",
+      *(collect.text(arm.scores.get(m, [])) for m in experiment.metrics),
+      str(len(arm.runs)),
+    ]
+    for arm in result.arms
+  ]
+  verdicts = [
+    f"- **{verdict}**: {claim.text} Rule: {claim.rule} ({claim.metric})."
+    for claim, verdict in zip(experiment.claims, result.verdicts, strict=True)
+  ]
+  header = ["arm", *x, "rate", *experiment.metrics, "seeds"]
+  arms = pages.markdown_table(header, rows)
+  return "\n".join((arms, "", *verdicts)) + "\n"
+
+
+def draw(experiment: SmallExperiment, result: Result, file: str) -> None:
+  """Plots the first metric with error bars, a line for each series."""
+  metric = experiment.metrics[0]
+  series: dict[str, tuple[list[float], list[float], list[float]]] = {}
+  done = [arm for arm in result.arms if arm.scores]
+  for arm in sorted(done, key=lambda arm: arm.x):
+    values = arm.scores[metric]
+    x, means, deviations = series.setdefault(arm.series, ([], [], []))
+    x.append(arm.x)
+    means.append(statistics.fmean(values))
+    deviations.append(statistics.stdev(values) if len(values) > 1 else 0.0)
+  if series:
+    plots.errorbars(series, file, x_label=experiment.x_label, y_label=metric)
+
+
+def _note_time(workdir: str, seconds: float, workers: int) -> None:
+  """Notes how long a call has run, unless it had nothing left to do."""
+  home = pathlib.Path(workdir)
+  home.mkdir(parents=True, exist_ok=True)
+  row = {
+    "seconds": round(seconds),
+    "workers": workers,
+    "cores": len(os.sched_getaffinity(0)),
+    "load": round(os.getloadavg()[1], 1),
+  }
+  if seconds > 1:
+    with (home / "times.jsonl").open("a") as f:
+      f.write(json.dumps(row) + "\n")
+
+
+def times(workdir: str) -> list[Mapping[str, Any]]:
+  """How long each call has run that ended by itself or by a signal."""
+  file = pathlib.Path(workdir) / "times.jsonl"
+  lines = file.read_text().splitlines() if file.exists() else []
+  return [json.loads(line) for line in lines]

@@ -1,0 +1,169 @@
+"""A question of the paper, asked again with small models on real images."""
+
+from collections.abc import Mapping
+import dataclasses
+import pathlib
+from typing import Any, Literal
+
+from vit_jax.core import config as config_lib, errors
+from vit_jax.plan import flops
+from vit_jax.reproduce import recipe
+from vit_jax.reproduce.claims import Claim
+from vit_jax.sweeps import grid, sweep as sweep_lib
+from vit_jax.train import experiment as experiment_lib, setup
+
+RECIPE = str(pathlib.Path(__file__).with_name("recipe.py"))
+SEEDS = (0, 1, 2)
+RATE = "optim.peak_lr"
+ADAM_RATES = (1e-3, 3e-3, 1e-2)
+# What every small experiment changes.
+SCALE = (
+  "Fashion-MNIST (55,000 images of 28 px) instead of JFT or ImageNet; models of"
+  " 0.1 M parameters instead of 86 M and more; 300 steps of 128 images"
+)
+UPSTREAM = "accuracy on Fashion-MNIST's test images instead of 5-shot ImageNet"
+# Forward and backward pass, by the paper's formula (Table 6).
+_PASSES = 3
+Axis = Literal["", "images", "compute", "rate"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+  """One of the things that an experiment compares.
+
+  Attributes:
+    name: its name in tables.
+    setting: what its runs set, see `sweeps.grid`.
+    series: the line of the plot that it is a point of.
+    rates: peak learning rates to choose from, equally many for every arm.
+  """
+
+  name: str
+  setting: grid.Setting
+  series: str
+  rates: tuple[float, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class SmallExperiment:
+  """What is compared and how; how far its runs are stands in their files.
+
+  Attributes:
+    name: name of its folder.
+    serves: the tables and figures whose question it asks, such as "table=8".
+    question: the question, in a sentence.
+    changed: what differs from the paper.
+    arms: what is compared.
+    claims: the claims of the paper to judge.
+    axis: what the x axis of the plot is; "" for one place for each arm.
+    metrics: scores in the table; the first is plotted.
+    common: settings that all runs share.
+  """
+
+  name: str
+  serves: tuple[str, ...]
+  question: str
+  changed: str
+  arms: tuple[Arm, ...]
+  claims: tuple[Claim, ...]
+  axis: Axis = ""
+  metrics: tuple[str, ...] = ("test/top_1",)
+  common: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+  def __post_init__(self):
+    if len({len(arm.rates) for arm in self.arms}) != 1:
+      raise errors.ConfigError(
+        f"{self.name}: every arm must try equally many learning rates"
+      )
+
+  @property
+  def tuned(self) -> bool:
+    """Whether a learning rate is chosen on held-out images."""
+    return bool(self.arms[0].rates)
+
+  def sweep(self, extra: grid.Setting) -> sweep_lib.Sweep:
+    """The sweep of its runs.
+
+    If there are learning rates to choose from, each is tried with one seed and
+    scored on held-out images, and the best of each arm is trained with three
+    seeds. Otherwise every arm is trained with three seeds.
+
+    Args:
+      extra: settings that do not change the result of a run, such as folders.
+    """
+    settings = []
+    for arm in self.arms:
+      setting = {**self.common, **extra, **arm.setting}
+      for key, value in setting.items():
+        if isinstance(value, sweep_lib.Trained):
+          setting[key] = dataclasses.replace(
+            value, setting={**value.setting, **extra}
+          )
+      settings.append(setting)
+    seeds = grid.axis(":seed", SEEDS)
+    if not self.tuned:
+      return sweep_lib.Sweep(RECIPE, grid.product(tuple(settings), seeds))
+    return sweep_lib.Sweep(
+      config=RECIPE,
+      settings=tuple(
+        {**setting, ":scored": "val", RATE: rate}
+        for arm, setting in zip(self.arms, settings, strict=True)
+        for rate in arm.rates
+      ),
+      metric="val/top_1",
+      tuned=(RATE,),
+      final=grid.product(grid.axis(":scored", ("test",)), seeds),
+    )
+
+  def arm_of(self, setting: Mapping[str, Any]) -> Arm:
+    """The arm that a run belongs to, by the run's setting."""
+    shared = {":seed", *self.common}
+    if self.tuned:
+      shared |= {":scored", RATE}
+    # As text, because a checkpoint to start from is known by its name.
+    own = {
+      key: str(value)
+      for key, value in setting.items()
+      if key not in shared and not key.startswith("runtime.")
+    }
+    return next(
+      arm
+      for arm in self.arms
+      if own == {key: str(value) for key, value in arm.setting.items()}
+    )
+
+  def x(self) -> dict[str, float]:
+    """The x of each arm: images, FLOPs of training, the rate, or its number."""
+    return {arm.name: self._x(i, arm) for i, arm in enumerate(self.arms)}
+
+  def _x(self, index: int, arm: Arm) -> float:
+    match self.axis:
+      case "images":
+        return float(arm.setting[":images"])
+      case "compute":
+        return training_flops({**self.common, **arm.setting})
+      case "rate":
+        return float(arm.setting[RATE])
+    return float(index)
+
+  @property
+  def x_label(self) -> str:
+    """Label of the plot's x axis."""
+    return {
+      "": "",
+      "images": "training images",
+      "compute": "FLOPs of training",
+      "rate": "peak learning rate",
+    }[self.axis]
+
+
+def training_flops(setting: grid.Setting) -> float:
+  """Operations of a whole run, by the formula of the paper's Table 6."""
+  config = sweep_lib.make(RECIPE, setting).config
+  experiment = config_lib.build(experiment_lib.Experiment, config)
+  shape = (*experiment.model.image_size, recipe.CHANNELS)
+  forward = flops.of_model(setup.make_model(experiment), shape)
+  images = experiment.duration.steps(
+    batch_size=experiment.data.batch_size, epoch_examples=1, total=0
+  )
+  return _PASSES * forward * images * experiment.data.batch_size
