@@ -132,7 +132,9 @@ def test_writing_a_sheet(tmp_path):
   written = cv2.imread(str(file))[..., ::-1]
   np.testing.assert_array_equal(written, describe.contact_sheet(source))
   with pytest.raises(errors.StorageError, match="cannot be written"):
-    describe.write_sheet(f"folder:{tmp_path / 'x'}", "train", f"{file}/no.png")
+    describe.write_sheet(
+      f"folder:{tmp_path / 'x'}", "train", str(tmp_path / "no/sheet.png")
+    )
   other = tmp_path / "x/red/0.txt"
   other.write_text("not a picture")
   with pytest.raises(errors.ConfigError, match="exists and is not a PNG"):

@@ -34,4 +34,4 @@ def run(args: argparse.Namespace) -> None:
   out = storage.path(args.out) if args.out else runs[0].home / "report.html"
   owners.check_file("out", out, flags.is_page, "a report")
   files.write(out, report.page(runs))
-  print(f"wrote {out}", file=sys.stderr)
+  print(f"wrote {out}", file=sys.stderr if files.is_stream(out) else sys.stdout)

@@ -25,14 +25,15 @@ def replacing(path: AnyPath) -> Iterator[IO[bytes]]:
   example /dev/stdout. The new file has the permissions of the old one.
 
   Raises:
-    StorageError: it cannot be written; what was there before still is.
+    StorageError: it cannot be written, for example because its folder does not
+      exist; what was there before still is.
   """
   try:
     if isinstance(path, storage.BucketPath):
       data = io.BytesIO()
       yield data
       path.write(data.getvalue())
-    elif _is_descriptor(path) or _is_stream(path):
+    elif is_stream(path):
       sys.stdout.flush()
       # Appended, in case a shell has sent this descriptor to a file.
       with open(os.open(path, os.O_WRONLY | os.O_APPEND), "wb") as f:
@@ -56,7 +57,6 @@ def write(path: AnyPath, data: bytes | str) -> None:
 
 
 def _replaced(path: pathlib.Path) -> Iterator[IO[bytes]]:
-  path.parent.mkdir(parents=True, exist_ok=True)
   # A name of its own, in case two processes write the same file.
   part = path.with_name(f".part-{secrets.token_hex(8)}")
   try:
@@ -72,8 +72,16 @@ def _replaced(path: pathlib.Path) -> Iterator[IO[bytes]]:
       part.unlink(missing_ok=True)
 
 
-def _is_stream(path: pathlib.Path) -> bool:
-  """Whether bytes are sent to `path` instead of being kept there."""
+def is_stream(path: AnyPath) -> bool:
+  """Whether bytes are sent to `path`, for example /dev/stdout, not kept there.
+
+  Raises:
+    OSError: a disk or a socket, which are not written to.
+  """
+  if isinstance(path, storage.BucketPath):
+    return False
+  if _is_descriptor(path):
+    return True
   try:
     mode = path.stat().st_mode
   except FileNotFoundError:

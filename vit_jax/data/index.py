@@ -116,7 +116,7 @@ def open_or_build(
   for file in places:
     try:
       write(str(file), in_order.columns, meta, watched)
-    except errors.StorageError:
+    except (errors.StorageError, OSError):
       continue
     index = read(str(file), root)
     if index is None:
@@ -148,6 +148,8 @@ def write(
   meta = {**meta, "watched": watched, "rows": len(columns["ends"])}
   meta["lengths"] = {name: len(columns[name]) for name in _DTYPES}
   text = json.dumps(meta).encode()
+  folder = pathlib.Path(file).parent
+  folder.mkdir(parents=True, exist_ok=True)
   with files.replacing(pathlib.Path(file)) as f:
     f.write(_MAGIC + struct.pack("<q", len(text)) + text)
     for name, dtype in _DTYPES.items():

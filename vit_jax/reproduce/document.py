@@ -51,6 +51,7 @@ def write(file: pathlib.Path, out: pathlib.Path) -> None:
   parts = [_HEAD, _overview(out)]
   parts += [_small(experiment, out, link) for experiment in run_small.ALL]
   parts += ["# At the paper's scale\n", *_paper_scale(out)]
+  file.parent.mkdir(parents=True, exist_ok=True)
   files.write(file, "\n".join(parts))
 
 
