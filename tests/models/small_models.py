@@ -29,8 +29,8 @@ def noisy_variables(model, x):
   def draw(name, leaf):
     n = rng.standard_normal(leaf.shape).astype(np.float32)
     if name.endswith("var"):
-      return 1 + 0.3 * np.abs(n)
-    return name.endswith("scale") + 0.3 * n
+      return jnp.asarray(1 + 0.3 * np.abs(n))
+    return jnp.asarray(name.endswith("scale") + 0.3 * n)
 
   return tree.map_named(draw, shapes(model, x))
 

@@ -102,7 +102,7 @@ def test_every_second_block_is_shifted(depth, reach):
 
 def test_merging_takes_the_published_order():
   """Cell (0, 0), (1, 0), (0, 1), (1, 1) of each four, and zeros at the end."""
-  x = np.arange(1.0, 7.0, dtype=np.float32).reshape(1, 2, 3, 1)
+  x = jnp.arange(1.0, 7.0, dtype=jnp.float32).reshape(1, 2, 3, 1)
   module = swin_block.PatchMerging(jnp.float32)
   params = {
     "norm": {"scale": np.ones(4, np.float32), "bias": np.zeros(4, np.float32)},

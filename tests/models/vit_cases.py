@@ -39,7 +39,7 @@ def noisy_params(model, x):
 
   def draw(name, leaf):
     n = rng.standard_normal(leaf.shape).astype(np.float32)
-    return name.endswith("scale") + 0.3 * n
+    return jnp.asarray(name.endswith("scale") + 0.3 * n)
 
   return tree.map_named(draw, shapes)
 

@@ -99,7 +99,7 @@ def test_grid_attention_is_columns_then_rows_then_means(stride):
 
 def test_block_is_a_block_of_each_row_and_then_of_each_column():
   def block(name=None):
-    return encoder.Block(2, 16, name=name)
+    return encoder.Block(encoder.BlockConfig(2, 16), name=name)
 
   x = grid(2, 3, 5, 8)
   params, (out, _) = made(axial.Block(block), x)

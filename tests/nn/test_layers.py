@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests.nn.arrays import apply
 from vit_jax.nn import attention, encoder, mlp, patch, pooling, stochastic_depth
 
 
@@ -49,6 +50,7 @@ def test_softmax_and_its_derivative():
   logits, weight = 5 * random(3, 4), random(3, 4, seed=2)
   # Large logits must not overflow.
   logits[0] += 1000.0
+  logits = jnp.asarray(logits)
   theirs = lambda x: (jax.nn.softmax(x) * weight).sum()  # noqa: E731
   ours = lambda x: (attention.softmax(x) * weight).sum()  # noqa: E731
   np.testing.assert_allclose(ours(logits), theirs(logits), rtol=1e-5)
@@ -60,7 +62,7 @@ def test_softmax_and_its_derivative():
 def test_attention_softmax_is_float32_in_bfloat16():
   x = random(1, 4, 8)
   module = attention.MultiHeadAttention(num_heads=2, dtype=jnp.bfloat16)
-  out, weights = module.apply(init_random(module, x, x), x, x)
+  out, weights = apply(module, init_random(module, x, x), x, x)
   assert (out.dtype, weights.dtype) == (jnp.bfloat16, jnp.float32)
   np.testing.assert_allclose(weights.sum(-1), 1.0, atol=1e-6)
 
@@ -73,7 +75,7 @@ def test_mlp_is_the_tanh_gelu():
   y = x @ hidden["kernel"] + hidden["bias"]
   inner = np.sqrt(2 / np.pi) * (y + 0.044715 * y**3)
   expected = 0.5 * y * (1 + np.tanh(inner)) @ out["kernel"] + out["bias"]
-  found = module.apply(variables, x)
+  found = apply(module, variables, x)
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -89,7 +91,7 @@ def test_patches_are_a_strided_convolution():
     "VALID",
     dimension_numbers=("NHWC", "HWIO", "NHWC"),
   ) + np.broadcast_to(p["bias"], (2, 3, 2, 7))
-  found = module.apply(variables, images)
+  found = apply(module, variables, images)
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.nn.arrays import apply
 from vit_jax.core import tree
 from vit_jax.nn import resnet, std_convolution
 
@@ -39,7 +40,7 @@ DIVISORS = {
 def test_standardized_kernels(form, scale):
   """Small kernels tell the forms apart."""
   kernel = scale * (random(3, 3, 4, 6) + 2)
-  ours = np.asarray(std_convolution.standardize(kernel, form))
+  ours = np.asarray(std_convolution.standardize(jnp.asarray(kernel), form))
   exact = kernel.astype(np.float64)
   for i in range(6):
     k = exact[..., i]
@@ -65,8 +66,9 @@ def test_convolution_by_loops(padding, size, stride, hw, pads):
   x = random(1, *hw, 3)
   conv = std_convolution.StdConv(4, size, stride, padding=padding)
   params = init_random(conv, x)
-  ours = np.asarray(conv.apply({"params": params}, x))
-  kernel = std_convolution.standardize(params["kernel"], "std + 1e-5")
+  ours = np.asarray(apply(conv, {"params": params}, x))
+  kernel = jnp.asarray(params["kernel"])
+  kernel = std_convolution.standardize(kernel, "std + 1e-5")
   kernel = np.asarray(kernel, np.float64)
   padded = np.pad(x[0].astype(np.float64), [pads, pads, (0, 0)])
   out_hw = [-(-n // stride) for n in hw]
@@ -84,8 +86,8 @@ def test_convolution_in_bfloat16_standardizes_in_float32():
   conv = std_convolution.StdConv(4, 3, dtype=jnp.bfloat16)
   # The differences between these weights are lost in bfloat16.
   params = {"kernel": 100 + 0.01 * random(3, 3, 3, 4)}
-  ours = conv.apply({"params": params}, x)
-  exact = std_convolution.StdConv(4, 3).apply({"params": params}, x)
+  ours = apply(conv, {"params": params}, x)
+  exact = apply(std_convolution.StdConv(4, 3), {"params": params}, x)
   assert ours.dtype == jnp.bfloat16
   np.testing.assert_allclose(
     np.asarray(ours, np.float32), exact, atol=0.03 * np.abs(exact).max()
@@ -98,7 +100,7 @@ def test_group_norm_by_loops(mean):
   x = mean + random(2, 3, 4, 64)
   norm = resnet.GroupNorm()
   params = init_random(norm, x)
-  ours = np.asarray(norm.apply({"params": params}, x))
+  ours = np.asarray(apply(norm, {"params": params}, x))
   for b in range(2):
     for g in range(0, 64, 2):
       group = x[b, :, :, g : g + 2].astype(np.float64)
@@ -111,8 +113,8 @@ def test_group_norm_by_loops(mean):
 def test_group_norm_in_bfloat16_is_rounded_once():
   x = random(2, 3, 4, 64).astype(jnp.bfloat16)
   params = init_random(resnet.GroupNorm(), x)
-  ours = resnet.GroupNorm(dtype=jnp.bfloat16).apply({"params": params}, x)
-  exact = resnet.GroupNorm().apply({"params": params}, x)
+  ours = apply(resnet.GroupNorm(dtype=jnp.bfloat16), {"params": params}, x)
+  exact = apply(resnet.GroupNorm(), {"params": params}, x)
   np.testing.assert_array_equal(ours, exact.astype(jnp.bfloat16))
 
 
@@ -134,18 +136,20 @@ def test_pre_activation_unit_by_its_parts():
   x = random(1, 6, 6, 64)
   unit = V2(32, 2)
   p = init_random(unit, x)
-  conv = lambda name, x, stride=1: std_convolution.StdConv(  # noqa: E731
-    p[name]["kernel"].shape[-1], p[name]["kernel"].shape[0], stride,
-    "var + 1e-10",
-  ).apply({"params": p[name]}, x)  # fmt: skip
+  conv = lambda name, x, stride=1: apply(  # noqa: E731
+    std_convolution.StdConv(
+      p[name]["kernel"].shape[-1], p[name]["kernel"].shape[0], stride,
+      "var + 1e-10",
+    ), {"params": p[name]}, x,
+  )  # fmt: skip
   norm = lambda name, x: np.maximum(  # noqa: E731
-    resnet.GroupNorm().apply({"params": p[name]}, x), 0
+    apply(resnet.GroupNorm(), {"params": p[name]}, x), 0
   )
   y = norm("norm1", x)
   shortcut = conv("conv_shortcut", y, 2)
   y = conv("conv2", norm("norm2", conv("conv1", y)), 2)
   expected = shortcut + conv("conv3", norm("norm3", y))
-  ours = unit.apply({"params": p}, x)
+  ours = apply(unit, {"params": p}, x)
   assert ours.shape == (1, 3, 3, 128)
   np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-3)
 
@@ -154,16 +158,20 @@ def test_post_activation_unit_by_its_parts():
   x = random(1, 6, 6, 64)
   unit = V1(32, 2)
   p = init_random(unit, x)
-  conv = lambda name, x, stride=1: std_convolution.StdConv(  # noqa: E731
-    p[name]["kernel"].shape[-1], p[name]["kernel"].shape[0], stride
-  ).apply({"params": p[name]}, x)
-  norm = lambda name, x: nn.GroupNorm(32).apply({"params": p[name]}, x)  # noqa: E731
+  conv = lambda name, x, stride=1: apply(  # noqa: E731
+    std_convolution.StdConv(
+      p[name]["kernel"].shape[-1], p[name]["kernel"].shape[0], stride
+    ),
+    {"params": p[name]},
+    x,
+  )
+  norm = lambda name, x: apply(nn.GroupNorm(32), {"params": p[name]}, x)  # noqa: E731
   y = np.maximum(norm("norm1", conv("conv1", x)), 0)
   y = np.maximum(norm("norm2", conv("conv2", y, 2)), 0)
   y = norm("norm3", conv("conv3", y))
   shortcut = norm("norm_shortcut", conv("conv_shortcut", x, 2))
   expected = np.maximum(y + shortcut, 0)
-  ours = unit.apply({"params": p}, x)
+  ours = apply(unit, {"params": p}, x)
   np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-3)
 
 
@@ -173,9 +181,9 @@ def test_units_add_to_what_they_get():
   v1, v2 = V1(32, 1), V2(32, 1)
   p = init_random(v2, x)
   p["conv3"]["kernel"] = np.zeros_like(p["conv3"]["kernel"])
-  np.testing.assert_array_equal(v2.apply({"params": p}, x), x)
-  initial = v1.init(jax.random.key(0), x)
-  np.testing.assert_array_equal(v1.apply(initial, x), np.maximum(x, 0))
+  np.testing.assert_array_equal(apply(v2, {"params": p}, x), x)
+  initial = v1.init(jax.random.key(0), jnp.asarray(x))
+  np.testing.assert_array_equal(apply(v1, initial, x), np.maximum(x, 0))
 
 
 @pytest.mark.parametrize(

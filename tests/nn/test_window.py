@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.nn.arrays import apply
 from vit_jax.nn import window as window_lib
 
 
@@ -37,7 +38,7 @@ def test_fitted(grid, window, fitted, shift):
 
 def test_partition_and_back():
   x = random(2, 6, 4, 3)
-  windows = window_lib.partition(x, (3, 2))
+  windows = window_lib.partition(jnp.asarray(x), (3, 2))
   assert windows.shape == (2, 4, 6, 3)
   np.testing.assert_array_equal(windows[:, 3], x[:, 3:6, 2:4].reshape(2, 6, 3))
   np.testing.assert_array_equal(window_lib.merge(windows, (6, 4), (3, 2)), x)
@@ -46,7 +47,7 @@ def test_partition_and_back():
 def attending(module, variables, x):
   """[gh, gw, gh, gw]: how much each cell's output depends on each cell."""
   _, gh, gw, _ = x.shape
-  jacobian = jax.jit(jax.jacrev(lambda x: module.apply(variables, x)[0]))(x)
+  jacobian = jax.jit(jax.jacrev(lambda x: apply(module, variables, x)[0]))(x)
   sums = np.abs(np.asarray(jacobian)[:, :, :, 0]).sum(axis=(2, 5))
   assert sums.shape == (gh, gw, gh, gw)
   return sums
@@ -99,10 +100,10 @@ def test_padding_after_the_shift_is_another_thing():
   before = window_lib.WindowAttention(2, (4, 4), (2, 2))
   after = before.clone(pad="after_shift")
   variables = init_random(before, x, 0.5)
-  a, b = before.apply(variables, x), after.apply(variables, x)
+  a, b = apply(before, variables, x), apply(after, variables, x)
   assert np.abs(a - b).max() > 1e-2
   x = random(1, 8, 4, 4)
-  a, b = before.apply(variables, x), after.apply(variables, x)
+  a, b = apply(before, variables, x), apply(after, variables, x)
   np.testing.assert_array_equal(a, b)
 
 
@@ -111,7 +112,7 @@ def test_attention_by_loops():
   x = random(1, 2, 3, 8)
   module = window_lib.WindowAttention(2, (2, 3))
   variables = init_random(module, x)
-  out = np.asarray(module.apply(variables, x))[0]
+  out = np.asarray(apply(module, variables, x))[0]
   p = variables["params"]
   assert p["relative_bias"].shape == (3, 5, 2)
   project = lambda name: (  # noqa: E731
@@ -136,7 +137,7 @@ def test_logits_and_softmax_are_float32_in_bfloat16():
   x = jnp.asarray(random(1, 6, 6, 4), jnp.bfloat16)
   module = window_lib.WindowAttention(2, (3, 3), (1, 1), dtype=jnp.bfloat16)
   variables = init_random(module, x)
-  assert module.apply(variables, x).dtype == jnp.bfloat16
+  assert apply(module, variables, x).dtype == jnp.bfloat16
   lines = str(jax.make_jaxpr(module.apply)(variables, x)).splitlines()
   exponentials = [line for line in lines if " exp " in line]
   assert len(exponentials) == 1

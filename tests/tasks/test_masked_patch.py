@@ -117,13 +117,13 @@ def by_hand(t, params, batch, x):
 
   @jit
   def embed(x):
-    embedded = []
-    t.model.apply(of_model, x, corrupt=lambda e: embedded.append(e) or e)
-    return embedded[0]
+    return t.model.apply(of_model, x, method="embed")
 
   @jit
-  def encode(x, seen):
-    return t.model.apply(of_model, x, corrupt=lambda _: seen)["grid"]
+  def encode(seen):
+    placed = t.model.apply(of_model, seen, method="add_positions")
+    tokens, _ = t.model.apply(of_model, placed, method="encode")
+    return tokens[:, -N:].reshape(len(seen), 3, 5, -1)
 
   embedded = embed(x)
   seen = np.array(embedded)
@@ -134,7 +134,7 @@ def by_hand(t, params, batch, x):
       seen[b, i] = own["mask"].ravel()
     elif batch["source"][b, i] != i:
       seen[b, i] = embedded[b, batch["source"][b, i]]
-  grid = np.asarray(encode(x, seen))
+  grid = np.asarray(encode(seen))
   for b, chosen in enumerate(batch["chosen"]):
     for i in chosen:
       row, column = divmod(int(i), SIZE[1] // 4)

@@ -1,21 +1,25 @@
-"""Cross-entropies over class logits, one loss an example."""
+"""Cross-entropies over class logits: one loss for each example."""
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
 
 from vit_jax.core import errors
 
 
-def targets(labels: jax.Array, num_classes: int) -> jax.Array:
-  """Targets float32 [B, C] from labels.
+def targets(
+  labels: Num[Array, "B *K"], num_classes: int
+) -> Float[Array, "B {num_classes}"]:
+  """Targets, float32, from labels.
 
   Args:
-    labels: integers [B], or [B, K] with several labels an example, padded
-      with -1, which adds nothing; or floats [B, C], which are targets already.
+    labels: integers [B]; integers [B, K] with several labels for each example,
+      padded with -1, which adds nothing; or floats [B, C], which are targets
+      already.
     num_classes: C.
 
   Raises:
-    ConfigError: targets of another number of classes.
+    ConfigError: the targets have another number of classes.
   """
   if jnp.issubdtype(labels.dtype, jnp.floating):
     if labels.shape[1:] != (num_classes,):
@@ -29,36 +33,25 @@ def targets(labels: jax.Array, num_classes: int) -> jax.Array:
   return one_hot if labels.ndim == 1 else one_hot.max(axis=-2)
 
 
-def smooth(targets: jax.Array, amount: float) -> jax.Array:
-  """Label smoothing: mixes targets [B, C] with the uniform distribution."""
+def smooth(targets: Float[Array, "B C"], amount: float) -> Float[Array, "B C"]:
+  """Label smoothing: mixes targets with the uniform distribution."""
   return (1.0 - amount) * targets + amount / targets.shape[-1]
 
 
-def softmax_xent(logits: jax.Array, targets: jax.Array) -> jax.Array:
-  """Softmax cross-entropy.
-
-  Args:
-    logits: [B, C].
-    targets: [B, C], each row a distribution.
-
-  Returns:
-    [B], in nats.
-  """
+def softmax_xent(
+  logits: Float[Array, "B C"], targets: Float[Array, "B C"]
+) -> Float[Array, "B"]:
+  """Softmax cross-entropy in nats; each row of targets is a distribution."""
   return -jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1)
 
 
-def sigmoid_xent(logits: jax.Array, targets: jax.Array) -> jax.Array:
-  """Sigmoid cross-entropy, summed over the classes.
+def sigmoid_xent(
+  logits: Float[Array, "B C"], targets: Float[Array, "B C"]
+) -> Float[Array, "B"]:
+  """Sigmoid cross-entropy in nats, summed over the classes.
 
-  The loss of the paper's pre-training (an author in
-  google-research/vision_transformer#34).
-
-  Args:
-    logits: [B, C].
-    targets: [B, C], each entry in [0, 1].
-
-  Returns:
-    [B], in nats.
+  It is the loss of the paper's pre-training (according to an author in
+  google-research/vision_transformer#34). Targets are in [0, 1].
   """
   positive = targets * jax.nn.log_sigmoid(logits)
   negative = (1.0 - targets) * jax.nn.log_sigmoid(-logits)

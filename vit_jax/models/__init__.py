@@ -1,4 +1,4 @@
-"""Models: one file each, with Config, Model, VARIANTS and variant."""
+"""Models, one file each; `base.ModelModule` says what a file defines."""
 
 import pkgutil
 from typing import Any
@@ -34,6 +34,9 @@ def create(
 
 def list_variants() -> dict[str, tuple[str, ...]]:
   """The variants of each model, by the model's name."""
-  names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-  modules = {name: config_lib.module_of(__name__, name) for name in names}
+  names = {module.name for module in pkgutil.iter_modules(__path__)}
+  modules = {
+    name: config_lib.module_of(__name__, name)
+    for name in sorted(names - {"base"})
+  }
   return {name: tuple(module.VARIANTS) for name, module in modules.items()}

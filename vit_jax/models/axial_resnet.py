@@ -5,60 +5,49 @@ Source: Appendix D.6 and Figure 13, arXiv:2010.11929, after arXiv:2003.07853.
 
 import dataclasses
 import functools
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
+from jaxtyping import Array
 
 from vit_jax.core import config as config_lib, errors
-from vit_jax.models import bit
+from vit_jax.models import base, bit
 from vit_jax.nn import axial, checks, resnet, stacking, std_convolution
 
 # Parameters are not stored stacked: the first units differ in shape.
 STACKED = ""
 
-# That of Figure 13.
+# Figure 13.
 VARIANTS = {"R50": dict(depths=bit.DEPTHS["R50"])}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(base.CommonConfig):
   """An AxialResNet; the defaults are AxialResNet50.
 
-  The paper says no more than that all 3 x 3 convolutions of a ResNet-50 become
-  attention along rows and columns with relative positions. The ResNet is that
-  of its other rows, BiT's R50x1 (models/bit.py), with its units, norms and
-  widths.
+  The paper only says that all 3 x 3 convolutions of a ResNet-50 become
+  attention along rows and columns with relative positions. The ResNet here is
+  the one of the paper's other rows, BiT's R50x1 (models/bit.py), with its
+  units, norms and widths.
 
   Differs from Axial-ResNet of arXiv:2003.07853 in these, and as
   `nn.axial.RowAttention` says.
 
-  Attributes:
-    num_classes: C; 0 is a model without a head.
-    image_size: (h, w) in px.
+  Attributes: those of `base.CommonConfig`, and
+
     depths: units of each stage.
     width_factor: multiplies the channels of all layers.
     num_heads: H of every attention.
-    head_bias_init: initial bias of the head.
-    dtype: of the computation. Parameters, statistics of norms and of kernels,
-      softmax, the pooled vector and the head are float32.
   """
 
-  num_classes: int = 1000
-  image_size: tuple[int, int] = (224, 224)
   depths: tuple[int, ...] = (3, 4, 6, 3)
   width_factor: float = 1.0
   num_heads: int = 8
-  head_bias_init: float = 0.0
-  dtype: Literal["float32", "bfloat16"] = "float32"
 
   def __post_init__(self):
-    if self.num_classes < 0:
-      raise errors.about(self, "{num_classes} must be at least 0 (0 is none)")
-    if min(self.image_size) < 1:
-      raise errors.about(self, "{image_size} must be at least 1 px each way")
+    super().__post_init__()
     if min(self.depths, default=0) < 1:
       raise errors.about(
         self, "{depths} must be stages of at least 1 unit each"
@@ -71,8 +60,6 @@ class Config:
         f"{{width_factor}} makes {width} channels, which must be a multiple of"
         " twice {num_heads}, whose queries have half the features of values",
       )
-    if self.head_bias_init and not self.num_classes:
-      raise errors.about(self, "{head_bias_init} needs a head; use 0")
 
 
 def variant(name: str, **overrides: Any) -> Config:
@@ -84,29 +71,23 @@ def variant(name: str, **overrides: Any) -> Config:
   return config_lib.variant(Config, VARIANTS, name, overrides)
 
 
-def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:
-  """(regex of the parameter name, PartitionSpec); the first match wins.
+def sharding_rules(config: Config) -> base.Rules:
+  """Output channels are split over "fsdp".
 
-  Output channels are split over "fsdp", so that a kernel's statistics stay on
-  one device; what no rule matches is replicated. For `core.mesh.shardings`.
+  So the statistics of a kernel stay on one device.
   """
   layers = r"(root|stage\d+_unit\d+/(conv\w+|attention/(rows|columns)/qkv))"
-  rules = [(layers + "/kernel", PartitionSpec(None, None, None, "fsdp"))]
-  if config.num_classes:
-    rules.append(("head/kernel", PartitionSpec("fsdp", None)))
-  return rules
+  rule = (layers + "/kernel", PartitionSpec(None, None, None, "fsdp"))
+  return [rule, *base.head_rules(config)]
 
 
 class Model(nn.Module):
   """An AxialResNet.
 
   Attributes:
-    config: what it is.
-    remat: what the backward pass computes again to save memory: "none"
-      (nothing), "dots" (all but the convolutions) or "full" (all but the
-      units' inputs). Changes speed and memory only.
-    unroll: equal units of a stage per turn of a compiled loop, 0 for all (no
-      loop). Changes speed, compile time and memory only.
+    config: what it computes.
+    remat, unroll: speed knobs, see `base.ModelModule`. remat="dots" keeps the
+      results of convolutions; loops are over the equal units of a stage.
   """
 
   config: Config
@@ -114,26 +95,12 @@ class Model(nn.Module):
   unroll: int = 1
 
   @nn.compact
-  def __call__(
-    self, images: jax.Array, *, train: bool = False
-  ) -> dict[str, jax.Array]:
-    """Represents and classifies images.
+  def __call__(self, images: Array, *, train: bool = False) -> base.Outputs:
+    """Represents and classifies images; see `models.base`.
 
-    Args:
-      images: [B, h, w, c], a floating type; any number of channels, which is
-        fixed by the parameters.
-      train: makes no difference, as nothing is random.
-
-    Returns:
-      grid [B, gh, gw, D] after the final norm and ReLU; tokens [B, gh * gw,
-      D], the same; pre_logits [B, D], their mean; logits [B, C], if there is a
-      head.
-
-    Raises:
-      ConfigError: images of another size, as each offset has parameters.
-      TypeError: images that are not of a floating type.
+    Their size is that of the config, as each offset has parameters.
     """
-    del train
+    del train  # Nothing is random.
     config = self.config
     checks.check_images(images, config.image_size)
     dtype = jnp.dtype(config.dtype)
@@ -158,16 +125,9 @@ class Model(nn.Module):
     )
     x = resnet.stages(self, unit, x, config.depths, width)
     x = nn.relu(norm(name="norm")(x))
-    y = x.mean(axis=(1, 2), dtype=jnp.float32)
-    b, _, _, channels = x.shape
-    out = {"tokens": x.reshape(b, -1, channels), "grid": x, "pre_logits": y}
+    out = base.represent(x)
     if config.num_classes:
-      out["logits"] = nn.Dense(
-        config.num_classes,
-        kernel_init=nn.initializers.zeros,
-        bias_init=nn.initializers.constant(config.head_bias_init),
-        name="head",
-      )(y)
+      out["logits"] = base.head(config)(out["pre_logits"])
     return out
 
 
@@ -180,7 +140,7 @@ def _layer(
   *,
   name: str,
 ) -> nn.Module:
-  """What a unit gets where it asks for a convolution of this size."""
+  """Makes what a unit uses as a convolution of this size."""
   if size == 1:
     return conv(width, size, stride, name=name)
   return axial.GridAttention(stride, attend, name="attention")

@@ -8,11 +8,12 @@ import functools
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float
 
 from vit_jax.core import config as config_lib, errors
+from vit_jax.models import base
 from vit_jax.nn import checks, resnet, stacking, std_convolution
 
 # Parameters are not stored stacked: the first units differ in shape.
@@ -35,45 +36,32 @@ VARIANTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(base.CommonConfig):
   """A BiT ResNet; the defaults are R50x1.
 
-  Attributes:
-    num_classes: C; 0 is a model without a head.
-    image_size: (h, w) in px of the images that it is trained on; the model
-      takes any.
+  Attributes: those of `base.CommonConfig`, and
+
     depths: units of each stage.
     width_factor: multiplies the channels of all layers.
-    standardization: what kernels are divided by; that of big_transfer and
-      big_vision, or timm's "var + 1e-8".
-    root_padding: what the max-pooling after the first convolution sees around
-      it: nothing, as in big_vision, or zeros, as in big_transfer and timm.
-    head_bias_init: initial bias of the head.
-    dtype: of the computation. Parameters, statistics of norms and of kernels,
-      the pooled vector and the head are float32.
+    standardization: what kernels are divided by; the default is that of
+      big_transfer and big_vision, "var + 1e-8" is timm's.
+    root_padding: how the max-pooling after the first convolution pads its
+      input: not at all, as in big_vision, or with zeros, as in big_transfer
+      and timm.
   """
 
-  num_classes: int = 1000
-  image_size: tuple[int, int] = (224, 224)
   depths: tuple[int, ...] = (3, 4, 6, 3)
   width_factor: float = 1.0
   standardization: std_convolution.Standardization = "var + 1e-10"
   root_padding: Literal["none", "zeros"] = "none"
-  head_bias_init: float = 0.0
-  dtype: Literal["float32", "bfloat16"] = "float32"
 
   def __post_init__(self):
-    if self.num_classes < 0:
-      raise errors.about(self, "{num_classes} must be at least 0 (0 is none)")
-    if min(self.image_size) < 1:
-      raise errors.about(self, "{image_size} must be at least 1 px each way")
+    super().__post_init__()
     if min(self.depths, default=0) < 1:
       raise errors.about(
         self, "{depths} must be stages of at least 1 unit each"
       )
     resnet.check_width_factor("width_factor", self.width_factor)
-    if self.head_bias_init and not self.num_classes:
-      raise errors.about(self, "{head_bias_init} needs a head; use 0")
 
 
 def variant(name: str, **overrides: Any) -> Config:
@@ -85,29 +73,23 @@ def variant(name: str, **overrides: Any) -> Config:
   return config_lib.variant(Config, VARIANTS, name, overrides)
 
 
-def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:
-  """(regex of the parameter name, PartitionSpec); the first match wins.
+def sharding_rules(config: Config) -> base.Rules:
+  """Output channels are split over "fsdp".
 
-  Output channels are split over "fsdp", so that a kernel's statistics stay on
-  one device; what no rule matches is replicated. For `core.mesh.shardings`.
+  So the statistics of a kernel stay on one device.
   """
   kernels = r"(root|stage\d+_unit\d+/conv\w+)/kernel"
-  rules = [(kernels, PartitionSpec(None, None, None, "fsdp"))]
-  if config.num_classes:
-    rules.append(("head/kernel", PartitionSpec("fsdp", None)))
-  return rules
+  rule = (kernels, PartitionSpec(None, None, None, "fsdp"))
+  return [rule, *base.head_rules(config)]
 
 
 class Model(nn.Module):
   """A BiT ResNet.
 
   Attributes:
-    config: what it is.
-    remat: what the backward pass computes again to save memory: "none"
-      (nothing), "dots" (all but the convolutions) or "full" (all but the
-      units' inputs). Changes speed and memory only.
-    unroll: equal units of a stage per turn of a compiled loop, 0 for all (no
-      loop). Changes speed, compile time and memory only.
+    config: what it computes.
+    remat, unroll: speed knobs, see `base.ModelModule`. remat="dots" keeps the
+      results of convolutions; loops are over the equal units of a stage.
   """
 
   config: Config
@@ -115,26 +97,9 @@ class Model(nn.Module):
   unroll: int = 1
 
   @nn.compact
-  def __call__(
-    self, images: jax.Array, *, train: bool = False
-  ) -> dict[str, jax.Array]:
-    """Represents and classifies images.
-
-    Args:
-      images: [B, h, w, c], a floating type; of any size, and any number of
-        channels, which is fixed by the parameters.
-      train: makes no difference, as nothing is random.
-
-    Returns:
-      grid [B, gh, gw, D] after the final norm and ReLU; tokens [B, gh * gw,
-      D], the same; pre_logits [B, D], their mean; logits [B, C], if there is a
-      head.
-
-    Raises:
-      ConfigError: images that are no [B, h, w, c].
-      TypeError: images that are not of a floating type.
-    """
-    del train
+  def __call__(self, images: Array, *, train: bool = False) -> base.Outputs:
+    """Represents and classifies images of any size; see `models.base`."""
+    del train  # Nothing is random.
     config = self.config
     checks.check_images(images)
     dtype = jnp.dtype(config.dtype)
@@ -154,19 +119,12 @@ class Model(nn.Module):
     )
     x = resnet.stages(self, unit, x, config.depths, width)
     x = nn.relu(norm(name="norm")(x))
-    y = x.mean(axis=(1, 2), dtype=jnp.float32)
-    b, _, _, channels = x.shape
-    out = {"tokens": x.reshape(b, -1, channels), "grid": x, "pre_logits": y}
+    out = base.represent(x)
     if config.num_classes:
-      out["logits"] = nn.Dense(
-        config.num_classes,
-        kernel_init=nn.initializers.zeros,
-        bias_init=nn.initializers.constant(config.head_bias_init),
-        name="head",
-      )(y)
+      out["logits"] = base.head(config)(out["pre_logits"])
     return out
 
-  def _pool(self, x: jax.Array) -> jax.Array:
+  def _pool(self, x: Float[Array, "B h w c"]) -> Float[Array, "B _ _ c"]:
     """Max-pooling, 3 x 3 with a stride of 2."""
     padding = std_convolution.pads("symmetric", 3)
     if self.config.root_padding == "zeros":

@@ -8,12 +8,12 @@ import functools
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float
 
 from vit_jax.core import config as config_lib, errors
-from vit_jax.models import vit
+from vit_jax.models import base, vit
 from vit_jax.nn import resnet, std_convolution
 
 STACKED = vit.STACKED
@@ -51,9 +51,9 @@ class Config(vit.Config):
     patch_size: (height, width) in pixels of the ResNet's feature map.
     resnet_depths: units of each stage of the ResNet; () is its root alone.
     resnet_width_factor: multiplies the channels of the ResNet.
-    standardization: what its kernels are divided by; that of google-research's
-      vision_transformer, or timm's "var + 1e-8".
-    group_norm_epsilon: of its norms; timm's is 1e-5.
+    standardization: what the ResNet's kernels are divided by; the default is
+      that of google-research's vision_transformer, "var + 1e-8" is timm's.
+    group_norm_epsilon: epsilon of the ResNet's norms; 1e-5 in timm.
   """
 
   patch_size: tuple[int, int] = (1, 1)
@@ -64,12 +64,12 @@ class Config(vit.Config):
 
   @property
   def stride(self) -> int:
-    """Pixels of the image for each of the feature map, along each axis."""
+    """Pixels of the image for each pixel of the feature map, on each axis."""
     return 4 * 2 ** max(len(self.resnet_depths) - 1, 0)
 
   @property
   def feature_map(self) -> tuple[int, int]:
-    """(h, w) of the ResNet's feature map, which pads the image at the end."""
+    """(h, w) of the feature map of the ResNet, which pads the image."""
     h, w = self.image_size
     return -(-h // self.stride), -(-w // self.stride)
 
@@ -115,12 +115,8 @@ def variant(name: str, **overrides: Any) -> Config:
   return config_lib.variant(Config, VARIANTS, name, overrides)
 
 
-def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:
-  """(regex of the parameter name, PartitionSpec); the first match wins.
-
-  The Transformer's are ViT's; of the ResNet's convolutions the output channels
-  are split over "fsdp". For `core.mesh.shardings`.
-  """
+def sharding_rules(config: Config) -> base.Rules:
+  """Those of ViT; the ResNet's output channels are split over "fsdp"."""
   kernels = r"resnet/(conv_root|stage\d+_unit\d+/conv\w+)/kernel"
   rule = (kernels, PartitionSpec(None, None, None, "fsdp"))
   return [rule, *vit.sharding_rules(config)]
@@ -133,10 +129,11 @@ class Model(vit.Model):
   whose "dots" keeps the results of convolutions.
   """
 
-  config: Config
+  config: Config  # type: ignore[assignment]
 
-  def _embed(self, images: jax.Array) -> jax.Array:
-    """Images [B, h, w, c] to patches [B, gh, gw, D] of the config's dtype."""
+  def setup(self):
+    """Makes the submodules."""
+    super().setup()
     config = self.config
     dtype = jnp.dtype(config.dtype)
     conv = functools.partial(
@@ -151,13 +148,16 @@ class Model(vit.Model):
       epsilon=config.group_norm_epsilon,
       dtype=dtype,
     )
-    features = resnet.Stem(
+    self.resnet = resnet.Stem(
       config.resnet_depths,
       resnet.root_width(config.resnet_width_factor),
       conv,
       norm,
       self.remat,
       self.unroll,
-      name="resnet",
-    )(images)
-    return super()._embed(features)
+    )
+
+  def _patches(
+    self, images: Float[Array, "B h w c"]
+  ) -> Float[Array, "B gh gw D"]:
+    return self.embedding(self.resnet(images))

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec
+from jaxtyping import Array
 
 from vit_jax.core import config as config_lib, errors
-from vit_jax.models import swin, vit
+from vit_jax.models import base, swin, vit
 from vit_jax.nn import stacking
 
 _PREFIX = "backbone/"
@@ -66,16 +66,12 @@ class Config:
 
   @property
   def dtype(self) -> Literal["float32", "bfloat16"]:
-    """Of the computation, the backbone's; the head is float32."""
+    """Type of the computation, the backbone's; the head is float32."""
     return self.backbone.dtype
 
 
 def variant(name: str, **overrides: Any) -> Config:
-  """There are none: a backbone is chosen in the config.
-
-  Raises:
-    ConfigError: always.
-  """
+  """Raises a ConfigError: a segmenter has no variants."""
   del overrides
   raise errors.ConfigError(
     f"unknown variant {name}: a segmenter has none; choose its backbone, such"
@@ -83,11 +79,8 @@ def variant(name: str, **overrides: Any) -> Config:
   )
 
 
-def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:
-  """Those of the backbone; for `core.mesh.shardings`.
-
-  The head is replicated, as its output is a map of C channels.
-  """
+def sharding_rules(config: Config) -> base.Rules:
+  """Those of the backbone. The head is replicated: its output is a map."""
   module = config_lib.module_for(config.backbone)
   return [
     (f"{_PREFIX}({pattern})", spec)
@@ -99,9 +92,8 @@ class Model(nn.Module):
   """A segmenter.
 
   Attributes:
-    config: what it is.
-    unroll, remat: of the backbone, where it has them. Change speed and memory
-      only.
+    config: what it computes.
+    unroll, remat: speed knobs of the backbone, if it has them.
   """
 
   config: Config
@@ -109,21 +101,12 @@ class Model(nn.Module):
   remat: stacking.Remat = "none"
 
   @nn.compact
-  def __call__(
-    self, images: jax.Array, *, train: bool = False
-  ) -> dict[str, jax.Array]:
-    """Classifies each pixel.
-
-    Args:
-      images: [B, h, w, c], a floating type.
-      train: of the backbone.
+  def __call__(self, images: Array, *, train: bool = False) -> base.Outputs:
+    """Classifies each pixel of images that the backbone takes.
 
     Returns:
-      grid [B, gh, gw, D] of the backbone; logits [B, h, w, C], bilinearly
-      resized from one for each cell of the grid.
-
-    Raises:
-      ConfigError, TypeError: images that the backbone refuses.
+      grid [B, gh, gw, D] of the backbone, and logits [B, h, w, C], bilinearly
+      resized from those of the cells of the grid.
     """
     config = self.config
     kind = config_lib.module_for(config.backbone).Model
@@ -134,12 +117,7 @@ class Model(nn.Module):
     }
     backbone = kind(config.backbone, **knobs, name="backbone")
     grid = backbone(images, train=train)["grid"]
-    logits = nn.Dense(
-      config.num_classes,
-      kernel_init=nn.initializers.zeros,
-      bias_init=nn.initializers.constant(config.head_bias_init),
-      name="head",
-    )(grid.astype(jnp.float32))
+    logits = base.head(config)(grid.astype(jnp.float32))
     b, h, w, _ = images.shape
     shape = (b, h, w, config.num_classes)
     return {"grid": grid, "logits": jax.image.resize(logits, shape, "bilinear")}

@@ -2,26 +2,27 @@
 
 import dataclasses
 import functools
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 import numpy as np
 
 from vit_jax.core import config as config_lib, errors
+from vit_jax.models import base
 from vit_jax.nn import (
   checks,
   encoder,
   patch,
-  pooling,
   stacking,
   swin_block,
   window as window_lib,
 )
 
-# Pairs of blocks are [L / 2, ...] in each stage; regex of how names begin.
+# Pairs of blocks are stacked, [L / 2, ...], in each stage.
 STACKED = r"stage\d+/pairs/"
 
 # Section 3.3, 2103.14030.
@@ -34,32 +35,26 @@ VARIANTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(base.CommonConfig):
   """A Swin Transformer; the defaults are Swin-T.
 
-  Attributes:
-    num_classes: C; 0 is a model without a head.
-    image_size: (h, w) in px.
+  Attributes: those of `base.CommonConfig`, and
+
     patch_size: (height, width) in px.
     width: D of the first stage; each following one doubles it and halves the
       grid (rounded up).
     depths: number of blocks of each stage. Every second block is shifted.
     num_heads: H of each stage.
-    mlp_ratio: M / D, of which the product with D is rounded down.
+    mlp_ratio: M / D; M is rounded down.
     window_size: (height, width) in cells of the grid; along an axis where a
       stage's grid is smaller, it is the grid.
-    window_pad: whether a grid that is no multiple of the window is padded
-      before it is shifted (transformers) or after (timm). Without padding
-      they are the same.
+    window_pad: whether a grid that is not a multiple of the window is padded
+      before it is shifted (transformers) or after (timm). Where no padding is
+      needed, it makes no difference.
     stochastic_depth: rate of the last block; it grows linearly from 0 at the
       first one of all stages (0.2, 0.3 and 0.5 for T, S and B on ImageNet-1k).
-    head_bias_init: initial bias of the head.
-    dtype: of the computation. Parameters, norms, softmax, the pooled vector
-      and the head are float32.
   """
 
-  num_classes: int = 1000
-  image_size: tuple[int, int] = (224, 224)
   patch_size: tuple[int, int] = (4, 4)
   width: int = 96
   depths: tuple[int, ...] = (2, 2, 6, 2)
@@ -68,10 +63,9 @@ class Config:
   window_size: tuple[int, int] = (7, 7)
   window_pad: window_lib.Pad = "before_shift"
   stochastic_depth: float = 0.0
-  head_bias_init: float = 0.0
-  dtype: Literal["float32", "bfloat16"] = "float32"
 
   def __post_init__(self):
+    super().__post_init__()
     self._check_ranges()
     if len(self.depths) != len(self.num_heads):
       raise errors.about(
@@ -86,10 +80,6 @@ class Config:
         "{stochastic_depth} grows from 0 at the first block to this rate at"
         " the last, and there is one of {depths}; use 0",
       )
-    if self.head_bias_init and not self.num_classes:
-      raise errors.about(
-        self, "{head_bias_init} needs a head, but {num_classes}; use 0"
-      )
 
   @property
   def stage_widths(self) -> tuple[int, ...]:
@@ -97,27 +87,15 @@ class Config:
     return tuple(self.width * 2**i for i in range(len(self.depths)))
 
   def _check_ranges(self) -> None:
-    if self.width < 1:
-      raise errors.about(self, "{width} must be at least 1")
-    for name in ("depths", "num_heads"):
-      if min(getattr(self, name), default=0) < 1:
-        raise errors.about(
-          self, f"{{{name}}} must be at least 1 in every stage"
-        )
-    if self.num_classes < 0:
-      raise errors.about(self, "{num_classes} must be at least 0 (0 is none)")
-    for name in ("image_size", "patch_size"):
-      if min(getattr(self, name)) < 1:
-        raise errors.about(self, f"{{{name}}} must be at least 1 px each way")
+    base.check_at_least(self, 1, "width")
+    base.check_stages(self, "depths", "num_heads")
+    base.check_sizes(self, "patch_size")
+    base.check_rates(self, "stochastic_depth")
     if min(self.window_size) < 1:
       raise errors.about(self, "{window_size} must be at least 1 cell each way")
     if not 1 <= self.mlp_ratio * self.width < float("inf"):
       raise errors.about(
         self, "{mlp_ratio} x {width} must be at least 1 and finite"
-      )
-    if not 0.0 <= self.stochastic_depth < 1.0:
-      raise errors.about(
-        self, "{stochastic_depth} must be at least 0, less than 1"
       )
 
   def _check_divisibility(self) -> None:
@@ -128,13 +106,7 @@ class Config:
           f"{{width}} makes a stage of width {width}, which must be a multiple"
           f" of its heads in {{num_heads}} {checks.division(width, heads)}",
         )
-    for size, part in zip(self.image_size, self.patch_size, strict=True):
-      if size % part:
-        raise errors.about(
-          self,
-          "{image_size} must be a multiple of {patch_size}"
-          f" {checks.division(size, part)}",
-        )
+    base.check_multiple(self, "image_size", "patch_size")
 
 
 def variant(name: str, **overrides: Any) -> Config:
@@ -149,15 +121,11 @@ def variant(name: str, **overrides: Any) -> Config:
   return config_lib.variant(Config, VARIANTS, name, overrides)
 
 
-def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:
-  """(regex of the parameter name, PartitionSpec); the first match wins.
-
-  Heads and MLP features are split over "tensor", D over "fsdp"; what no rule
-  matches is replicated. For `core.mesh.shardings`.
-  """
+def sharding_rules(config: Config) -> base.Rules:
+  """Heads and MLP features are split over "tensor", D over "fsdp"."""
   p = PartitionSpec
 
-  def block(prefix: str, *stacked: None) -> list[tuple[str, PartitionSpec]]:
+  def block(prefix: str, *stacked: None) -> base.Rules:
     bias = prefix + "attention/relative_bias"
     rules = encoder.sharding_rules(prefix, *stacked)
     return [*rules, (bias, p(*stacked, None, None, "tensor"))]
@@ -169,37 +137,38 @@ def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:
     rules += block(r"stage\d+/last/")
   if len(config.depths) > 1:
     rules.append((r"stage\d+/merge/reduction/kernel", p("fsdp", None)))
-  if config.num_classes:
-    # C is often odd (21,841), so that only the input side can be split.
-    rules.append(("head/kernel", p("fsdp", None)))
-  return rules
+  return rules + base.head_rules(config)
 
 
 class Stage(nn.Module):
-  """Pairs of blocks with stacked parameters; an odd one is the last.
+  """Pairs of blocks with stacked parameters; an odd block is the last.
 
   Attributes:
-    config: of the model.
-    index: which stage of it.
-    deterministic: no stochastic depth.
+    config: the model's.
+    index: number of the stage.
+    train: switches stochastic depth on.
     unroll, remat: see `Model`.
-    dtype: of the computation.
+    dtype: type of the computation.
   """
 
   config: Config
   index: int
-  deterministic: bool
+  train: bool
   unroll: int
   remat: stacking.Remat
-  dtype: jnp.dtype
+  dtype: DTypeLike
 
   @nn.compact
-  def __call__(self, x: jax.Array, drop_rates: np.ndarray | None) -> jax.Array:
-    """[B, gh, gw, D] to the same, or after merging to half a grid of 2 D.
+  def __call__(
+    self,
+    x: Float[Array, "B gh gw D"],
+    drop_rates: Float[np.ndarray, "L"] | None,
+  ) -> Float[Array, "B _ _ _"]:
+    """Merges patches, except in the first stage, and runs the L blocks.
 
     Args:
       x: the grid.
-      drop_rates: [L of the stage], of stochastic depth.
+      drop_rates: rate of stochastic depth of each block.
     """
     config = self.config
     if self.index:
@@ -207,13 +176,11 @@ class Stage(nn.Module):
     _, gh, gw, width = x.shape
     depth = config.depths[self.index]
     window, shift = window_lib.fitted((gh, gw), config.window_size)
-    block = functools.partial(
-      swin_block.Block,
+    block = swin_block.BlockConfig(
       num_heads=config.num_heads[self.index],
       mlp_dim=int(width * config.mlp_ratio),
       window=window,
       pad=config.window_pad,
-      deterministic=self.deterministic,
       dtype=self.dtype,
     )
     if depth > 1:
@@ -223,11 +190,12 @@ class Stage(nn.Module):
       rates = drop_rates
       if rates is not None:
         rates = rates[: depth // 2 * 2].reshape(-1, 2)
-      x, _ = pairs(block, shift, name="pairs")(x, rates)
+      make = functools.partial(swin_block.Block, block, train=self.train)
+      x, _ = pairs(make, shift, name="pairs")(x, rates)
     if depth % 2:
       last = stacking.rematted(swin_block.Block, self.remat)
-      rate = None if drop_rates is None else drop_rates[-1]
-      x = last(**block.keywords, shift=(0, 0), name="last")(x, rate)
+      rate = None if drop_rates is None else jnp.asarray(drop_rates[-1])
+      x = last(block, (0, 0), self.train, name="last")(x, rate)
     return x
 
 
@@ -235,12 +203,8 @@ class Model(nn.Module):
   """A Swin Transformer.
 
   Attributes:
-    config: what it is.
-    unroll: pairs of blocks per turn of the compiled loop over each stage's
-      depth, 0 for all. Changes speed, compile time and memory only.
-    remat: what the backward pass computes again to save memory: "none" (no
-      matmul), "dots" (the attention's matmuls without parameters) or "full"
-      (all but the pairs' inputs). Changes speed and memory only.
+    config: what it computes.
+    unroll, remat: speed knobs, see `base.ModelModule`, of pairs of blocks.
   """
 
   config: Config
@@ -248,25 +212,8 @@ class Model(nn.Module):
   remat: stacking.Remat = "none"
 
   @nn.compact
-  def __call__(
-    self, images: jax.Array, *, train: bool = False
-  ) -> dict[str, jax.Array]:
-    """Represents and classifies images.
-
-    Args:
-      images: [B, h, w, c], a floating type; any number of channels, which is
-        fixed by the parameters.
-      train: stochastic depth, from the rng stream "dropout".
-
-    Returns:
-      grid [B, gh, gw, D] of the last stage after the final norm; tokens
-      [B, gh * gw, D], the same; pre_logits [B, D], their mean; logits [B, C],
-      if there is a head.
-
-    Raises:
-      ConfigError: images of another size.
-      TypeError: images that are not of a floating type.
-    """
+  def __call__(self, images: Array, *, train: bool = False) -> base.Outputs:
+    """Represents and classifies images of the config's size."""
     config = self.config
     dtype = jnp.dtype(config.dtype)
     checks.check_images(images, config.image_size)
@@ -278,24 +225,16 @@ class Model(nn.Module):
     rates = drop_rates(config)
     for i in range(len(config.depths)):
       x = Stage(
-        config, i, not train, self.unroll, self.remat, dtype, name=f"stage{i}"
+        config, i, train, self.unroll, self.remat, dtype, name=f"stage{i}"
       )(x, rates[i])
-    grid = norm(name="norm")(x)
-    tokens = grid.reshape(grid.shape[0], -1, grid.shape[-1])
-    pre_logits = pooling.FIXED["gap"](tokens)
-    out = {"tokens": tokens, "grid": grid, "pre_logits": pre_logits}
+    out = base.represent(norm(name="norm")(x))
     if config.num_classes:
-      out["logits"] = nn.Dense(
-        config.num_classes,
-        kernel_init=nn.initializers.zeros,
-        bias_init=nn.initializers.constant(config.head_bias_init),
-        name="head",
-      )(pre_logits)
+      out["logits"] = base.head(config)(out["pre_logits"])
     return out
 
 
-def drop_rates(config: Config) -> list[np.ndarray | None]:
-  """Stochastic depth's rates of each stage's blocks, or None for each."""
+def drop_rates(config: Config) -> list[Any]:
+  """Rates of stochastic depth of each stage's blocks, or None for each."""
   if not config.stochastic_depth:
     return [None] * len(config.depths)
   ends = np.cumsum(config.depths)

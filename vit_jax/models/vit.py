@@ -1,20 +1,29 @@
 """The Vision Transformer (arXiv:2010.11929) and its variants."""
 
-from collections.abc import Callable
 import dataclasses
 import functools
+import math
 import re
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float
 
 from vit_jax.core import config as config_lib, errors, mesh as mesh_lib
-from vit_jax.nn import checks, encoder, mlp, patch, pooling, posemb, stacking
+from vit_jax.models import base
+from vit_jax.nn import (
+  checks,
+  encoder,
+  mlp,
+  patch,
+  pooling,
+  posemb as posemb_lib,
+  posemb_resize,
+  stacking,
+)
 
-# Parameters of the blocks are [L, ...]; regex of how their names begin.
 STACKED = "blocks/"
 
 # Ti: arXiv:2012.12877 and 2106.10270. S: 2106.10270. B, L, H: Table 1,
@@ -31,12 +40,11 @@ VARIANTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(base.CommonConfig):
   """A Vision Transformer; the defaults are ViT-B/16.
 
-  Attributes:
-    num_classes: C; 0 is a model without a head.
-    image_size: (h, w) in px.
+  Attributes: those of `base.CommonConfig`, and
+
     patch_size: (height, width) in px.
     width: D.
     depth: L, number of blocks.
@@ -45,36 +53,31 @@ class Config:
     pool: what represents the image: the class token, the mean of all tokens
       (without a class token), the mean of the patches (with one), or attention
       pooling (arXiv:2106.04560).
-    norm_at: the final norm is of all tokens, or of the pooled vector as in
-      timm's models with global_pool="avg".
-    norm_epsilon: of all norms; 1e-12 in transformers.
-    gelu: its tanh approximation, as in google-research's code, or exact, as
-      in timm and transformers.
-    posemb: position embeddings (Table 8): one learned vector a token; learned
-      tables of rows and columns, concatenated; fixed sines and cosines
-      (arXiv:2205.01580); or learned relative offsets, which enter the
+    norm_at: whether the final norm is of all tokens, or of the pooled vector
+      as in timm's models with global_pool="avg".
+    norm_epsilon: epsilon of all norms; 1e-12 in transformers.
+    gelu: the tanh approximation of GELU, as in google-research's code, or the
+      exact function, as in timm and transformers.
+    posemb: kind of position embeddings (Table 8): one learned vector for each
+      token; learned tables of rows and columns, concatenated; fixed sines and
+      cosines (arXiv:2205.01580); or learned relative offsets, which enter the
       attention logits.
-    posemb_at: added to the tokens once (stem), at the input of every layer
-      from a table of its own, or at every layer from one shared table.
-      Relative offsets are used by every layer in any case: every_layer (each
-      has its own) or shared.
-    class_token_position: the class token has a position as well, as in
-      google-research's vision_transformer; else only patches do, as in
+    posemb_at: where positions are added: once to the tokens (stem), at the
+      input of every layer from a table of its own (every_layer), or at every
+      layer from one shared table (shared). Relative offsets are always used by
+      every layer, so they are every_layer or shared.
+    class_token_position: whether the class token has a position too, as in
+      google-research's vision_transformer, or only patches do, as in
       big_vision. Without a class token it makes no difference.
     pre_logits_dim: width of a dense layer with tanh before the head; 0 is
       none.
-    dropout: rate after the position embedding, after attention, after the
-      MLP's GELU and after the MLP (Appendix B.1).
-    attention_dropout: rate of the attention weights.
+    dropout: dropout rate after the position embedding, after attention, after
+      the MLP's GELU and after the MLP (Appendix B.1).
+    attention_dropout: dropout rate of the attention weights.
     stochastic_depth: rate of the last block; it grows linearly from 0 at the
       first (arXiv:2106.10270).
-    head_bias_init: initial bias of the head.
-    dtype: of the computation. Parameters, norms, softmax, the pooled vector
-      and what follows it are float32.
   """
 
-  num_classes: int = 1000
-  image_size: tuple[int, int] = (224, 224)
   patch_size: tuple[int, int] = (16, 16)
   width: int = 768
   depth: int = 12
@@ -84,21 +87,18 @@ class Config:
   norm_at: Literal["tokens", "pooled"] = "tokens"
   norm_epsilon: float = 1e-6
   gelu: mlp.Gelu = "tanh"
-  posemb: Literal[
-    "none", "learned_1d", "learned_2d", "sincos_2d", "relative"
-  ] = "learned_1d"
-  posemb_at: Literal["stem", "every_layer", "shared"] = "stem"
+  posemb: posemb_lib.Choice = "learned_1d"
+  posemb_at: posemb_lib.At = "stem"
   class_token_position: bool = True
   pre_logits_dim: int = 0
   dropout: float = 0.0
   attention_dropout: float = 0.0
   stochastic_depth: float = 0.0
-  head_bias_init: float = 0.0
-  dtype: Literal["float32", "bfloat16"] = "float32"
 
   def __post_init__(self):
+    super().__post_init__()
     self._check_ranges()
-    self._check_heads()
+    base.check_multiple(self, "width", "num_heads")
     self._check_grid()
     self._check_posemb()
     if self.stochastic_depth and self.depth == 1:
@@ -107,12 +107,8 @@ class Config:
         "{stochastic_depth} grows from 0 at the first block to this rate at"
         " the last, and {depth} is the first; use 0",
       )
-    if self.head_bias_init and not self.num_classes:
-      raise errors.about(
-        self, "{head_bias_init} needs a head, but {num_classes}; use 0"
-      )
     if self.norm_at == "pooled" and self.pool == "map":
-      raise errors.about(self, "{pool} has its own norm; {norm_at} is no use")
+      raise errors.about(self, "{pool} has its own norm; {norm_at} has no use")
 
   @property
   def class_token(self) -> bool:
@@ -126,56 +122,21 @@ class Config:
     return h // ph, w // pw
 
   def _check_ranges(self) -> None:
-    for name in ("width", "depth", "mlp_dim", "num_heads"):
-      if getattr(self, name) < 1:
-        raise errors.about(self, f"{{{name}}} must be at least 1")
-    for name in ("num_classes", "pre_logits_dim"):
-      if getattr(self, name) < 0:
-        raise errors.about(self, f"{{{name}}} must be at least 0 (0 is none)")
-    for name in ("image_size", "patch_size"):
-      if min(getattr(self, name)) < 1:
-        raise errors.about(self, f"{{{name}}} must be at least 1 px each way")
+    base.check_at_least(self, 1, "width", "depth", "mlp_dim", "num_heads")
+    base.check_at_least(self, 0, "pre_logits_dim")
+    base.check_sizes(self, "patch_size")
     if not self.norm_epsilon > 0:
       raise errors.about(self, "{norm_epsilon} must be positive")
-    for name in ("dropout", "attention_dropout", "stochastic_depth"):
-      if not 0.0 <= getattr(self, name) < 1.0:
-        raise errors.about(
-          self, f"{{{name}}} must be at least 0 and less than 1"
-        )
-
-  def _check_heads(self) -> None:
-    if self.width % self.num_heads:
-      raise errors.about(
-        self,
-        "{width} must be a multiple of {num_heads}"
-        f" {checks.division(self.width, self.num_heads)}",
-      )
+    base.check_rates(self, "dropout", "attention_dropout", "stochastic_depth")
 
   def _check_grid(self) -> None:
-    for size, part in zip(self.image_size, self.patch_size, strict=True):
-      if size % part:
-        raise errors.about(
-          self,
-          "{image_size} must be a multiple of {patch_size}"
-          f" {checks.division(size, part)}",
-        )
+    base.check_multiple(self, "image_size", "patch_size")
 
   def _check_posemb(self) -> None:
-    refused = {
-      ("none", "every_layer"): "none has nothing to add; use stem",
-      ("none", "shared"): "none has nothing to add; use stem",
-      ("sincos_2d", "every_layer"): (
-        "sincos_2d is the same table for every layer; use shared"
-      ),
-      ("relative", "stem"): (
-        "relative enters the attention logits of every layer; use every_layer"
-        " (offsets of its own for each) or shared"
-      ),
-    }
-    reason = refused.get((self.posemb, self.posemb_at))
+    reason = posemb_lib.REFUSED.get((self.posemb, self.posemb_at))
     if reason:
       raise errors.about(self, f"{{posemb}} with {{posemb_at}}: {reason}")
-    parts = {"learned_2d": 2, "sincos_2d": 4}.get(self.posemb, 1)
+    parts = posemb_lib.PARTS.get(self.posemb, 1)
     if self.width % parts:
       raise errors.about(
         self,
@@ -204,10 +165,9 @@ def variant(name: str, **overrides: Any) -> Config:
   """
   size, _, patches = name.removeprefix("ViT-").partition("/")
   if size not in VARIANTS:
-    known = ", ".join(VARIANTS)
     raise errors.ConfigError(
-      f"unknown variant {name}{errors.did_you_mean(size, VARIANTS)}"
-      f" (there are: {known}, each with a patch size, such as B/16)"
+      f"unknown variant {name}{errors.did_you_mean(size, VARIANTS)} (there are:"
+      f" {', '.join(VARIANTS)}, each with a patch size, such as B/16)"
     )
   match = re.fullmatch(r"(\d+)(?:x(\d+))?", patches)
   if not match:
@@ -216,19 +176,13 @@ def variant(name: str, **overrides: Any) -> Config:
       " height x width"
     )
   patch_size = (int(match[1]), int(match[2] or match[1]))
-  base = {**VARIANTS[size], "patch_size": patch_size}
-  fields = {**config_lib.to_config_dict(Config()), **base, **overrides}
-  return config_lib.build(Config, fields)
+  fields = {**VARIANTS[size], "patch_size": patch_size}
+  return config_lib.variant(Config, {name: fields}, name, overrides)
 
 
-def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:
-  """(regex of the parameter name, PartitionSpec); the first match wins.
-
-  Heads and MLP features are split over "tensor", D over "fsdp"; what no rule
-  matches is replicated. For `core.mesh.shardings`.
-  """
+def sharding_rules(config: Config) -> base.Rules:
+  """Heads and MLP features are split over "tensor", D over "fsdp"."""
   p = PartitionSpec
-
   rules = [
     ("embedding/kernel", p(None, None, None, "fsdp")),
     *encoder.sharding_rules(STACKED, None),
@@ -237,24 +191,27 @@ def sharding_rules(config: Config) -> list[tuple[str, PartitionSpec]]:
     rules += encoder.sharding_rules("pool/")
   if config.pre_logits_dim:
     rules.append(("pre_logits/kernel", p("fsdp", None)))
-  if config.num_classes:
-    # C is often odd (21,843), so that only the input side can be split.
-    rules.append(("head/kernel", p("fsdp", None)))
-  return rules
+  return rules + base.head_rules(config)
 
 
 class Model(nn.Module):
-  """A Vision Transformer.
+  """A Vision Transformer, whole or in parts.
+
+  Calling it composes its other methods. Training objectives call these by name,
+  as in `model.apply(variables, images, method="embed")`, and compose them in
+  their own way:
+
+      images -- embed --> patches -- add_positions --> patches
+             -- encode --> tokens -- pool --> pre_logits -- classify --> logits
+
+  Before positions are added, patches may be replaced, such as by a mask token.
+  Once they are added, any subset of the patches may be encoded.
 
   Attributes:
-    config: what it is.
-    unroll: blocks per turn of the compiled loop over depth, 0 for all. Changes
-      speed, compile time and memory only.
-    remat: what the backward pass computes again to save memory: "none" (no
-      matmul), "dots" (the attention's matmuls without parameters) or "full"
-      (all but the blocks' inputs). Changes speed and memory only.
-    split_tokens: whether the mesh's "tensor" axis splits the tokens between
-      attention and MLP. Changes speed and memory only.
+    config: what it computes.
+    unroll, remat, split_tokens: speed knobs, see `base.ModelModule`. Of the
+      blocks, remat="dots" keeps all matmuls except the attention's, which have
+      no parameters.
   """
 
   config: Config
@@ -262,139 +219,191 @@ class Model(nn.Module):
   remat: stacking.Remat = "none"
   split_tokens: bool = False
 
-  @nn.compact
-  def __call__(
-    self,
-    images: jax.Array,
-    *,
-    train: bool = False,
-    attention_weights: bool = False,
-    corrupt: Callable[[jax.Array], jax.Array] = lambda patches: patches,
-  ) -> dict[str, jax.Array]:
-    """Represents and classifies images.
+  def setup(self):
+    """Makes the submodules; their names are those of the parameters."""
+    config = self.config
+    dtype = jnp.dtype(config.dtype)
+    own = config.posemb_at == "every_layer"
+    size = config.patch_size
+    self.embedding = patch.PatchEmbedding(config.width, size, dtype)
+    if config.class_token:
+      self.class_token = self.param(
+        "class_token", nn.initializers.zeros, (1, 1, config.width)
+      )
+    if config.posemb != "none" and not own:
+      self.posemb = _positions(config)
+    # The random masks depend on this name, which Flax gave it earlier.
+    self.dropout = nn.Dropout(config.dropout, name="Dropout_0")
+    block = encoder.BlockConfig(
+      num_heads=config.num_heads,
+      mlp_dim=config.mlp_dim,
+      dropout=config.dropout,
+      attention_dropout=config.attention_dropout,
+      gelu=config.gelu,
+      norm_epsilon=config.norm_epsilon,
+      relative=config.posemb == "relative",
+      own_positions=functools.partial(_positions, config) if own else None,
+      dtype=dtype,
+    )
+    stack = encoder.stack(config.depth, unroll=self.unroll, remat=self.remat)
+    self.blocks = stack(block, self.split_tokens)
+    self.norm = nn.LayerNorm(
+      epsilon=config.norm_epsilon,
+      dtype=dtype if config.norm_at == "tokens" else jnp.float32,
+    )
+    if config.pool == "map":
+      self.attention_pooling = pooling.AttentionPooling(block, name="pool")
+    if config.pre_logits_dim:
+      self.pre_logits = nn.Dense(config.pre_logits_dim)
+    if config.num_classes:
+      self.head = base.head(config)
 
-    Args:
-      images: [B, h, w, c], a floating type; any number of channels, which is
-        fixed by the parameters.
-      train: dropout and stochastic depth, from the rng stream "dropout".
-      attention_weights: also return them.
-      corrupt: is given the embeddings of the patches [B, gh * gw, D], and
-        returns those that the rest is to see.
+  def __call__(
+    self, images: Array, *, train: bool = False, attention_weights: bool = False
+  ) -> base.Outputs:
+    """Represents and classifies images of the config's size.
 
     Returns:
-      tokens [B, N, D] after the final norm (if it is of the tokens), the class
-      token first if there is one; grid [B, gh, gw, D], those of the patches;
-      pre_logits [B, D], or [B, pre_logits_dim], what the head sees; logits
-      [B, C], if there is a head; attention [L, B, H, N, N], if asked for, and
-      then with MAP also pool_attention [B, H, N], that of its probe.
-
-    Raises:
-      ConfigError: images of another size.
-      TypeError: images that are not of a floating type.
+      The outputs that `models.base` lists. With `attention_weights` also
+      attention [L, B, H, N, N] and, with MAP, pool_attention [B, H, N] of its
+      probe.
     """
     config = self.config
     checks.check_images(images, config.image_size)
-    x = self._embed(images)
-    b, gh, gw, width = x.shape
-    x = corrupt(x.reshape(b, gh * gw, width))
-    if config.class_token:
-      token = self.param("class_token", nn.initializers.zeros, (1, 1, width))
-      token = jnp.broadcast_to(token.astype(x.dtype), (b, 1, width))
-      x = jnp.concatenate([token, x], axis=1)
-    x, attention = self._encode(x, train, attention_weights)
-    out = {"tokens": x, "grid": x[:, -gh * gw :].reshape(b, gh, gw, width)}
-    y, pool_attention = self._pool(x)
-    y = mesh_lib.split_batch(y.astype(jnp.float32))
-    if config.norm_at == "pooled":
-      y = nn.LayerNorm(epsilon=config.norm_epsilon, name="norm")(y)
-    if config.pre_logits_dim:
-      y = nn.tanh(nn.Dense(config.pre_logits_dim, name="pre_logits")(y))
-    out["pre_logits"] = y
+    tokens, attention = self.encode(
+      self.add_positions(self.embed(images)),
+      train=train,
+      attention_weights=attention_weights,
+    )
+    pre_logits, pool_attention = self.pool(tokens)
+    b, _, width = tokens.shape
+    gh, gw = config.grid
+    grid = tokens[:, -gh * gw :].reshape(b, gh, gw, width)
+    out = {"tokens": tokens, "grid": grid, "pre_logits": pre_logits}
     if config.num_classes:
-      out["logits"] = nn.Dense(
-        config.num_classes,
-        kernel_init=nn.initializers.zeros,
-        bias_init=nn.initializers.constant(config.head_bias_init),
-        name="head",
-      )(y)
-    if attention_weights:
+      out["logits"] = self.classify(pre_logits)
+    if attention is not None:
       out["attention"] = attention
       if pool_attention is not None:
         out["pool_attention"] = pool_attention
     return out
 
-  def _embed(self, images: jax.Array) -> jax.Array:
-    """Images [B, h, w, c] to patches [B, gh, gw, D] of the config's dtype."""
-    config = self.config
-    return patch.PatchEmbedding(
-      config.width, config.patch_size, jnp.dtype(config.dtype), name="embedding"
-    )(images)
+  def embed(self, images: Array) -> Float[Array, "B N D"]:
+    """Embeds the patches of images, in raster order and without positions.
 
-  def _encode(
-    self, x: jax.Array, train: bool, attention_weights: bool
-  ) -> tuple[jax.Array, jax.Array | None]:
-    """Positions, blocks and the final norm."""
-    config = self.config
-    own = config.posemb_at == "every_layer"
-    positions = None
-    if config.posemb != "none" and not own:
-      positions = _positions(config, name="posemb")()
-    if positions is not None and config.posemb_at == "stem":
-      x += positions.astype(x.dtype)[None]
-      positions = None
-    x = nn.Dropout(config.dropout, deterministic=not train)(x)
-    blocks = encoder.stack(config.depth, unroll=self.unroll, remat=self.remat)
-    x, attention = blocks(
-      num_heads=config.num_heads,
-      mlp_dim=config.mlp_dim,
-      dropout=config.dropout,
-      attention_dropout=config.attention_dropout,
-      deterministic=not train,
-      attention_weights=attention_weights,
-      relative=config.posemb == "relative",
-      own_positions=functools.partial(_positions, config) if own else None,
-      dtype=x.dtype,
-      gelu=config.gelu,
-      norm_epsilon=config.norm_epsilon,
-      split_tokens=self.split_tokens,
-      name="blocks",
-    )(x, encoder.drop_rates(config.stochastic_depth, config.depth), positions)
-    if config.norm_at == "tokens":
-      norm = dict(epsilon=config.norm_epsilon, dtype=x.dtype)
-      x = nn.LayerNorm(**norm, name="norm")(x)
-    return x, attention
+    The images [B, h, w, c] may be of any size that patches divide. Their grid
+    is that of the config with their `image_size`.
+    """
+    checks.check_images(images)
+    h, w = images.shape[1:3]
+    # Raises a ConfigError unless patches divide the images.
+    dataclasses.replace(self.config, image_size=(h, w))
+    x = self._patches(images)
+    return x.reshape(x.shape[0], -1, x.shape[-1])
 
-  def _pool(self, tokens: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-    """Tokens [B, N, D] to [B, D], and the attention [B, H, N] of MAP."""
+  def _patches(
+    self, images: Float[Array, "B h w c"]
+  ) -> Float[Array, "B gh gw D"]:
+    return self.embedding(images)
+
+  def add_positions(
+    self, patches: Float[Array, "B N D"], grid: posemb_lib.Grid | None = None
+  ) -> Float[Array, "B N D"]:
+    """Adds position embeddings to all patches of an image.
+
+    It adds nothing if positions are not added at the stem.
+
+    Args:
+      patches: one token for each patch in raster order.
+      grid: (gh, gw) of images of another size, for which positions are resized
+        by `posemb_resize.resize`, bicubic; None is the config's grid.
+    """
     config = self.config
+    if config.posemb == "none" or config.posemb_at != "stem":
+      return patches
+    table = self.posemb()[config.class_token :]
+    if grid not in (None, config.grid):
+      table = posemb_resize.resize(table, config.grid, grid, "bicubic")
+    return patches + table.astype(patches.dtype)[None]
+
+  def encode(
+    self,
+    patches: Float[Array, "B N D"],
+    *,
+    train: bool = False,
+    attention_weights: bool = False,
+  ) -> tuple[Float[Array, "B M D"], Float[Array, "L B H M M"] | None]:
+    """Runs the Transformer on a class token, if there is one, and patches.
+
+    Args:
+      patches: any number of patches, with positions.
+      train: switches dropout and stochastic depth on.
+      attention_weights: whether to return the attention weights.
+
+    Returns:
+      The tokens after the final norm (if it is of the tokens), the class token
+      first (M is N + 1 with it), and the attention weights or None.
+
+    Raises:
+      ConfigError: positions are added at every layer, and these are not all
+        patches of the config's grid.
+    """
+    config, x, count = self.config, patches, patches.shape[1]
+    if config.posemb_at != "stem" and count != math.prod(config.grid):
+      raise errors.about(
+        config,
+        "{posemb_at} has positions at every layer for a grid of"
+        f" {config.grid}, not for {count} patches; use stem",
+      )
+    if config.class_token:
+      token = self.class_token.astype(x.dtype)
+      if config.posemb != "none" and config.posemb_at == "stem":
+        token += self.posemb()[None, :1].astype(x.dtype)
+      token = jnp.broadcast_to(token, (x.shape[0], 1, config.width))
+      x = jnp.concatenate([token, x], axis=1)
+    x = self.dropout(x, deterministic=not train)
+    rates = encoder.drop_rates(config.stochastic_depth, config.depth)
+    positions = self.posemb() if config.posemb_at == "shared" else None
+    x, attention = self.blocks(x, rates, positions, train, attention_weights)
+    return self.norm(x) if config.norm_at == "tokens" else x, attention
+
+  def pool(
+    self, tokens: Float[Array, "B N D"]
+  ) -> tuple[Float[Array, "B R"], Float[Array, "B H N"] | None]:
+    """Pools encoded tokens to the vector that the head sees.
+
+    Returns:
+      The float32 vector, after the dense layer before the head if there is
+      one, and the attention of MAP's probe or None.
+    """
+    config, attention = self.config, None
     if config.pool == "map":
-      return pooling.AttentionPooling(
-        config.num_heads,
-        config.mlp_dim,
-        tokens.dtype,
-        config.gelu,
-        config.norm_epsilon,
-        name="pool",
-      )(tokens)
-    return pooling.FIXED[config.pool](tokens), None
+      y, attention = self.attention_pooling(tokens)
+    else:
+      y = pooling.FIXED[config.pool](tokens)
+    y = mesh_lib.split_batch(y.astype(jnp.float32))
+    if config.norm_at == "pooled":
+      y = self.norm(y)
+    if config.pre_logits_dim:
+      y = nn.tanh(self.pre_logits(y))
+    return y, attention
+
+  def classify(self, pre_logits: Float[Array, "B R"]) -> Float[Array, "B C"]:
+    """The logits of a model with a head."""
+    return self.head(pre_logits)
 
 
-def _positions(config: Config, **kwargs: Any) -> nn.Module:
+def _positions(config: Config, **kwargs: Any) -> Any:
   """The module of position embeddings, of the model or of one block."""
-  gh, gw = config.grid
-  class_token = config.class_token
+  class_token, own = config.class_token, config.class_token_position
   if config.posemb == "relative":
-    return posemb.RelativeOffsets(
-      gh * gw + (class_token and config.class_token_position),
+    return posemb_lib.RelativeOffsets(
+      math.prod(config.grid) + (class_token and own),
       config.num_heads,
       config.width // config.num_heads,
       **kwargs,
     )
-  return posemb.PositionTable(
-    config.posemb,
-    config.grid,
-    config.width,
-    class_token,
-    config.class_token_position,
-    **kwargs,
+  kind = cast(posemb_lib.Kind, config.posemb)
+  return posemb_lib.PositionTable(
+    kind, config.grid, config.width, class_token, own, **kwargs
   )

@@ -6,19 +6,21 @@ import flax.linen as nn
 import jax
 from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from vit_jax.nn import posemb
 
-# Names of what is worth keeping for the backward pass.
+# Names of the arrays that are worth keeping for the backward pass.
 KEPT = ("attention_weights", "attended")
 
 
 @jax.custom_jvp
-def softmax(logits: jax.Array) -> jax.Array:
+def softmax(logits: Float[Array, "*batch T"]) -> Float[Array, "*batch T"]:
   """Softmax over the last axis.
 
-  Differs from jax.nn.softmax in that its derivative needs the result alone;
-  that one also keeps the exponentials, which cost 4 % of a step's time.
+  Differs from jax.nn.softmax in its derivative, which needs only the result.
+  JAX's also keeps the exponentials, which costs 4 % of the time of a step.
   """
   shifted = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
   return shifted / shifted.sum(axis=-1, keepdims=True)
@@ -37,39 +39,39 @@ class MultiHeadAttention(nn.Module):
 
   Attributes:
     num_heads: H.
-    dropout: rate of the attention weights.
-    deterministic: no dropout.
-    dtype: of the computation; logits and softmax are float32.
+    dropout: dropout rate of the attention weights.
+    deterministic: switches dropout off.
+    dtype: type of the computation; logits and softmax are float32.
   """
 
   num_heads: int
   dropout: float = 0.0
   deterministic: bool = True
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
     self,
-    x: jax.Array,
-    memory: jax.Array,
-    offsets: jax.Array | None = None,
-  ) -> tuple[jax.Array, jax.Array]:
+    x: Float[Array, "B N D"],
+    memory: Float[Array, "B T E"],
+    offsets: Float[Array, "O H K"] | None = None,
+  ) -> tuple[Float[Array, "B N D"], Float[Array, "B H N T"]]:
     """Attends from x to memory.
 
     Args:
-      x: [B, N, D], where the queries come from.
-      memory: [B, T, D], where keys and values come from.
-      offsets: [2 P - 1, H, K], embeddings of the relative positions of the
-        last P tokens; their logits are added (see `posemb.relative_logits`).
+      x: the tokens that the queries are made from.
+      memory: the tokens that keys and values are made from.
+      offsets: embeddings of the relative positions of the last P tokens, with
+        O = 2 P - 1. Their logits are added; see `posemb.relative_logits`.
 
     Returns:
-      The output [B, N, D], and the attention weights [B, H, N, T] before
-      their dropout, float32; each row sums to 1.
+      The output, and the attention weights before dropout. The weights are
+      float32, and each row of them sums to 1.
     """
     width = x.shape[-1]
     init = nn.initializers.xavier_uniform()
 
-    def project(name: str, x: jax.Array) -> jax.Array:
+    def project(name: str, x: Array) -> Float[Array, "B _ H K"]:
       features = (self.num_heads, width // self.num_heads)
       return nn.DenseGeneral(
         features, kernel_init=init, dtype=self.dtype, name=name

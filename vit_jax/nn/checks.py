@@ -1,19 +1,19 @@
-"""What all models ask of their images, and how an error says it."""
+"""Checks of images, and the wording of errors about divisions."""
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from vit_jax.core import errors
 
 
 def check_images(
-  images: jax.Array, image_size: tuple[int, int] | None = None
+  images: Array, image_size: tuple[int, int] | None = None
 ) -> None:
   """Checks that images are floats [B, h, w, c], of this size if one is given.
 
   Raises:
-    ConfigError: images of another shape.
-    TypeError: images that are not of a floating type.
+    ConfigError: the images have another shape.
+    TypeError: the images are not of a floating type.
   """
   if not jnp.issubdtype(images.dtype, jnp.floating):
     raise TypeError(f"images are {images.dtype}; scale them to floats first")

@@ -1,11 +1,15 @@
 """The Transformer encoder: pre-norm blocks with stacked parameters."""
 
 from collections.abc import Callable
+import dataclasses
+import functools
+from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 import numpy as np
 
 from vit_jax.core import mesh as mesh_lib
@@ -15,8 +19,9 @@ from vit_jax.nn import attention, mlp, stacking, stochastic_depth
 def sharding_rules(
   prefix: str, *stacked: None
 ) -> list[tuple[str, PartitionSpec]]:
-  """Rules of a block's parameters: heads and MLP features over "tensor", D over
-  "fsdp".
+  """Sharding rules for the parameters of a block.
+
+  Heads and MLP features are split over "tensor", D over "fsdp".
 
   Args:
     prefix: regex of how the names of the block's parameters begin.
@@ -34,104 +39,113 @@ def sharding_rules(
   ]
 
 
-class Block(nn.Module):
-  """x += attention(norm(x)); x += mlp(norm(x)). Section 3.1, 2010.11929.
+@dataclasses.dataclass(frozen=True)
+class BlockConfig:
+  """What a block computes.
 
   Attributes:
     num_heads: H.
     mlp_dim: M.
-    dropout: rate after the attention and inside the MLP.
-    attention_dropout: rate of the attention weights.
-    deterministic: no dropout, no stochastic depth.
-    attention_weights: also return the attention weights.
-    relative: positions are embeddings of offsets that enter the logits; else
-      they are a table that is added to x.
-    own_positions: makes the module of this block's own positions.
-    dtype: of the computation.
-    gelu: form of the MLP's GELU.
-    norm_epsilon: of the norms.
-    split_tokens: whether tokens are split over the mesh's "tensor" axis where
-      nothing mixes them; see `mesh.split_tokens`.
+    dropout: dropout rate after the attention and inside the MLP.
+    attention_dropout: dropout rate of the attention weights.
+    gelu: form of the GELU in the MLP.
+    norm_epsilon: epsilon of the norms.
+    relative: whether positions are embeddings of offsets, which enter the
+      attention logits; otherwise they are a table that is added to the tokens.
+    own_positions: makes the module of position embeddings that this block
+      alone has; None for a block without any.
+    dtype: type of the computation.
   """
 
   num_heads: int
   mlp_dim: int
   dropout: float = 0.0
   attention_dropout: float = 0.0
-  deterministic: bool = True
-  attention_weights: bool = False
-  relative: bool = False
-  own_positions: Callable[..., nn.Module] | None = None
-  dtype: jnp.dtype = jnp.float32
   gelu: mlp.Gelu = "tanh"
   norm_epsilon: float = 1e-6
+  relative: bool = False
+  own_positions: Callable[..., nn.Module] | None = None
+  dtype: DTypeLike = jnp.float32
+
+
+class Block(nn.Module):
+  """x += attention(norm(x)); x += mlp(norm(x)). Section 3.1, 2010.11929.
+
+  Attributes:
+    config: what it computes.
+    split_tokens: whether the mesh's "tensor" axis splits the tokens between
+      attention and MLP; see `mesh.split_tokens`. Changes speed and memory only.
+  """
+
+  config: BlockConfig
   split_tokens: bool = False
 
   @nn.compact
   def __call__(
     self,
-    x: jax.Array,
-    drop_rate: jax.Array | None = None,
-    positions: jax.Array | None = None,
-  ) -> tuple[jax.Array, jax.Array | None]:
-    """One block.
+    x: Float[Array, "B N D"],
+    drop_rate: Float[Array, ""] | None = None,
+    positions: Float[Array, "N D"] | Float[Array, "O H K"] | None = None,
+    train: bool = False,
+    attention_weights: bool = False,
+  ) -> tuple[Float[Array, "B N D"], Float[Array, "B H N N"] | None]:
+    """Runs the block.
 
     Args:
-      x: [B, N, D].
-      drop_rate: [], of stochastic depth.
-      positions: those of all blocks, if they share them: [N, D], or
-        [2 P - 1, H, K] if relative.
+      x: the tokens.
+      drop_rate: rate of stochastic depth.
+      positions: position embeddings that all blocks share, if there are any:
+        a table, or offsets (O = 2 P - 1, see `posemb.relative_logits`).
+      train: switches dropout and stochastic depth on.
+      attention_weights: whether to return the attention weights.
 
     Returns:
-      x after the block, and the attention weights [B, H, N, N] if asked for.
+      The tokens after the block, and the attention weights or None.
     """
+    config = self.config
     split = mesh_lib.split_tokens if self.split_tokens else mesh_lib.split_batch
     x = split(x)
-    if self.own_positions:
-      positions = self.own_positions(name="posemb")()
-    if positions is not None and not self.relative:
+    if config.own_positions:
+      positions = config.own_positions(name="posemb")()
+    if positions is not None and not config.relative:
       x += positions.astype(x.dtype)[None]
-    norm = dict(epsilon=self.norm_epsilon, dtype=self.dtype)
-    y = nn.LayerNorm(**norm, name="norm_attention")(x)
+    norm = functools.partial(
+      nn.LayerNorm, epsilon=config.norm_epsilon, dtype=config.dtype
+    )
+    y = norm(name="norm_attention")(x)
     y, weights = attention.MultiHeadAttention(
-      self.num_heads,
-      self.attention_dropout,
-      self.deterministic,
-      self.dtype,
+      config.num_heads,
+      config.attention_dropout,
+      deterministic=not train,
+      dtype=config.dtype,
       name="attention",
-    )(y, y, positions if self.relative else None)
+    )(y, y, positions if config.relative else None)
     if self.split_tokens:
       y = split(y)
-    y = nn.Dropout(self.dropout, deterministic=self.deterministic)(y)
-    x += self._depth_dropped(y, drop_rate)
-    y = nn.LayerNorm(**norm, name="norm_mlp")(x)
+    y = nn.Dropout(config.dropout, deterministic=not train)(y)
+    x += stochastic_depth.StochasticDepth(not train)(y, drop_rate)
+    y = norm(name="norm_mlp")(x)
     y = mlp.MlpBlock(
-      self.mlp_dim,
-      self.dropout,
-      self.deterministic,
-      self.dtype,
-      self.gelu,
+      config.mlp_dim,
+      config.dropout,
+      deterministic=not train,
+      dtype=config.dtype,
+      gelu=config.gelu,
       name="mlp",
     )(y)
     if self.split_tokens:
       y = split(y)
-    x += self._depth_dropped(y, drop_rate)
-    return x, weights if self.attention_weights else None
-
-  def _depth_dropped(
-    self, branch: jax.Array, rate: jax.Array | None
-  ) -> jax.Array:
-    if rate is None or self.deterministic:
-      return branch
-    return stochastic_depth.StochasticDepth()(branch, rate)
+    x += stochastic_depth.StochasticDepth(not train)(y, drop_rate)
+    return x, weights if attention_weights else None
 
 
-def stack(depth: int, *, unroll: int, remat: stacking.Remat) -> type[Block]:
-  """The class of a stack of blocks; its parameters are [L, ...].
+def stack(depth: int, *, unroll: int, remat: stacking.Remat) -> Any:
+  """The class of a stack of blocks, whose parameters are [L, ...].
 
-  Called like a block, with one `drop_rate` for each block [L]; returns x, and
-  the attention weights [L, B, H, N, N] if asked for. Each layer draws its own
-  initial parameters and its own dropout.
+  It is called like a block, with all arguments by position and with one
+  `drop_rate` for each block [L]. It returns the tokens, and the attention
+  weights [L, B, H, N, N] or None. Each block draws its own initial parameters
+  and its own dropout.
 
   Args:
     depth: L.
@@ -139,12 +153,18 @@ def stack(depth: int, *, unroll: int, remat: stacking.Remat) -> type[Block]:
     remat: what the backward pass computes again; see `stacking.rematted`.
   """
   return stacking.stack(
-    Block, depth, (0, nn.broadcast), unroll=unroll, remat=remat
+    Block,
+    depth,
+    in_axes=(0, nn.broadcast, nn.broadcast, nn.broadcast),
+    # `train` and `attention_weights`.
+    static=(4, 5),
+    unroll=unroll,
+    remat=remat,
   )
 
 
 def drop_rates(rate: float, depth: int) -> np.ndarray | None:
-  """Stochastic depth's rates [L], from 0 in the first block up to `rate`.
+  """Rates of stochastic depth [L], from 0 in the first block up to `rate`.
 
   Source: arXiv:2106.10270. None where the rate is 0.
   """

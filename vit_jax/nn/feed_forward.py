@@ -1,10 +1,12 @@
 """The MLP of the Transformers that came after ViT."""
 
 from collections.abc import Callable
+import functools
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 
 class FeedForward(nn.Module):
@@ -15,23 +17,23 @@ class FeedForward(nn.Module):
 
   Attributes:
     mlp_dim: M.
-    activation: between the layers.
-    dropout: rate after the second layer.
-    deterministic: no dropout.
-    dtype: of the computation.
+    activation: the function between the layers.
+    dropout: dropout rate after the second layer.
+    deterministic: switches dropout off.
+    dtype: type of the computation.
   """
 
   mlp_dim: int
-  activation: Callable[[jax.Array], jax.Array]
+  activation: Callable[[Array], Array]
   dropout: float = 0.0
   deterministic: bool = True
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """[..., D] to [..., D]."""
+  def __call__(self, x: Float[Array, "*batch D"]) -> Float[Array, "*batch D"]:
+    """Transforms each vector by itself."""
     init = nn.initializers.normal(stddev=0.02)
-    dense = dict(kernel_init=init, dtype=self.dtype)
-    y = nn.Dense(self.mlp_dim, **dense, name="hidden")(x)
-    y = nn.Dense(x.shape[-1], **dense, name="out")(self.activation(y))
+    dense = functools.partial(nn.Dense, kernel_init=init, dtype=self.dtype)
+    y = dense(self.mlp_dim, name="hidden")(x)
+    y = dense(x.shape[-1], name="out")(self.activation(y))
     return nn.Dropout(self.dropout, deterministic=self.deterministic)(y)

@@ -4,21 +4,23 @@ import functools
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from vit_jax.core import mesh as mesh_lib
 
 _EVERY_AXIS = PartitionSpec(mesh_lib.AXES)
 
 
-def batch_norm(train: bool, dtype: jnp.dtype, name: str) -> nn.BatchNorm:
-  """Normalises by the batch's statistics, or by their running averages.
+def batch_norm(train: bool, dtype: DTypeLike, name: str | None) -> nn.BatchNorm:
+  """Normalises by the statistics of the batch, or by their running averages.
 
-  The averages are variables of the collection "batch_stats"; statistics are
-  float32, and of the global batch where it is split over devices. With
-  microbatches each one is normalised by its own, and moves the averages.
+  The averages are variables of the collection "batch_stats". Statistics are
+  float32, and they are those of the global batch where it is split over
+  devices. Each microbatch is normalised by its own statistics and updates the
+  averages.
 
   Differs from PyTorch's, which averages the unbiased variance.
   """
@@ -32,19 +34,19 @@ def batch_norm(train: bool, dtype: jnp.dtype, name: str) -> nn.BatchNorm:
 
 
 class ConvNorm(nn.Module):
-  """A convolution without bias, batch norm, and SiLU if asked for.
+  """A convolution without bias, batch norm, and a SiLU unless switched off.
 
-  The input is padded with zeros on both sides alike, also with a stride, where
-  "SAME" would put more at the end.
+  Both sides get equally many zeros as padding, also with a stride, where
+  "SAME" would put more of them at the end.
 
   Attributes:
     width: output channels.
-    train: batch norm uses and updates statistics of the batch.
+    train: whether batch norm uses and updates statistics of the batch.
     kernel: side of the kernel.
-    stride: of the convolution.
-    depthwise: each channel on its own.
-    activation: a SiLU follows.
-    dtype: of the computation.
+    stride: stride of the convolution.
+    depthwise: whether each channel is convolved by itself.
+    activation: whether a SiLU follows.
+    dtype: type of the computation.
   """
 
   width: int
@@ -53,14 +55,17 @@ class ConvNorm(nn.Module):
   stride: int = 1
   depthwise: bool = False
   activation: bool = True
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, c] to [B, ceil(h / stride), ceil(w / stride), width]."""
+  def __call__(
+    self, x: Float[Array, "B h w c"]
+  ) -> Float[Array, "B _ _ {self.width}"]:
+    """Returns a map of h / stride x w / stride, rounded up."""
     side = "fan_in" if self.depthwise else "fan_out"
-    # Where an axis holds copies, XLA (jaxlib 0.10.2) multiplies the gradient of
-    # a depthwise kernel by their number: every axis takes its share of these.
+    # Where devices along an axis hold copies, XLA (jaxlib 0.10.2) multiplies
+    # the gradient of a depthwise kernel by their number. So the batch is split
+    # over every axis here.
     axes = _EVERY_AXIS if self.depthwise else mesh_lib.BATCH
     x = nn.Conv(
       self.width,
@@ -79,28 +84,30 @@ class ConvNorm(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-  """Widens, convolves each channel on its own, and narrows again.
+  """Widens, convolves each channel by itself, and narrows again.
 
   The input is added where the shapes allow it. Source: arXiv:1801.04381, with
   SiLU as in arXiv:2110.02178.
 
   Attributes:
     width: output channels.
-    expansion: inner channels over those of the input.
-    stride: of the inner convolution.
-    train: batch norm uses and updates statistics of the batch.
-    dtype: of the computation.
+    expansion: inner channels for each channel of the input.
+    stride: stride of the inner convolution.
+    train: whether batch norm uses and updates statistics of the batch.
+    dtype: type of the computation.
   """
 
   width: int
   expansion: int
   stride: int
   train: bool
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, c] to [B, ceil(h / stride), ceil(w / stride), width]."""
+  def __call__(
+    self, x: Float[Array, "B h w c"]
+  ) -> Float[Array, "B _ _ {self.width}"]:
+    """Returns a map of h / stride x w / stride, rounded up."""
     inner = x.shape[-1] * self.expansion
     conv: Any = functools.partial(ConvNorm, train=self.train, dtype=self.dtype)
     y = conv(inner, name="expand")(x)

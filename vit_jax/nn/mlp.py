@@ -1,10 +1,13 @@
 """The MLP of a Transformer block."""
 
+import functools
 from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 Gelu = Literal["tanh", "exact"]
 
@@ -17,27 +20,28 @@ class MlpBlock(nn.Module):
 
   Attributes:
     mlp_dim: M.
-    dropout: rate.
-    deterministic: no dropout.
-    dtype: of the computation.
-    gelu: its tanh approximation, or the error function.
+    dropout: dropout rate.
+    deterministic: switches dropout off.
+    dtype: type of the computation.
+    gelu: the tanh approximation of GELU, or the exact function.
   """
 
   mlp_dim: int
   dropout: float = 0.0
   deterministic: bool = True
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
   gelu: Gelu = "tanh"
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, N, D] to [B, N, D]."""
-    dense = dict(
+  def __call__(self, x: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
+    """Transforms each token by itself."""
+    dense = functools.partial(
+      nn.Dense,
       kernel_init=nn.initializers.xavier_uniform(),
       bias_init=nn.initializers.normal(stddev=1e-6),
       dtype=self.dtype,
     )
     drop = nn.Dropout(self.dropout, deterministic=self.deterministic)
-    y = nn.Dense(self.mlp_dim, **dense, name="hidden")(x)
+    y = dense(self.mlp_dim, name="hidden")(x)
     y = drop(jax.nn.gelu(y, approximate=self.gelu == "tanh"))
-    return drop(nn.Dense(x.shape[-1], **dense, name="out")(y))
+    return drop(dense(x.shape[-1], name="out")(y))

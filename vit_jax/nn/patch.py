@@ -1,8 +1,9 @@
 """Patch embedding: one linear projection of every patch of an image."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 
 class PatchEmbedding(nn.Module):
@@ -14,16 +15,18 @@ class PatchEmbedding(nn.Module):
   Attributes:
     width: D.
     patch_size: (height, width) of a patch in px.
-    dtype: of the computation.
+    dtype: type of the computation.
   """
 
   width: int
   patch_size: tuple[int, int]
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, images: jax.Array) -> jax.Array:
-    """Images [B, h, w, c] to patches [B, gh, gw, D]."""
+  def __call__(
+    self, images: Float[Array, "B h w c"]
+  ) -> Float[Array, "B gh gw D"]:
+    """Embeds every patch; h and w are multiples of the patch size."""
     ph, pw = self.patch_size
     b, h, w, c = images.shape
     kernel = self.param(

@@ -3,10 +3,10 @@
 from typing import Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from vit_jax.nn import attention, mlp
+from vit_jax.nn import attention, encoder, mlp
 
 Kind = Literal["token", "gap", "patches", "map"]
 
@@ -24,33 +24,25 @@ class AttentionPooling(nn.Module):
   Source: Section 3.2, arXiv:2106.04560; big_vision's MAPHead.
 
   Attributes:
-    num_heads: H.
-    mlp_dim: M.
-    dtype: of the computation.
-    gelu: form of the MLP's GELU.
-    norm_epsilon: of the norm.
+    config: that of the encoder's blocks; its dropout is not used here.
   """
 
-  num_heads: int
-  mlp_dim: int
-  dtype: jnp.dtype = jnp.float32
-  gelu: mlp.Gelu = "tanh"
-  norm_epsilon: float = 1e-6
+  config: encoder.BlockConfig
 
   @nn.compact
-  def __call__(self, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Tokens [B, N, D] to [B, D], and the probe's attention [B, H, N]."""
-    b, _, width = tokens.shape
-    probe = self.param(
-      "probe", nn.initializers.xavier_uniform(), (1, 1, width)
-    ).astype(self.dtype)
+  def __call__(
+    self, tokens: Float[Array, "B N D"]
+  ) -> tuple[Float[Array, "B D"], Float[Array, "B H N"]]:
+    """Returns the pooled vector and the attention of the probe."""
+    config, (b, _, width) = self.config, tokens.shape
+    dtype = config.dtype
+    init = nn.initializers.xavier_uniform()
+    probe = self.param("probe", init, (1, 1, width)).astype(dtype)
     x, weights = attention.MultiHeadAttention(
-      self.num_heads, dtype=self.dtype, name="attention"
+      config.num_heads, dtype=dtype, name="attention"
     )(jnp.broadcast_to(probe, (b, 1, width)), tokens)
-    norm = nn.LayerNorm(
-      epsilon=self.norm_epsilon, dtype=self.dtype, name="norm"
-    )
+    y = nn.LayerNorm(epsilon=config.norm_epsilon, dtype=dtype, name="norm")(x)
     x += mlp.MlpBlock(
-      self.mlp_dim, dtype=self.dtype, gelu=self.gelu, name="mlp"
-    )(norm(x))
+      config.mlp_dim, dtype=dtype, gelu=config.gelu, name="mlp"
+    )(y)
     return x[:, 0], weights[:, :, 0]

@@ -1,29 +1,49 @@
-"""Position embeddings: what tells tokens apart.
+"""Position embeddings: vectors that tell tokens apart.
 
-Those of Appendix D.4 and Table 8, arXiv:2010.11929, and sines and cosines.
+The kinds of Appendix D.4 and Table 8, arXiv:2010.11929, and sines and cosines.
 """
 
 from typing import Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 Kind = Literal["learned_1d", "learned_2d", "sincos_2d"]
+Choice = Literal["none", "learned_1d", "learned_2d", "sincos_2d", "relative"]
+# Where positions are added: once to the tokens, at the input of every layer
+# from a table of its own, or at every layer from one shared table.
+At = Literal["stem", "every_layer", "shared"]
+Grid = tuple[int, int]
+
+# Combinations of Choice and At that make no sense, and what to use instead.
+REFUSED = {
+  ("none", "every_layer"): "none has nothing to add; use stem",
+  ("none", "shared"): "none has nothing to add; use stem",
+  ("sincos_2d", "every_layer"): (
+    "sincos_2d is the same table for every layer; use shared"
+  ),
+  ("relative", "stem"): (
+    "relative enters the attention logits of every layer; use every_layer"
+    " (offsets of its own for each) or shared"
+  ),
+}
+# Into how many equal parts a kind divides the width.
+PARTS = {"learned_2d": 2, "sincos_2d": 4}
 
 
 def sincos_2d(
-  grid: tuple[int, int], width: int, temperature: float = 10_000.0
-) -> jax.Array:
-  """Sines and cosines of the patches' coordinates: [gh * gw, D], float32.
+  grid: Grid, width: int, temperature: float = 10_000.0
+) -> Float[Array, "{grid[0]*grid[1]} {width}"]:
+  """Sines and cosines of the patches' coordinates, float32.
 
-  A quarter of D each: sin(x), cos(x), sin(y), cos(y), with frequencies from 1
-  to 1 / temperature. Source: MoCo v3 and arXiv:2205.01580.
+  A quarter of D each is sin(x), cos(x), sin(y) and cos(y), with frequencies
+  from 1 to 1 / temperature. Source: MoCo v3 and arXiv:2205.01580.
 
   Args:
     grid: (gh, gw).
     width: D, a multiple of 4, at least 8.
-    temperature: the longest wavelength over the shortest.
+    temperature: ratio of the longest wavelength to the shortest.
   """
   y, x = jnp.mgrid[: grid[0], : grid[1]]
   exponent = jnp.arange(width // 4) / (width // 4 - 1)
@@ -38,31 +58,32 @@ class PositionTable(nn.Module):
   """A vector for each token, to be added to it.
 
   - learned_1d: a learned vector for each token in raster order.
-  - learned_2d: two learned tables of D / 2 features, one over the columns and
-    one over the rows, concatenated.
-  - sincos_2d: fixed, see the function of this name.
+  - learned_2d: learned vectors of D / 2 features for each column and for each
+    row, concatenated.
+  - sincos_2d: fixed vectors; see the function of this name.
 
   Differs from big_vision, whose learned embeddings start with a standard
   deviation of 1 / sqrt(D): here it is 0.02, as in google-research's
   vision_transformer.
 
   Attributes:
-    kind: which of them.
+    kind: one of the kinds above.
     grid: (gh, gw).
     width: D.
-    class_token: there is a class token before the patches.
-    class_token_position: it has a (learned) vector as well; otherwise zeros.
+    class_token: whether there is a class token before the patches.
+    class_token_position: whether it has a learned vector too; otherwise its
+      vector is zero.
   """
 
   kind: Kind
-  grid: tuple[int, int]
+  grid: Grid
   width: int
   class_token: bool
   class_token_position: bool
 
   @nn.compact
-  def __call__(self) -> jax.Array:
-    """The table [N, D], float32; the class token's row comes first."""
+  def __call__(self) -> Float[Array, "N {self.width}"]:
+    """The table, float32; the class token's row comes first."""
     gh, gw = self.grid
     init = nn.initializers.normal(stddev=0.02)
     own_row = self.class_token and self.class_token_position
@@ -78,7 +99,7 @@ class PositionTable(nn.Module):
         first = self.param("class_token", init, (1, self.width))
         table = jnp.concatenate([first, table])
     else:
-      table = {"sincos_2d": sincos_2d}[self.kind](self.grid, self.width)
+      table = sincos_2d(self.grid, self.width)
     missing = self.class_token + gh * gw - table.shape[0]
     return jnp.pad(table, ((missing, 0), (0, 0)))
 
@@ -87,7 +108,7 @@ class RelativeOffsets(nn.Module):
   """A learned key for each distance between two tokens, and for each head.
 
   Attributes:
-    num_tokens: P, the tokens that have a position.
+    num_tokens: P, the number of tokens that have a position.
     num_heads: H.
     head_dim: K.
   """
@@ -97,24 +118,27 @@ class RelativeOffsets(nn.Module):
   head_dim: int
 
   @nn.compact
-  def __call__(self) -> jax.Array:
-    """[2 P - 1, H, K], float32: the offsets from -(P - 1) to P - 1."""
+  def __call__(self) -> Float[Array, "2*{self.num_tokens}-1 H K"]:
+    """Embeddings, float32, of the offsets from -(P - 1) to P - 1."""
     shape = (2 * self.num_tokens - 1, self.num_heads, self.head_dim)
     return self.param("offsets", nn.initializers.normal(stddev=0.02), shape)
 
 
-def relative_logits(query: jax.Array, offsets: jax.Array) -> jax.Array:
+def relative_logits(
+  query: Float[Array, "B N H K"], offsets: Float[Array, "O H K"]
+) -> Float[Array, "B H N N"]:
   """Attention logits from 1-D relative positions.
 
   Query q and key k have the offset p_q - p_k in raster order; its embedding
   takes the place of the key. Source: Appendix D.4, arXiv:2010.11929.
 
   Args:
-    query: [B, N, H, K], scaled.
-    offsets: [2 P - 1, H, K]; the last P of the N tokens have a position.
+    query: the scaled queries.
+    offsets: embeddings of the O = 2 P - 1 offsets of the last P tokens, which
+      are those that have a position.
 
   Returns:
-    [B, H, N, N], float32, zero where query or key has no position.
+    The logits, float32; zero where query or key has no position.
   """
   p = (offsets.shape[0] + 1) // 2
   none = query.shape[1] - p

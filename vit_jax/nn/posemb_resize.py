@@ -3,53 +3,54 @@
 import math
 
 import jax
+from jaxtyping import Array, Float
 import numpy as np
+
+Size = tuple[int, int]
 
 
 def of_name(
-  name: str,
-  value: np.ndarray,
-  old: tuple[int, int],
-  new: tuple[int, int],
-  method: str,
+  name: str, value: np.ndarray, old: Size, new: Size, method: str
 ) -> np.ndarray:
-  """Position embeddings [..., N, D] of one grid for another.
+  """A parameter of position embeddings, resized from one grid to another.
 
   Args:
-    name: of the parameter, which ends in table, columns or rows; others stay.
-    value: the embeddings; rows before those of the patches stay.
-    old: (gh, gw).
+    name: name of the parameter. One that does not end in table, columns or
+      rows is returned as it is.
+    value: [..., N, D]; rows that precede those of the patches are kept.
+    old: (gh, gw) that the parameter is for.
     new: (gh, gw) of the result.
     method: see `resize`.
   """
   (gh, gw), (new_gh, new_gw) = old, new
   part = name.rsplit("/", 1)[-1]
   if part == "columns":
-    return resize(value, (1, gw), (1, new_gw), method)
+    return np.asarray(resize(value, (1, gw), (1, new_gw), method))
   if part == "rows":
-    return resize(value, (gh, 1), (new_gh, 1), method)
+    return np.asarray(resize(value, (gh, 1), (new_gh, 1), method))
   if part != "table":
     return value
-  own = value.shape[-2] - gh * gw
-  patches = resize(value[..., own:, :], old, new, method)
-  return np.concatenate([value[..., :own, :], patches], axis=-2)
+  first = value.shape[-2] - gh * gw
+  patches = resize(value[..., first:, :], old, new, method)
+  return np.concatenate([value[..., :first, :], patches], axis=-2)
 
 
 def resize(
-  table: np.ndarray,
-  old: tuple[int, int],
-  new: tuple[int, int],
+  table: Float[Array, "*batch N D"] | Float[np.ndarray, "*batch N D"],
+  old: Size,
+  new: Size,
   method: str,
-) -> np.ndarray:
-  """Position embeddings of the patches of another grid.
+) -> Float[Array, "*batch M D"] | Float[np.ndarray, "*batch M D"]:
+  """Position embeddings of patches, resized from one grid to another.
 
   Args:
-    table: [..., gh * gw, D], the last axes in raster order.
-    old: (gh, gw).
+    table: one vector for each patch, in raster order.
+    old: (gh, gw) of the table.
     new: (gh, gw) of the result.
-    method: "linear" puts the outermost embeddings in the same place, as
-      google-research's vision_transformer does with scipy.ndimage.zoom;
-      "bicubic" keeps the pixels' places and antialiases, as timm does.
+    method: "linear" keeps the outermost embeddings in place, as google-
+      research's vision_transformer does with scipy.ndimage.zoom, and is done
+      by NumPy; "bicubic" keeps the places of the pixels and antialiases, as
+      timm does, and can be traced and differentiated by JAX.
   """
   *batch, _, width = table.shape
   grid = table.reshape(-1, *old, width)
@@ -58,11 +59,11 @@ def resize(
     grid = np.einsum("Yy,Xx,byxd->bYXd", rows, columns, grid, optimize=True)
   else:
     shape = (grid.shape[0], *new, width)
-    grid = np.asarray(jax.image.resize(grid, shape, "cubic", antialias=True))
+    grid = jax.image.resize(grid, shape, "cubic", antialias=True)
   return grid.reshape(*batch, math.prod(new), width).astype(table.dtype)
 
 
-def _linear(old: int, new: int) -> np.ndarray:
-  """[new, old] weights of linear interpolation between aligned ends."""
+def _linear(old: int, new: int) -> Float[np.ndarray, "{new} {old}"]:
+  """Weights of linear interpolation between aligned ends."""
   at = np.arange(new) * ((old - 1) / max(new - 1, 1))
   return np.maximum(1 - np.abs(at[:, None] - np.arange(old)), 0)

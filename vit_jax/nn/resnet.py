@@ -7,6 +7,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from vit_jax.core import errors, mesh as mesh_lib
 from vit_jax.nn import stacking
@@ -21,19 +23,19 @@ class GroupNorm(nn.Module):
   """Group normalisation (arXiv:1803.08494), as in big_vision's BiT.
 
   Differs from `nn.GroupNorm` in the variance, which is the mean of squared
-  deviations: that of squares less the square of the mean loses digits.
+  deviations: the mean of squares minus the square of the mean loses digits.
 
   Attributes:
     epsilon: added to the variance.
-    dtype: of the result; what is between is float32.
+    dtype: type of the result; intermediate values are float32.
   """
 
   epsilon: float = 1e-5
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, channels], normalised over pixels and groups of channels."""
+  def __call__(self, x: Float[Array, "B h w c"]) -> Float[Array, "B h w c"]:
+    """Normalises over pixels and groups of channels."""
     channels = x.shape[-1]
     scale = self.param("scale", nn.initializers.ones, (channels,))
     bias = self.param("bias", nn.initializers.zeros, (channels,))
@@ -54,7 +56,7 @@ class PreActivationUnit(nn.Module):
 
   Attributes:
     width: channels of the 3 x 3 convolution.
-    stride: of this convolution and of the shortcut.
+    stride: stride of this convolution and of the shortcut.
     conv: makes the convolutions.
     norm: makes the norms.
   """
@@ -65,8 +67,10 @@ class PreActivationUnit(nn.Module):
   norm: Layer
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, channels] to [B, h / stride, w / stride, 4 width]."""
+  def __call__(
+    self, x: Float[Array, "B h w c"]
+  ) -> Float[Array, "B _ _ 4*{self.width}"]:
+    """Returns a map of h / stride x w / stride, rounded up."""
     conv, norm, wide = self.conv, self.norm, EXPANSION * self.width
     y = nn.relu(norm(name="norm1")(x))
     if self.stride > 1 or x.shape[-1] != wide:
@@ -87,7 +91,7 @@ class PostActivationUnit(nn.Module):
 
   Attributes:
     width: channels of the 3 x 3 convolution.
-    stride: of this convolution and of the shortcut.
+    stride: stride of this convolution and of the shortcut.
     conv: makes the convolutions.
     norm: makes the norms.
   """
@@ -98,8 +102,10 @@ class PostActivationUnit(nn.Module):
   norm: Layer
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, channels] to [B, h / stride, w / stride, 4 width]."""
+  def __call__(
+    self, x: Float[Array, "B h w c"]
+  ) -> Float[Array, "B _ _ 4*{self.width}"]:
+    """Returns a map of h / stride x w / stride, rounded up."""
     conv, norm, wide = self.conv, self.norm, EXPANSION * self.width
     y = conv(self.width, 1, name="conv1")(x)
     y = nn.relu(norm(name="norm1")(y))
@@ -114,24 +120,25 @@ class PostActivationUnit(nn.Module):
 
 
 def stages(
-  parent: nn.Module,
+  parent: Any,
   unit: Layer,
-  x: jax.Array,
+  x: Float[Array, "B h w c"],
   depths: Sequence[int],
   width: int,
-) -> jax.Array:
-  """Runs all stages, inside a compact method of the module that has the units.
+) -> Float[Array, "B _ _ _"]:
+  """Runs all stages; to be called in a compact method of `parent`.
 
   Unit 2 of stage 1 is called "stage1_unit02". Each stage but the first halves
-  the image and doubles the width; its other units are equal in shape, and a
-  compiled loop where `parent.unroll` says so.
+  the image and doubles the width in its first unit. Its other units are equal
+  in shape, and run as a compiled loop if `parent.unroll` asks for one.
 
   Args:
-    parent: the module, with a field `unroll` (see `stacking.stack`).
-    unit: makes a unit of a width and a stride.
-    x: [B, h, w, channels].
+    parent: the module that has the units, with a field `unroll` (see
+      `stacking.stack`).
+    unit: makes a unit from its width and stride.
+    x: the output of the root.
     depths: units of each stage.
-    width: of the first stage's 3 x 3 convolutions.
+    width: channels of the 3 x 3 convolutions of the first stage.
   """
   for i, depth in enumerate(depths):
     names = [f"stage{i + 1}_unit{j + 1:02d}" for j in range(depth)]
@@ -146,12 +153,15 @@ def stages(
 
 
 def _looped(
-  parent: nn.Module, unit: nn.Module, names: Sequence[str], x: jax.Array
-) -> jax.Array:
-  """Units as a loop over their parameters, which are stacked for it alone."""
+  parent: nn.Module,
+  unit: nn.Module,
+  names: Sequence[str],
+  x: Float[Array, "B h w c"],
+) -> Float[Array, "B h w c"]:
+  """Runs units as a loop over their parameters, stacked only for the loop."""
   params = [parent.variables["params"][name] for name in names]
 
-  def turn(x: jax.Array, params: Any) -> tuple[jax.Array, None]:
+  def turn(x: Array, params: Any) -> tuple[Any, None]:
     return unit.apply({"params": params}, mesh_lib.split_batch(x)), None
 
   stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
@@ -160,10 +170,10 @@ def _looped(
 
 
 class Stem(nn.Module):
-  """The ResNet of the published hybrids; without stages, its root alone.
+  """The ResNet of the published hybrids.
 
   Attributes:
-    depths: units of each stage.
+    depths: units of each stage; () is the root alone.
     width: channels of the root.
     conv: makes the convolutions.
     norm: makes the norms.
@@ -179,8 +189,10 @@ class Stem(nn.Module):
   unroll: int = 1
 
   @nn.compact
-  def __call__(self, images: jax.Array) -> jax.Array:
-    """[B, h, w, c] to [B, h / stride, w / stride, channels], rounded up."""
+  def __call__(
+    self, images: Float[Array, "B h w c"]
+  ) -> Float[Array, "B _ _ _"]:
+    """Returns the feature map, each halving of the image rounded up."""
     x = self.conv(self.width, 7, 2, name="conv_root")(images)
     x = nn.relu(self.norm(name="norm_root")(x))
     x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")

@@ -1,48 +1,53 @@
 """Convolutions with standardised kernels (arXiv:1903.10520)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 Standardization = Literal["std + 1e-5", "var + 1e-10", "var + 1e-8"]
 Padding = Literal["same", "symmetric"]
 
-# What a kernel is divided by, from its variance. Published weights need the
-# form that they were trained with: that of google-research's
-# vision_transformer, that of big_transfer and big_vision, and timm's.
+# The divisor of a kernel as a function of its variance. Published weights need
+# the form that they were trained with: the first is that of google-research's
+# vision_transformer, the second that of big_transfer and big_vision, the third
+# timm's.
 _DIVISORS = {
   "std + 1e-5": lambda variance: jnp.sqrt(variance) + 1e-5,
   "var + 1e-10": lambda variance: jnp.sqrt(variance + 1e-10),
   "var + 1e-8": lambda variance: jnp.sqrt(variance + 1e-8),
 }
-# The name of what is worth keeping for the backward pass.
+# The name of the array that is worth keeping for the backward pass.
 KEPT = "convolved"
 
 
-def standardize(kernel: jax.Array, form: Standardization) -> jax.Array:
-  """Each output channel with a mean of 0 and a standard deviation of 1.
+def standardize(
+  kernel: Float[Array, "h w in out"], form: Standardization
+) -> Float[Array, "h w in out"]:
+  """Gives each output channel a mean of 0 and a standard deviation of 1.
 
   Args:
-    kernel: [h, w, input channels, output channels].
-    form: what it is divided by.
+    kernel: the kernel of a convolution.
+    form: what the kernel is divided by.
   """
   axes = (0, 1, 2)
   centred = kernel - jnp.mean(kernel, axes, keepdims=True)
   variance = jnp.mean(jnp.square(centred), axes, keepdims=True)
-  # Else XLA multiplies by a reciprocal root, whose last digits are wrong: an
-  # error in a kernel adds up over inputs that are all positive.
+  # Without the barrier XLA multiplies by a reciprocal root, whose last digits
+  # are wrong: an error in a kernel adds up over inputs that are all positive.
   divisor = jax.lax.optimization_barrier(_DIVISORS[form](variance))
   return centred / divisor
 
 
-def pads(padding: Padding, size: int) -> str | list[tuple[int, int]]:
-  """The padding of a window of `size` x `size`, as JAX wants it.
+def pads(padding: Padding, size: int) -> Any:
+  """The padding of a window of `size` x `size`, in the form that JAX takes.
 
-  With a stride of 2 the two differ for even images: "same" puts less before
-  the image than behind it, "symmetric" the same on all sides.
+  With a stride of 2 the two kinds differ for even images: "same" pads less
+  before the image than after it, "symmetric" equally on all sides.
   """
   return "SAME" if padding == "same" else [(size // 2, size // 2)] * 2
 
@@ -53,10 +58,10 @@ class StdConv(nn.Module):
   Attributes:
     features: output channels.
     size: side of the kernel.
-    stride: in both directions.
+    stride: stride in both directions.
     standardization: form of the standardisation, which is done in float32.
-    padding: where the zeros go.
-    dtype: of the computation.
+    padding: where zeros are added; see `pads`.
+    dtype: type of the computation.
   """
 
   features: int
@@ -64,11 +69,13 @@ class StdConv(nn.Module):
   stride: int = 1
   standardization: Standardization = "std + 1e-5"
   padding: Padding = "same"
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, channels] to [B, h / stride, w / stride, features]."""
+  def __call__(
+    self, x: Float[Array, "B h w c"]
+  ) -> Float[Array, "B _ _ {self.features}"]:
+    """Returns a map of h / stride x w / stride, rounded up."""
     shape = (self.size, self.size, x.shape[-1], self.features)
     kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
     y = jax.lax.conv_general_dilated(

@@ -1,68 +1,77 @@
 """Blocks of the Swin Transformer (arXiv:2103.14030)."""
 
+from collections.abc import Callable
+import dataclasses
 import functools
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from vit_jax.core import mesh as mesh_lib
 from vit_jax.nn import feed_forward, stochastic_depth, window as window_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockConfig:
+  """What a block computes.
+
+  Attributes:
+    num_heads: H.
+    mlp_dim: M.
+    window: (height, width) of the windows.
+    pad: see `nn.window.WindowAttention`.
+    dtype: type of the computation.
+  """
+
+  num_heads: int
+  mlp_dim: int
+  window: window_lib.Size
+  pad: window_lib.Pad
+  dtype: DTypeLike
 
 
 class Block(nn.Module):
   """x += attention(norm(x)); x += mlp(norm(x)), attention within windows.
 
   Attributes:
-    num_heads: H.
-    mlp_dim: M.
-    window: (height, width).
-    shift: of the windows.
-    pad: see `nn.window.WindowAttention`.
-    deterministic: no stochastic depth.
-    dtype: of the computation.
+    config: what it computes.
+    shift: by how many cells the windows are shifted.
+    train: switches stochastic depth on.
   """
 
-  num_heads: int
-  mlp_dim: int
-  window: tuple[int, int]
-  shift: tuple[int, int]
-  pad: window_lib.Pad
-  deterministic: bool
-  dtype: jnp.dtype
+  config: BlockConfig
+  shift: window_lib.Size
+  train: bool
 
   @nn.compact
   def __call__(
-    self, x: jax.Array, drop_rate: jax.Array | None = None
-  ) -> jax.Array:
-    """[B, gh, gw, D] to the same; the rate [] is of stochastic depth."""
+    self,
+    x: Float[Array, "B gh gw D"],
+    drop_rate: Float[Array, ""] | None = None,
+  ) -> Float[Array, "B gh gw D"]:
+    """Runs the block, with this rate of stochastic depth."""
+    config = self.config
     x = mesh_lib.split_batch(x)
-    norm = functools.partial(nn.LayerNorm, epsilon=1e-5, dtype=self.dtype)
+    norm = functools.partial(nn.LayerNorm, epsilon=1e-5, dtype=config.dtype)
     y = window_lib.WindowAttention(
-      self.num_heads,
-      self.window,
+      config.num_heads,
+      config.window,
       self.shift,
-      self.pad,
-      self.dtype,
+      config.pad,
+      config.dtype,
       name="attention",
     )(norm(name="norm_attention")(x))
-    x += self._depth_dropped(y, drop_rate)
+    x += stochastic_depth.StochasticDepth(not self.train)(y, drop_rate)
     y = feed_forward.FeedForward(
-      self.mlp_dim, _gelu, dtype=self.dtype, name="mlp"
+      config.mlp_dim,
+      functools.partial(jax.nn.gelu, approximate=False),
+      dtype=config.dtype,
+      name="mlp",
     )(norm(name="norm_mlp")(x))
-    return x + self._depth_dropped(y, drop_rate)
-
-  def _depth_dropped(
-    self, branch: jax.Array, rate: jax.Array | None
-  ) -> jax.Array:
-    if rate is None or self.deterministic:
-      return branch
-    return stochastic_depth.StochasticDepth()(branch, rate)
-
-
-def _gelu(x: jax.Array) -> jax.Array:
-  return jax.nn.gelu(x, approximate=False)
+    return x + stochastic_depth.StochasticDepth(not self.train)(y, drop_rate)
 
 
 class Pair(nn.Module):
@@ -70,40 +79,42 @@ class Pair(nn.Module):
 
   Attributes:
     block: makes a `Block` from its shift and its name.
-    shift: of the second one.
+    shift: shift of the second block.
   """
 
-  block: Any
-  shift: tuple[int, int]
+  block: Callable[..., Block]
+  shift: window_lib.Size
 
   @nn.compact
   def __call__(
-    self, x: jax.Array, drop_rates: jax.Array | None
-  ) -> tuple[jax.Array, None]:
-    """[B, gh, gw, D] to the same; the rates [2] are of stochastic depth."""
+    self, x: Float[Array, "B gh gw D"], drop_rates: Float[Array, "2"] | None
+  ) -> tuple[Float[Array, "B gh gw D"], None]:
+    """Runs both blocks, each with its rate of stochastic depth."""
     first, second = (None, None) if drop_rates is None else drop_rates
     x = self.block(shift=(0, 0), name="regular")(x, first)
     return self.block(shift=self.shift, name="shifted")(x, second), None
 
 
 class PatchMerging(nn.Module):
-  """Neighbours of 2 x 2 cells to one of twice the width. Section 3.1.
+  """Merges 2 x 2 cells into one of twice the width. Section 3.1.
 
   An odd grid is padded with zeros at its end.
 
   Attributes:
-    dtype: of the computation.
+    dtype: type of the computation.
   """
 
-  dtype: jnp.dtype
+  dtype: DTypeLike
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, gh, gw, D] to [B, ceil(gh / 2), ceil(gw / 2), 2 D]."""
+  def __call__(
+    self, x: Float[Array, "B gh gw D"]
+  ) -> Float[Array, "B (gh+1)//2 (gw+1)//2 2*D"]:
+    """Returns a grid of half the height and width, rounded up."""
     b, gh, gw, width = x.shape
     x = jnp.pad(x, ((0, 0), (0, gh % 2), (0, gw % 2), (0, 0)))
     gh, gw = (gh + 1) // 2, (gw + 1) // 2
-    # The published order: down each column of the four, column by column.
+    # The published order of the four cells: column by column.
     x = x.reshape(b, gh, 2, gw, 2, width).transpose(0, 1, 3, 4, 2, 5)
     x = x.reshape(b, gh, gw, 4 * width)
     x = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm")(x)

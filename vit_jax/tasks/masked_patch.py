@@ -208,21 +208,21 @@ class Task:
     """Mean loss of a (micro-)batch, and the task state after it."""
     own = params[OWN]
 
-    def corrupt(x: jax.Array) -> jax.Array:
+    def encode(model: vit.Model, images: jax.Array) -> jax.Array:
+      x = model.embed(images)
       x = jnp.take_along_axis(x, batch["source"][..., None], axis=1)
       mask = own["mask"].astype(x.dtype)
-      return jnp.where(batch["masked"][..., None], mask, x)
+      x = jnp.where(batch["masked"][..., None], mask, x)
+      return model.encode(model.add_positions(x), train=True)[0]
 
-    out, task_state = self.model.apply(
+    tokens, task_state = self.model.apply(
       {"params": {k: v for k, v in params.items() if k != OWN}, **task_state},
       batch["image"],
-      train=True,
-      corrupt=corrupt,
+      method=encode,
       rngs={"dropout": key},
       mutable=list(task_state),
     )
-    b, gh, gw, width = out["grid"].shape
-    tokens = out["grid"].astype(jnp.float32).reshape(b, gh * gw, width)
+    tokens = tokens[:, -math.prod(self.grid) :].astype(jnp.float32)
     tokens = jnp.take_along_axis(tokens, batch["chosen"][..., None], axis=1)
     predicted = tokens @ own["prediction"]["kernel"]
     predicted += own["prediction"]["bias"][None, None]
