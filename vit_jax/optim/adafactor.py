@@ -21,12 +21,12 @@ class Config(base.Optimizer):
 
   Attributes:
     b1: decay of the first moment; 0 for none.
-    mu_dtype: of the stored first moment.
+    mu_dtype: type of the stored first moment.
     decay_rate: c; the second moment's decay is 1 - t^-c at the t-th step.
     b2_cap: largest decay of the second moment.
     eps: added to the squared gradient.
     min_factored_dim: second moments are factored over the two largest
-      dimensions of a tensor if both are at least so large.
+      dimensions of a tensor if both are at least this large.
     clip_rms: largest root mean square of a tensor's update before the first
       moment; 0 does not clip.
   """
@@ -49,9 +49,8 @@ class Config(base.Optimizer):
     base.check(self, "clip_rms", self.clip_rms >= 0, "positive, or 0 for none")
     default = Config.mu_dtype
     if not self.b1 and self.mu_dtype != default:
-      raise errors.ConfigError(
-        f"{{mu_dtype}} has no effect with {{b1}}; leave it at {default}",
-        {"mu_dtype": self.mu_dtype, "b1": self.b1},
+      raise errors.about(
+        self, f"{{mu_dtype}} has no effect with {{b1}}; leave it at {default}"
       )
 
   def scale_by(self, stacked: str) -> optax.GradientTransformation:

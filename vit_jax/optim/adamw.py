@@ -16,7 +16,7 @@ class Config(base.Optimizer):
     b1: decay of the first moment.
     b2: decay of the second moment.
     eps: added to the root of the second moment.
-    mu_dtype: of the stored first moment; the second is always float32.
+    mu_dtype: type of the stored first moment; the second is always float32.
   """
 
   b1: float = 0.9

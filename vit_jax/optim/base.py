@@ -1,7 +1,11 @@
-"""What all optimisers share: their config and the chain around their rule.
+"""The contract of an optimiser, and the chain of steps around its rule.
 
-The modules beside this one (`adamw`, `sgd`, `adafactor`) add the rule, as a
-`Config` with a method `scale_by`.
+An optimiser is a module of this folder with a frozen dataclass `Config` that
+derives from `Optimizer`, adds fields of its own (documented, and checked in
+`__post_init__` after the inherited ones) and defines `scale_by`, its rule. All
+else is here and the same for every optimiser: `make` puts clipping, weight
+decay, learning rates and freezing around the rule. The rule's state consists of
+counts, tensors of the shape of their parameter, and smaller statistics.
 """
 
 from collections.abc import Mapping
@@ -24,28 +28,29 @@ from vit_jax.optim import ema, layers, schedule as schedule_lib
 class Optimizer:
   """Fields of every optimiser.
 
-  Patterns are regexes of whole parameter names, and each must match something.
-  They can also name a layer of stacked parameters (see `layers`).
+  Patterns are regexes that match whole names of parameters, or of a layer of
+  stacked parameters (see `layers`). Each must match something.
 
   Attributes:
     peak_lr: learning rate at the height of the schedule.
     schedule: multiplier of `peak_lr` over the run.
-    clip_norm: largest global norm of the gradients of what is trained; 0 does
-      not clip.
+    clip_norm: largest global norm of the gradients, without those of frozen
+      parameters; 0 does not clip.
     weight_decay: decoupled weight decay (Loshchilov and Hutter, 2019).
     weight_decay_scaling: what the decay is multiplied by. "learning_rate" is
-      the AdamW of torch and optax, in which Table 3 of arXiv:2010.11929 has
-      its 0.1; "schedule" is big_vision's, where 1e-4 at `peak_lr` 1e-3 is the
-      same thing. `layer_decay` and `lr_multipliers` are part of the learning
-      rate.
-    weight_decay_mask: patterns of what decays.
-    weight_decay_multipliers: (pattern, multiplier) of the decay of what is in
-      the mask; the first match wins.
-    frozen: patterns of what never changes.
-    layer_decay: each layer's learning rate is that of the layer above it times
-      this, see `layers.decayed`; 1 leaves all alike.
-    lr_multipliers: (pattern, multiplier); the first match wins.
-    average: average of the parameters kept beside them.
+      the AdamW of torch and optax, and of the 0.1 in Table 3 of
+      arXiv:2010.11929; "schedule" is big_vision's, where 1e-4 at a `peak_lr` of
+      1e-3 has the same effect. `layer_decay` and `lr_multipliers` are part of
+      the learning rate.
+    weight_decay_mask: patterns of the parameters that decay.
+    weight_decay_multipliers: (pattern, multiplier) of the decay of parameters
+      in the mask; the first match wins.
+    frozen: patterns of the parameters that never change.
+    layer_decay: the learning rate of a layer divided by that of the layer above
+      it, see `layers.decayed`; with 1 all are the same.
+    lr_multipliers: (pattern, multiplier) of the learning rate; the first match
+      wins.
+    average: which average of the parameters is kept beside them.
   """
 
   peak_lr: float = 1e-3
@@ -77,13 +82,10 @@ class Optimizer:
       "positive; for no decay, leave parameters out of weight_decay_mask",
     )
     if self.weight_decay_multipliers and not self.weight_decay:
-      raise errors.ConfigError(
+      raise errors.about(
+        self,
         "{weight_decay_multipliers} have no effect with {weight_decay}; leave"
         " them empty",
-        {
-          "weight_decay_multipliers": self.weight_decay_multipliers,
-          "weight_decay": self.weight_decay,
-        },
       )
     check(
       self,
@@ -108,24 +110,25 @@ class Optimizer:
           ) from e
 
   def patterns(self) -> dict[str, tuple[str, ...]]:
-    """The patterns of each field that has some."""
-
-    def of(pairs: tuple[tuple[str, float], ...]) -> tuple[str, ...]:
-      return tuple(pattern for pattern, _ in pairs)
-
+    """The patterns in each field that holds patterns."""
+    pairs = {
+      "weight_decay_multipliers": self.weight_decay_multipliers,
+      "lr_multipliers": self.lr_multipliers,
+    }
     return {
       "weight_decay_mask": self.weight_decay_mask,
-      "weight_decay_multipliers": of(self.weight_decay_multipliers),
       "frozen": self.frozen,
-      "lr_multipliers": of(self.lr_multipliers),
+      **{field: tuple(p for p, _ in value) for field, value in pairs.items()},
     }
 
   def scale_by(self, stacked: str) -> optax.GradientTransformation:
-    """The optimiser's own rule: gradients to updates of a rate of 1.
+    """The optimiser's own rule: from gradients to updates at learning rate 1.
+
+    An update has the sign of the gradient; `make` subtracts it.
 
     Args:
-      stacked: regex of how the names of stacked parameters begin; statistics
-        of a tensor are those of each of its layers.
+      stacked: regex of how the names of stacked parameters [L, ...] begin. The
+        rule treats each layer as a tensor of its own.
     """
     raise NotImplementedError
 
@@ -144,13 +147,13 @@ def make(
   *,
   stacked: str,
 ) -> optax.GradientTransformation:
-  """The whole chain from gradients to what is added to the parameters.
+  """The whole chain, from gradients to what is added to the parameters.
 
-  Step s has the learning rate `config.peak_lr * schedule(s)`.
+  The learning rate at step s is `config.peak_lr * schedule(s)`.
 
   Args:
-    config: an optimiser.
-    schedule: step to multiplier of the peak learning rate.
+    config: the optimiser.
+    schedule: from a step to the multiplier of the peak learning rate.
     params: tree of arrays or of their shapes.
     stacked: regex of how the names of parameters [L, ...] begin, such as
       "blocks/"; "" if none is stacked.
@@ -163,14 +166,14 @@ def make(
     try:
       return f(params, value, stacked)
     except errors.ConfigError as e:
-      said = {field: getattr(config, field)}
-      raise errors.ConfigError(f"{{{field}}}: {e}", said) from None
+      fields = {field: getattr(config, field)}
+      raise errors.ConfigError(f"{{{field}}}: {e}", fields) from None
 
   def match(field: str) -> dict[str, np.ndarray]:
     return by_name(field, layers.first_match, config.patterns()[field])
 
   def factors(field: str) -> dict[str, np.ndarray]:
-    # The last is for index -1, no match.
+    # The last value is for the index -1, which means no match.
     values = [*(value for _, value in getattr(config, field)), 1.0]
     return {k: np.asarray(values)[i] for k, i in match(field).items()}
 
@@ -228,13 +231,14 @@ def _freeze(
   trained: Mapping[str, np.ndarray],
   params: Any,
 ) -> optax.GradientTransformation:
-  """Keeps what is frozen out of `rule`: no gradients, moments or updates."""
+  """Keeps frozen parameters out of `rule`: no gradients, moments or updates."""
   if not any(t.any() for t in trained.values()):
     raise errors.ConfigError(
       "{frozen} matches every parameter; nothing would be trained",
       {"frozen": errors.PATH_ONLY},
     )
-  # Single layers share the moments of their stack, so they are zeroed instead.
+  # A single frozen layer shares the moments of its stack, so its gradients and
+  # updates are set to 0 instead.
   zero = _named(lambda name, u, _: jnp.where(trained[name], u, 0.0))
   mask = tree.map_named(lambda name, _: bool(trained[name].any()), params)
   return optax.chain(zero, optax.masked(rule, mask), zero)
@@ -248,25 +252,25 @@ def state_shardings(
 ) -> Any:
   """The NamedSharding of each leaf of the optimiser's state.
 
-  What has the shape of its parameter is sharded like it; counts and factored
-  moments, which are small, are replicated.
+  A leaf with the shape of its parameter is sharded like it. Counts and factored
+  moments are small and replicated.
 
   Args:
-    tx: what `make` returned.
+    tx: the chain that `make` returned.
     params: tree of arrays or of their shapes.
     param_shardings: the NamedSharding of each parameter.
     mesh: the device mesh.
   """
   whole = mesh_lib.replicated(mesh)
 
-  def one(leaf: Any, param: Any, sharding: NamedSharding) -> Any:
+  def shard(leaf: Any, param: Any, sharding: NamedSharding) -> Any:
     if isinstance(leaf, optax.MaskedNode):
       return leaf
     return sharding if leaf.shape == param.shape else whole
 
   return optax.tree.map_params(
     tx,
-    one,
+    shard,
     jax.eval_shape(tx.init, params),
     params,
     param_shardings,

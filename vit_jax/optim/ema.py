@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from vit_jax.core import errors
 from vit_jax.core.duration import Duration
@@ -22,12 +23,13 @@ class Average:
   """Which average of the parameters is kept beside them, if any.
 
   Attributes:
-    kind: "ema" is a <- d a + (1 - d) p after each step; "polyak" the uniform
+    kind: "ema" is a <- d a + (1 - d) p after each step; "polyak" is the uniform
       mean of the parameters after each step (Polyak and Juditsky, 1992).
-    decay: d.
+    decay: the d of "ema".
     warmup: whether d is min(decay, (1 + t) / (10 + t)) at the t-th averaged
       step, so that the initial parameters are forgotten soon.
-    start: until here the average is a copy of the parameters.
+    start: when averaging begins; before, the average is a copy of the
+      parameters.
   """
 
   kind: Literal["none", "ema", "polyak"] = "none"
@@ -40,15 +42,14 @@ class Average:
       value = getattr(self, field.name)
       kinds = _ONLY_WITH.get(field.name, (self.kind,))
       if self.kind not in kinds and value != field.default:
-        raise errors.ConfigError(
+        raise errors.about(
+          self,
           f"{{{field.name}}} has no effect with {{kind}}, only with"
           f" {' and '.join(kinds)}; leave it at {field.default}",
-          {field.name: value, "kind": self.kind},
         )
     if not 0 < self.decay < 1:
-      raise errors.ConfigError(
-        "{decay} must lie between 0 and 1 (such as 0.9999)",
-        {"decay": self.decay},
+      raise errors.about(
+        self, "{decay} must lie between 0 and 1 (such as 0.9999)"
       )
 
 
@@ -63,7 +64,7 @@ def make(
 ) -> Callable[[Any, Any, Any], Any]:
   """The function `(average, params, step) -> average`, usable inside jit.
 
-  `params` are those after the update of `step`, which counts from 0.
+  `params` are the parameters after the update of `step`, counted from 0.
 
   Raises:
     ConfigError: the average would start after the run's end.
@@ -77,8 +78,8 @@ def make(
       {"start": config.start},
     )
 
-  def weight(count: jax.Array) -> jax.Array:
-    """The share of the newest parameters; all of it before the start."""
+  def weight(count: jax.Array) -> Float[Array, ""]:
+    """The share of the newest parameters, which is 1 before the start."""
     if config.kind == "polyak":
       return 1.0 / (1.0 + jnp.maximum(count, 0))
     decay = config.decay

@@ -1,28 +1,31 @@
 """Parameter patterns that also reach single layers of stacked parameters.
 
 Block parameters are stacked [L, ...] under one subtree, such as "blocks/". A
-pattern sees `blocks/mlp/kernel` under that name, for all layers, and layer 3
-of it under the name `blocks/3/mlp/kernel`.
+pattern can match `blocks/mlp/kernel`, which means all its layers, or
+`blocks/3/mlp/kernel`, which means layer 3 alone.
 """
 
 from collections.abc import Sequence
+import itertools
 import re
 from typing import Any
 
+from jaxtyping import Float, Int
 import numpy as np
 
 from vit_jax.core import errors, tree
 
-# How names begin of what is below and in the one stack of ViTs and hybrids.
+# In ViTs and hybrids: how the names of parameters below the blocks begin, and
+# how those in the blocks do.
 _BELOW = ("class_token", "posemb/", "embedding/", "resnet/")
 _BLOCKS = "blocks/"
 
 
 def prefix(name: str, stacked: str) -> str:
-  """The part of a name that says it is stacked, or nothing.
+  """The beginning of a name that marks it as stacked, or "".
 
   Args:
-    name: whole name of a parameter.
+    name: the whole name of a parameter.
     stacked: regex of how the names of stacked parameters begin, such as
       "blocks/"; "" if none is stacked.
   """
@@ -32,7 +35,7 @@ def prefix(name: str, stacked: str) -> str:
 
 def first_match(
   params: Any, patterns: Sequence[str], stacked: str
-) -> dict[str, np.ndarray]:
+) -> dict[str, Int[np.ndarray, "..."]]:
   """For each parameter, or each layer of it, the first pattern that matches.
 
   Args:
@@ -54,7 +57,7 @@ def first_match(
     rest = name[len(start) :]
     depth = leaf.shape[0] if start else 0
     layers[name] = [f"{start}{i}/{rest}" for i in range(depth)]
-  names = [*leaves, *(one for many in layers.values() for one in many)]
+  names = [*leaves, *itertools.chain.from_iterable(layers.values())]
   matches = tree.first_match(dict.fromkeys(names, 0), patterns)
 
   def first(*names: str) -> int:
@@ -62,7 +65,8 @@ def first_match(
 
   return {
     name: np.reshape(
-      [first(name, one) for one in layers[name]], (-1,) + (1,) * (leaf.ndim - 1)
+      [first(name, layer) for layer in layers[name]],
+      (-1,) + (1,) * (leaf.ndim - 1),
     )
     if layers[name]
     else np.asarray(first(name))
@@ -70,18 +74,20 @@ def first_match(
   }
 
 
-def decayed(params: Any, decay: float, stacked: str) -> dict[str, np.ndarray]:
+def decayed(
+  params: Any, decay: float, stacked: str
+) -> dict[str, Float[np.ndarray, "..."]]:
   """Multipliers of the learning rate that fall with the distance to the head.
 
-  With L blocks it is decay^(L + 1 - l): l is 0 for patches, positions and the
-  class token, k for the k-th block, and L + 1 for all above. Source: BEiT
-  (arXiv:2106.08254) and MAE (arXiv:2111.06377), whose code counts so. Differs
-  from BEiT where all blocks share relative offsets: here they are positions,
-  there they have the rate of the last block.
+  With L blocks a multiplier is decay^(L + 1 - l), where l is 0 for patches,
+  positions and the class token, k for the k-th block, and L + 1 for all above.
+  Source: the code of BEiT (arXiv:2106.08254) and MAE (arXiv:2111.06377).
+  Differs from BEiT in that relative offsets which all blocks share count as
+  positions; there they have the rate of the last block.
 
   Args:
     params: tree of arrays or of their shapes.
-    decay: above 0, 1 changes nothing.
+    decay: above 0; 1 changes nothing.
     stacked: regex of how the names of stacked parameters begin.
 
   Returns:
@@ -98,11 +104,11 @@ def decayed(params: Any, decay: float, stacked: str) -> dict[str, np.ndarray]:
   leaves = tree.flatten(params)
   depth = next(v.shape[0] for k, v in leaves.items() if k.startswith(_BLOCKS))
 
-  def one(name: str, leaf: Any) -> np.ndarray:
+  def multipliers(name: str, leaf: Any) -> Float[np.ndarray, "..."]:
     if name.startswith(_BLOCKS):
       layers = np.arange(1, depth + 1).reshape(-1, *[1] * (leaf.ndim - 1))
     else:
       layers = np.asarray(0 if name.startswith(_BELOW) else depth + 1)
     return decay ** (depth + 1.0 - layers)
 
-  return {name: one(name, leaf) for name, leaf in leaves.items()}
+  return {name: multipliers(name, leaf) for name, leaf in leaves.items()}

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from vit_jax.core import errors
 from vit_jax.core.duration import Duration
 
 # A step, counted from 0, to the multiplier of the peak learning rate.
-ScheduleFn = Callable[[Any], jax.Array]
+ScheduleFn = Callable[[Any], Float[Array, ""]]
 
 _ONLY_WITH = {
   "end_value": ("cosine", "linear"),
@@ -29,18 +30,20 @@ class Schedule:
   """The shape of the learning rate over a run; its height is `peak_lr`.
 
   Attributes:
-    decay: how the rate falls after the warm-up. "constant" does not; "rsqrt"
-      is 1 / sqrt(1 + (steps since the warm-up + shift) / timescale).
-    warmup: linear rise from `warmup_start`, multiplied with the decay.
+    decay: how the rate falls after the warm-up. "constant" does not fall;
+      "rsqrt" is 1 / sqrt(1 + (steps since the warm-up + shift) / timescale).
+    warmup: length of a linear rise from `warmup_start`, multiplied with the
+      decay.
     warmup_start: where the warm-up begins, as a fraction of `peak_lr`.
-    cooldown: linear fall to 0 at the end of the run, multiplied with the decay.
-    end_value: where cosine and linear end, as a fraction of `peak_lr`. An
+    cooldown: length of a linear fall to 0 at the end of the run, multiplied
+      with the decay.
+    end_value: where "cosine" and "linear" end, as a fraction of `peak_lr`. An
       absolute end such as vision_transformer's 1e-5 is 1e-5 / peak_lr.
-    power: of linear; what is left to fall is raised to it, which makes a
-      polynomial of the line.
-    timescale: of rsqrt; longer is slower.
-    shift: of rsqrt; starts so far down the curve, with a smaller peak. A run
-      that goes on where another was cut off takes its steps since the warm-up.
+    power: exponent of the falling line of "linear", which makes it a
+      polynomial.
+    timescale: length scale of "rsqrt"; a longer one falls more slowly.
+    shift: how far down its curve "rsqrt" starts, with a smaller peak. For a run
+      that continues another one it is that one's steps since the warm-up.
     stairs: (start, fraction of `peak_lr` from there on) such as
       (("10 epochs", 0.1), ("23 epochs", 0.01)), in order.
   """
@@ -60,39 +63,39 @@ class Schedule:
       value = getattr(self, field.name)
       decays = _ONLY_WITH.get(field.name, (self.decay,))
       if self.decay not in decays and value != field.default:
-        raise errors.ConfigError(
+        raise errors.about(
+          self,
           f"{{{field.name}}} has no effect with {{decay}}, only with"
           f" {' and '.join(decays)}; leave it at {field.default}",
-          {field.name: value, "decay": self.decay},
         )
-    if not 0 <= self.end_value <= 1:
-      raise errors.ConfigError(
+    for broken, message in (
+      (
+        not 0 <= self.end_value <= 1,
         "{end_value} must be a fraction of peak_lr, from 0 to 1",
-        {"end_value": self.end_value},
-      )
-    if not 0 <= self.warmup_start < 1:
-      raise errors.ConfigError(
+      ),
+      (
+        not 0 <= self.warmup_start < 1,
         "{warmup_start} must be a fraction of peak_lr, at least 0 and below 1",
-        {"warmup_start": self.warmup_start},
-      )
-    if self.warmup_start and self.warmup.is_zero():
-      raise errors.ConfigError(
+      ),
+      (
+        self.warmup_start and self.warmup.is_zero(),
         "{warmup_start} has no effect with {warmup}; leave it at 0",
-        {"warmup_start": self.warmup_start, "warmup": self.warmup},
-      )
-    if not 0 < self.power < math.inf:
-      raise errors.ConfigError(
-        "{power} must be positive (1 is a line)", {"power": self.power}
-      )
-    if self.decay == "rsqrt" and self.timescale.is_zero():
-      raise errors.ConfigError(
-        "{timescale} must be positive", {"timescale": self.timescale}
-      )
-    if self.decay == "stairs" and not self.stairs:
-      raise errors.ConfigError(
+      ),
+      (
+        not 0 < self.power < math.inf,
+        "{power} must be positive (1 is a line)",
+      ),
+      (
+        self.decay == "rsqrt" and self.timescale.is_zero(),
+        "{timescale} must be positive",
+      ),
+      (
+        self.decay == "stairs" and not self.stairs,
         "{stairs} is empty; give (start, fraction) pairs, or use constant",
-        {"stairs": self.stairs},
-      )
+      ),
+    ):
+      if broken:
+        raise errors.about(self, message)
     for start, fraction in self.stairs:
       try:
         Duration.parse(start)
@@ -116,9 +119,9 @@ def make(
 
       decay((s - W) / (T - W)) * min(1, s / W) * min(1, (T - s) / E)
 
-  which is big_vision's `create_learning_rate_schedule` with base 1 and, times
-  the peak, vision_transformer's. A `warmup_start` is where the second factor
-  begins. Usable in and out of jit.
+  as in big_vision's `create_learning_rate_schedule` with base 1, and times the
+  peak as in vision_transformer's. The second factor begins at `warmup_start`.
+  Usable inside and outside jit.
 
   Raises:
     ConfigError: warm-up and cooldown do not fit into the run, stairs are not
@@ -170,7 +173,7 @@ def _decay(
   if config.decay == "linear":
     return lambda step: end + (1.0 - end) * left(step) ** config.power
   if config.decay == "cosine":
-    # cos(pi * (1 - left)): written so, it ends at exactly `end_value`.
+    # Written with 1 - left it ends at exactly `end_value`.
     return lambda step: (
       end + (1.0 - end) * 0.5 * (1.0 + jnp.cos(jnp.pi * (1.0 - left(step))))
     )

@@ -15,8 +15,8 @@ class Config(base.Optimizer):
 
   Attributes:
     momentum: m <- momentum * m + gradient; 0 for plain SGD.
-    nesterov: whether the momentum is applied once more in advance.
-    accumulator_dtype: of the stored momentum.
+    nesterov: whether the update looks one step of the momentum ahead.
+    accumulator_dtype: type of the stored momentum.
   """
 
   peak_lr: float = 0.03
@@ -31,9 +31,9 @@ class Config(base.Optimizer):
     for field in ("nesterov", "accumulator_dtype"):
       value, default = getattr(self, field), getattr(Config, field)
       if not self.momentum and value != default:
-        raise errors.ConfigError(
+        raise errors.about(
+          self,
           f"{{{field}}} has no effect with {{momentum}}; leave it at {default}",
-          {field: value, "momentum": self.momentum},
         )
 
   def scale_by(self, stacked: str) -> optax.GradientTransformation:
