@@ -102,7 +102,7 @@ def images(grid: Grid) -> dict[Place, Ablation]:
 
 
 def shapes() -> dict[str, Ablation]:
-  """Figure 8: one dimension of the model scaled; by what was changed."""
+  """Figure 8: one dimension of the model scaled, by name of the change."""
   return {
     name: Ablation(_slug("shape", name), model, fields={**_SHAPE, **fields})
     for name, (model, fields) in _SHAPES.items()

@@ -46,7 +46,7 @@ class Arm:
 
 @dataclasses.dataclass(frozen=True)
 class SmallExperiment:
-  """What is compared and how; how far its runs are stands in their files.
+  """A small experiment: what is compared, how, and which claims it judges.
 
   Attributes:
     name: name of its folder.
