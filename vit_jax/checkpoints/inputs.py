@@ -4,10 +4,13 @@ Read from what timm and transformers keep beside the weights, and written in
 their form; otherwise what the code base does is taken.
 """
 
+import ast
 from collections.abc import Mapping, Sequence
+import contextlib
 import math
 from typing import Any
 
+from vit_jax.core import errors
 from vit_jax.preprocess import geometry, op, pipeline, values
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -98,8 +101,16 @@ def checked(text: str) -> str:
   """The text in its usual form.
 
   Raises:
-    ConfigError: it cannot be read.
+    ConfigError: it cannot be read, or has an op from outside the package. A
+      checkpoint may come from anybody, so reading one imports nothing.
   """
+  with contextlib.suppress(AttributeError, SyntaxError, ValueError):
+    for node in ast.walk(ast.parse(text.strip(), mode="eval")):
+      if isinstance(node, ast.Attribute):
+        raise errors.ConfigError(
+          f"the checkpoint's preprocessing has {ast.unparse(node)}, an op from"
+          " outside of vit_jax, which is not imported for a checkpoint"
+        )
   return str(pipeline.Pipeline.parse(text))
 
 

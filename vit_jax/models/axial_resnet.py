@@ -10,7 +10,6 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
-from jaxtyping import Array
 
 from vit_jax.core import config as config_lib, errors
 from vit_jax.models import base, bit
@@ -95,14 +94,16 @@ class Model(nn.Module):
   unroll: int = 1
 
   @nn.compact
-  def __call__(self, images: Array, *, train: bool = False) -> base.Outputs:
+  def __call__(
+    self, images: checks.Images, *, train: bool = False
+  ) -> base.Outputs:
     """Represents and classifies images; see `models.base`.
 
     Their size is that of the config, as each offset has parameters.
     """
     del train  # Nothing is random.
     config = self.config
-    checks.check_images(images, config.image_size)
+    images = checks.check_images(images, config.image_size)
     dtype = jnp.dtype(config.dtype)
     conv = functools.partial(
       std_convolution.StdConv,

@@ -97,11 +97,13 @@ class Model(nn.Module):
   unroll: int = 1
 
   @nn.compact
-  def __call__(self, images: Array, *, train: bool = False) -> base.Outputs:
+  def __call__(
+    self, images: checks.Images, *, train: bool = False
+  ) -> base.Outputs:
     """Represents and classifies images of any size; see `models.base`."""
     del train  # Nothing is random.
     config = self.config
-    checks.check_images(images)
+    images = checks.check_images(images)
     dtype = jnp.dtype(config.dtype)
     conv = functools.partial(
       std_convolution.StdConv,

@@ -166,10 +166,12 @@ class Model(nn.Module):
   remat: stacking.Remat = "none"
 
   @nn.compact
-  def __call__(self, images: Array, *, train: bool = False) -> base.Outputs:
+  def __call__(
+    self, images: checks.Images, *, train: bool = False
+  ) -> base.Outputs:
     """Represents and classifies images of any size; see `models.base`."""
     config = self.config
-    checks.check_images(images)
+    images = checks.check_images(images)
     conv: Any = functools.partial(
       inverted_residual.ConvNorm, train=train, dtype=jnp.dtype(config.dtype)
     )

@@ -9,11 +9,10 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from vit_jax.core import config as config_lib, errors
 from vit_jax.models import base, swin, vit
-from vit_jax.nn import stacking
+from vit_jax.nn import checks, stacking
 
 _PREFIX = "backbone/"
 STACKED = f"{_PREFIX}({vit.STACKED}|{swin.STACKED})"
@@ -101,7 +100,9 @@ class Model(nn.Module):
   remat: stacking.Remat = "none"
 
   @nn.compact
-  def __call__(self, images: Array, *, train: bool = False) -> base.Outputs:
+  def __call__(
+    self, images: checks.Images, *, train: bool = False
+  ) -> base.Outputs:
     """Classifies each pixel of images that the backbone takes.
 
     Returns:

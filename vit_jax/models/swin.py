@@ -212,11 +212,13 @@ class Model(nn.Module):
   remat: stacking.Remat = "none"
 
   @nn.compact
-  def __call__(self, images: Array, *, train: bool = False) -> base.Outputs:
+  def __call__(
+    self, images: checks.Images, *, train: bool = False
+  ) -> base.Outputs:
     """Represents and classifies images of the config's size."""
     config = self.config
     dtype = jnp.dtype(config.dtype)
-    checks.check_images(images, config.image_size)
+    images = checks.check_images(images, config.image_size)
     x = patch.PatchEmbedding(
       config.width, config.patch_size, dtype, name="embedding"
     )(images)

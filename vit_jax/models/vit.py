@@ -259,7 +259,11 @@ class Model(nn.Module):
       self.head = base.head(config)
 
   def __call__(
-    self, images: Array, *, train: bool = False, attention_weights: bool = False
+    self,
+    images: checks.Images,
+    *,
+    train: bool = False,
+    attention_weights: bool = False,
   ) -> base.Outputs:
     """Represents and classifies images of the config's size.
 
@@ -269,7 +273,7 @@ class Model(nn.Module):
       probe.
     """
     config = self.config
-    checks.check_images(images, config.image_size)
+    images = checks.check_images(images, config.image_size)
     tokens, attention = self.encode(
       self.add_positions(self.embed(images)),
       train=train,
@@ -288,13 +292,13 @@ class Model(nn.Module):
         out["pool_attention"] = pool_attention
     return out
 
-  def embed(self, images: Array) -> Float[Array, "B N D"]:
+  def embed(self, images: checks.Images) -> Float[Array, "B N D"]:
     """Embeds the patches of images, in raster order and without positions.
 
     The images [B, h, w, c] may be of any size that patches divide. Their grid
     is that of the config with their `image_size`.
     """
-    checks.check_images(images)
+    images = checks.check_images(images)
     h, w = images.shape[1:3]
     # Raises a ConfigError unless patches divide the images.
     dataclasses.replace(self.config, image_size=(h, w))

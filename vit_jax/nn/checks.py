@@ -2,14 +2,18 @@
 
 import jax.numpy as jnp
 from jaxtyping import Array
+import numpy as np
 
 from vit_jax.core import errors
 
+# What models are called with; `check_images` says which are refused.
+Images = Array | np.ndarray
+
 
 def check_images(
-  images: Array, image_size: tuple[int, int] | None = None
-) -> None:
-  """Checks that images are floats [B, h, w, c], of this size if one is given.
+  images: Images, image_size: tuple[int, int] | None = None
+) -> Array:
+  """The images, which must be floats [B, h, w, c], of this size if given.
 
   Raises:
     ConfigError: the images have another shape.
@@ -27,6 +31,7 @@ def check_images(
       " [B, h, w, c]; resize the images, or change it",
       {"image_size": image_size},
     )
+  return jnp.asarray(images)
 
 
 def division(size: int, part: int) -> str:
