@@ -9,7 +9,7 @@ import pytest
 # Checks the shapes in the annotations of these packages, which have to be
 # imported after this line.
 jaxtyping.install_import_hook(
-  ["vit_jax.nn", "vit_jax.models", "vit_jax.losses"], "beartype.beartype"
+  ["vit_jax.nn", "vit_jax.losses"], "beartype.beartype"
 )
 
 from tests import bucket_server  # noqa: E402

@@ -174,7 +174,7 @@ def write(path: pathlib.Path, arrays: Mapping[str, Tensor]) -> None:
     StorageError: it cannot be written; what was there before still is.
   """
   with (
-    files.replacing(path) as f,
+    files.replacing(path, parents=True) as f,
     zipfile.ZipFile(f, "w", zipfile.ZIP_STORED) as archive,
   ):
     for name, tensor in arrays.items():

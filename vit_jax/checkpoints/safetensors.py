@@ -172,7 +172,7 @@ def write(path: pathlib.Path, arrays: Mapping[str, Tensor]) -> None:
     at += tensor.nbytes
   text = json.dumps(header, separators=(",", ":")).encode()
   text += b" " * (-len(text) % 8)
-  with files.replacing(path) as f:
+  with files.replacing(path, parents=True) as f:
     f.write(struct.pack("<Q", len(text)) + text)
     for name in order:
       value = np.ascontiguousarray(arrays[name].read())

@@ -87,25 +87,14 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
       # Other programs pass over it; here it makes the outputs the same.
       text = json.dumps(_own(checkpoint, config)).encode()
       theirs[loaded_lib.OWN] = tensors.of_array(np.frombuffer(text, np.uint8))
-    _make(path.parent)
     npz.write(path, theirs)
     return Saved(path, layout.format, tuple(notes))
   if path.suffix != ".safetensors":
     path /= _WEIGHTS
-  _make(path.parent)
   safetensors.write(path, theirs)
   for name, content in _beside(checkpoint, layout, config).items():
     files.write(path.with_name(name), json.dumps(content, indent=2) + "\n")
   return Saved(path, layout.format, tuple(notes))
-
-
-def _make(folder: pathlib.Path) -> None:
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-  except OSError as e:
-    raise errors.StorageError(
-      f"{folder} cannot be written: {e.strerror}; name another place"
-    ) from e
 
 
 def convert(

@@ -17,12 +17,16 @@ from vit_jax.core.storage import AnyPath
 
 
 @contextlib.contextmanager
-def replacing(path: AnyPath) -> Iterator[IO[bytes]]:
+def replacing(path: AnyPath, *, parents: bool = False) -> Iterator[IO[bytes]]:
   """A file to write that takes the place of `path` once it is on the disk.
 
   Where `path` is a symbolic link, the file that it leads to is replaced. A
   terminal, a pipe or another character device is written to as it is, for
   example /dev/stdout. The new file has the permissions of the old one.
+
+  Args:
+    path: the file.
+    parents: whether to make the folders on the way to it.
 
   Raises:
     StorageError: it cannot be written, for example because its folder does not
@@ -39,6 +43,8 @@ def replacing(path: AnyPath) -> Iterator[IO[bytes]]:
       with open(os.open(path, os.O_WRONLY | os.O_APPEND), "wb") as f:
         yield f
     else:
+      if parents:
+        path.parent.mkdir(parents=True, exist_ok=True)
       # Of a link, the file that it leads to.
       yield from _replaced(pathlib.Path(os.path.realpath(path)))
   except errors.BucketError:
