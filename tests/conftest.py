@@ -3,18 +3,11 @@
 import os
 
 import jax
-import jaxtyping
 import pytest
 
-# Checks the shapes in the annotations of these packages, which have to be
-# imported after this line.
-jaxtyping.install_import_hook(
-  ["vit_jax.nn", "vit_jax.losses"], "beartype.beartype"
-)
-
-from tests import bucket_server  # noqa: E402
-from vit_jax.cli import tpu  # noqa: E402
-from vit_jax.data import prepare  # noqa: E402
+from tests import bucket_server
+from vit_jax.cli import tpu
+from vit_jax.data import prepare
 
 # For the processes that tests start, and for compiling for TPUs in this one.
 tpu.compile_only()
