@@ -203,9 +203,7 @@ class Model(nn.Module):
 
       images -- embed --> patches -- add_positions --> patches
              -- encode --> tokens -- pool --> pre_logits -- classify --> logits
-
-  Before positions are added, patches may be replaced, such as by a mask token.
-  Once they are added, any subset of the patches may be encoded.
+  Patches may be replaced before positions are added, and left out afterwards.
 
   Attributes:
     config: what it computes.
@@ -224,8 +222,9 @@ class Model(nn.Module):
     config = self.config
     dtype = jnp.dtype(config.dtype)
     own = config.posemb_at == "every_layer"
-    size = config.patch_size
-    self.embedding = patch.PatchEmbedding(config.width, size, dtype)
+    self.embedding = patch.PatchEmbedding(
+      config.width, config.patch_size, dtype
+    )
     if config.class_token:
       self.class_token = self.param(
         "class_token", nn.initializers.zeros, (1, 1, config.width)
@@ -280,9 +279,8 @@ class Model(nn.Module):
       attention_weights=attention_weights,
     )
     pre_logits, pool_attention = self.pool(tokens)
-    b, _, width = tokens.shape
-    gh, gw = config.grid
-    grid = tokens[:, -gh * gw :].reshape(b, gh, gw, width)
+    size = (len(tokens), *config.grid, config.width)
+    grid = tokens[:, -math.prod(config.grid) :].reshape(size)
     out = {"tokens": tokens, "grid": grid, "pre_logits": pre_logits}
     if config.num_classes:
       out["logits"] = self.classify(pre_logits)
@@ -299,9 +297,7 @@ class Model(nn.Module):
     is that of the config with their `image_size`.
     """
     images = checks.check_images(images)
-    h, w = images.shape[1:3]
-    # Raises a ConfigError unless patches divide the images.
-    dataclasses.replace(self.config, image_size=(h, w))
+    dataclasses.replace(self.config, image_size=images.shape[1:3])
     x = self._patches(images)
     return x.reshape(x.shape[0], -1, x.shape[-1])
 
