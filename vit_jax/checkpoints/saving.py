@@ -71,6 +71,8 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
   path = _checked_place(to, out)
   if to == "orbax":
     return _save_run(checkpoint, path)
+  # A bucket was refused.
+  file = pathlib.Path(path)
   config = checkpoint.model.config  # type: ignore[attr-defined]
   arrays = loaded_lib.flat(checkpoint.variables)
   layout, config, arrays, notes = _fitting(checkpoint, to, config, arrays)
@@ -87,14 +89,14 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
       # Other programs pass over it; here it makes the outputs the same.
       text = json.dumps(_own(checkpoint, config)).encode()
       theirs[loaded_lib.OWN] = tensors.of_array(np.frombuffer(text, np.uint8))
-    npz.write(path, theirs)
-    return Saved(path, layout.format, tuple(notes))
-  if path.suffix != ".safetensors":
-    path /= _WEIGHTS
-  safetensors.write(path, theirs)
+    npz.write(file, theirs)
+    return Saved(file, layout.format, tuple(notes))
+  if file.suffix != ".safetensors":
+    file /= _WEIGHTS
+  safetensors.write(file, theirs)
   for name, content in _beside(checkpoint, layout, config).items():
-    files.write(path.with_name(name), json.dumps(content, indent=2) + "\n")
-  return Saved(path, layout.format, tuple(notes))
+    files.write(file.with_name(name), json.dumps(content, indent=2) + "\n")
+  return Saved(file, layout.format, tuple(notes))
 
 
 def convert(

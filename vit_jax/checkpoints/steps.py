@@ -98,7 +98,7 @@ def set_aside(path: AnyPath, reason: str) -> None:
   step, n = path.name.partition(".")[0], 1
   while exists(damaged / f"{step}-{n}"):
     n += 1
-  if path.is_symlink():
+  if not isinstance(path, storage.BucketPath) and path.is_symlink():
     # A relative one would lead elsewhere from there.
     (damaged / f"{step}-{n}").symlink_to(os.path.realpath(path))
     path.unlink()

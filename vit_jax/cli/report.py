@@ -8,6 +8,7 @@ import argparse
 import sys
 
 from vit_jax.cli import flags
+from vit_jax.core import errors
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,5 +34,9 @@ def run(args: argparse.Namespace) -> None:
   runs = run_files.read_all(args.workdirs)
   out = storage.path(args.out) if args.out else runs[0].home / "report.html"
   owners.check_file("out", out, flags.is_page, "a report")
-  files.write(out, report.page(runs))
+  try:
+    files.write(out, report.page(runs))
+  except errors.StorageError as e:
+    reason = getattr(e.__cause__, "strerror", None) or e
+    raise errors.StorageError(f"out={out}: {reason}") from e
   print(f"wrote {out}", file=sys.stderr if files.is_stream(out) else sys.stdout)
