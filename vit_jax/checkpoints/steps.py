@@ -98,9 +98,9 @@ def set_aside(path: AnyPath, reason: str) -> None:
   step, n = path.name.partition(".")[0], 1
   while exists(damaged / f"{step}-{n}"):
     n += 1
-  if not isinstance(path, storage.BucketPath) and path.is_symlink():
+  if path.is_symlink():
     # A relative one would lead elsewhere from there.
-    (damaged / f"{step}-{n}").symlink_to(os.path.realpath(path))
+    os.symlink(os.path.realpath(path), damaged / f"{step}-{n}")
     path.unlink()
   else:
     path.rename(damaged / f"{step}-{n}")
