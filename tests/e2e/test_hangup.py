@@ -15,6 +15,14 @@ pytestmark = pytest.mark.slow
 STEPS = 2000
 
 
+@pytest.fixture(autouse=True)
+def hangups_are_heard():
+  """Processes inherit an ignored signal, such as from nohup before pytest."""
+  before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+  yield
+  signal.signal(signal.SIGHUP, before)
+
+
 def command(data_dir, workdir, *more):
   return [
     *(sys.executable, "-m", "vit_jax", "train"),
