@@ -175,6 +175,18 @@ def test_a_page_on_standard_output(workdir):
 def test_reproduce(capsys, workdir, tmp_path):
   line = refused(capsys, workdir, "reproduce", "--table=4", f"--out={workdir}")
   assert "is a run" in line
+  theirs = tmp_path / "out" / "paper" / "table4.json"
+  theirs.parent.mkdir(parents=True)
+  theirs.write_text('{"my": "numbers"}')
+  out = f"--out={tmp_path / 'out'}"
+  line = refused(capsys, tmp_path, "reproduce", "--table=4", out)
+  assert "table4.json exists and is not a result" in line
+  theirs = tmp_path / "out" / "table8" / "result.json"
+  theirs.parent.mkdir()
+  theirs.write_text('{"my": "numbers"}')
+  mini = ("reproduce", "--table=8", "--scale=mini", f"--runs={tmp_path / 'r'}")
+  line = refused(capsys, tmp_path, *mini, out)
+  assert "exists and is not a result" in line
   (tmp_path / "README.md").write_text("# My project\n")
   line = refused(
     capsys, tmp_path, "reproduce", f"--page={tmp_path / 'README.md'}"
@@ -189,6 +201,11 @@ def test_sweep(capsys, workdir):
     sweep = f"--config={names[0]}"
   line = refused(capsys, workdir, "sweep", "run", sweep, f"--workdir={workdir}")
   assert "is a run" in line
+
+
+def test_data_in_a_run(capsys, workdir):
+  argv = ("data", "prepare", "tfds:digits", f"--data_dir={workdir}")
+  assert "is a run" in refused(capsys, workdir, *argv)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,17 @@ def test_signals_reach_all(tmp_path, number):
   assert process.returncode == 128 + number
 
 
+def test_a_closed_terminal_is_passed_on_as_sigterm(tmp_path):
+  before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+  process = start(tmp_path, "2", *child("wait"))
+  signal.signal(signal.SIGHUP, before)
+  while len(list(tmp_path.glob("ready-*"))) < 2:
+    time.sleep(0.02)
+  process.send_signal(signal.SIGHUP)
+  process.communicate()
+  assert process.returncode == 128 + signal.SIGTERM
+
+
 def test_one_that_does_not_end_is_killed(tmp_path):
   process = start(tmp_path, "2", *child("stay"), GRACE="1")
   while len(list(tmp_path.glob("ready-*"))) < 2:

@@ -11,7 +11,7 @@ import types
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import download_manager, util
 
-from vit_jax.core import errors
+from vit_jax.core import errors, owners
 from vit_jax.data import (
   builders,
   catalog,
@@ -87,6 +87,7 @@ def prepare(
     StorageError: no room.
   """
   _refuse_bucket(data_dir)
+  owners.check_folder("data_dir", pathlib.Path(tfds_source.root(data_dir)))
   scheme, _, rest = name.partition(":")
   if scheme in ("folder", "multilabel"):
     if from_dir:

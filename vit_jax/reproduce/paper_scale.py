@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 import json
 import pathlib
 
-from vit_jax.core import errors, files
+from vit_jax.core import errors, files, owners
 from vit_jax.reproduce import (
   computed,
   figures,
@@ -112,6 +112,9 @@ def write(what: str, shown: list[Page], out: pathlib.Path) -> list[str]:
   }
   if commands:
     texts[f"{name}.sh"] = "\n".join(commands) + "\n"
+  owners.check_file(
+    "out", home / f"{name}.json", lambda head: b'"cells"' in head, "a result"
+  )
   for file, text in texts.items():
     files.write(home / file, text)
   return [str(home / file) for file in texts]

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from vit_jax.analysis import plots
-from vit_jax.core import config as config_lib, errors, files
+from vit_jax.core import config as config_lib, errors, files, owners
 from vit_jax.reproduce import (
   design_experiments as design,
   pages,
@@ -107,9 +107,11 @@ def run(
     say: called with messages of progress.
 
   Raises:
+    ConfigError: the results would replace other files.
     RunError: a run failed; the results of the others are written.
     Interrupted: a signal stopped it; the same call continues.
   """
+  _check_place(pathlib.Path(out))
   sweep = experiment.sweep({"runtime.data_dir": data_dir})
   runs = sweep_lib.runs(sweep, RECIPE)
   leaks.check(sweep, runs)
@@ -167,6 +169,14 @@ def gather(
     arms=list(arms.values()),
     verdicts=[claim.judge(x, scores) for claim in experiment.claims],
     failed=sum(status.state == "failed" for _, status in states),
+  )
+
+
+def _check_place(home: pathlib.Path) -> None:
+  """Raises a ConfigError for a folder with other files of these names."""
+  owners.check_folder("out", home)
+  owners.check_file(
+    "out", home / "result.json", lambda head: b'"arms"' in head, "a result"
   )
 
 
