@@ -5,6 +5,7 @@ A model is found by its file; without a case below it fails.
 
 import dataclasses
 import functools
+import typing
 from typing import Any
 
 import jax
@@ -22,7 +23,8 @@ from tests.models.test_mobilevit import SMALL as MOBILEVIT
 from tests.models.test_swin import SMALL as SWIN
 from vit_jax import models
 from vit_jax.core import config as config_lib, mesh as mesh_lib, tree
-from vit_jax.models import segmenter
+from vit_jax.models import base, segmenter
+from vit_jax.optim import layers
 
 VIT = vit_cases.small(posemb_at="every_layer")
 
@@ -122,6 +124,60 @@ def sharded(name, model, params):
 
 def test_every_model_has_a_case():
   assert sorted(CASES) == sorted(models.list_variants())
+
+
+def contract_faults(module):
+  """What a module lacks of `base.ModelModule`."""
+  names = (
+    *typing.get_type_hints(base.ModelModule),
+    "variant",
+    "sharding_rules",
+  )
+  missing = [name for name in names if not hasattr(module, name)]
+  if missing:
+    return missing
+  config = module.Config()
+  common = {f.name for f in dataclasses.fields(base.CommonConfig)}
+  faults = [name for name in common if not hasattr(config, name)]
+  if not config.__dataclass_params__.frozen:
+    faults.append("Config is not frozen")
+  fields = {f.name for f in dataclasses.fields(module.Model)}
+  # Flax adds these two.
+  fields -= {"parent", "name"}
+  if not {"config"} <= fields <= {"config", "unroll", "remat", "split_tokens"}:
+    faults.append(f"Model has {fields}")
+  faults += [
+    f"variant {name} sets {field}"
+    for name, values in module.VARIANTS.items()
+    for field in values
+    if not hasattr(config, field)
+  ]
+  return faults
+
+
+@pytest.mark.parametrize("name", models.list_variants())
+def test_every_model_keeps_the_contract(name):
+  assert not contract_faults(config_lib.module_of("vit_jax.models", name))
+
+
+def test_a_module_that_is_no_model_is_found():
+  assert set(contract_faults(base)) == {
+    *("Config", "Model", "VARIANTS", "STACKED", "variant", "sharding_rules")
+  }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_stacked_parameters_have_the_length_of_a_loop(name):
+  model = make(name)
+  stacked = config_lib.module_for(model.config).STACKED
+  params = small_models.shapes(model, images(model.config.image_size))["params"]
+  lengths = {}
+  for leaf, value in tree.flatten(params).items():
+    start = layers.prefix(leaf, stacked)
+    if start:
+      lengths.setdefault(start, set()).add(value.shape[0])
+  assert bool(lengths) == bool(stacked)
+  assert all(len(found) == 1 for found in lengths.values())
 
 
 @pytest.mark.parametrize("name", CASES)

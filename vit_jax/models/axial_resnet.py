@@ -62,11 +62,7 @@ class Config(base.CommonConfig):
 
 
 def variant(name: str, **overrides: Any) -> Config:
-  """The config of a variant: "R50", changed by overrides.
-
-  Raises:
-    ConfigError: no such variant, or overrides that do not fit.
-  """
+  """The config of a variant: "R50", changed by overrides."""
   return config_lib.variant(Config, VARIANTS, name, overrides)
 
 

@@ -68,11 +68,7 @@ class Config(base.CommonConfig):
 
 
 def variant(name: str, **overrides: Any) -> Config:
-  """The config of a variant such as "B/16", changed by overrides.
-
-  Raises:
-    ConfigError: no such variant, or overrides that do not fit.
-  """
+  """The config of a variant such as "B/16", changed by overrides."""
   name = name.removeprefix("Axial-ViT-")
   return config_lib.variant(Config, VARIANTS, name, overrides)
 

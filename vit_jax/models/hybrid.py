@@ -106,11 +106,7 @@ class Config(vit.Config):
 
 
 def variant(name: str, **overrides: Any) -> Config:
-  """The config of a variant such as "R50+B/16", changed by overrides.
-
-  Raises:
-    ConfigError: no such variant, or overrides that do not fit.
-  """
+  """The config of a variant such as "R50+B/16", changed by overrides."""
   name = name.replace("+ViT-", "+")
   return config_lib.variant(Config, VARIANTS, name, overrides)
 

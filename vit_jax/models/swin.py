@@ -114,9 +114,6 @@ def variant(name: str, **overrides: Any) -> Config:
 
   The published models at 384 px are variant("B", image_size=(384, 384),
   window_size=(12, 12)), and "L" likewise.
-
-  Raises:
-    ConfigError: no such variant, or overrides that do not fit.
   """
   return config_lib.variant(Config, VARIANTS, name, overrides)
 

@@ -159,9 +159,6 @@ def variant(name: str, **overrides: Any) -> Config:
 
   "L/32" is the paper's ViT-L/32: size L, patches of 32 x 32 px; "Ti/16x8" has
   patches 16 px high and 8 px wide.
-
-  Raises:
-    ConfigError: no such variant, or overrides that do not fit.
   """
   size, _, patches = name.removeprefix("ViT-").partition("/")
   if size not in VARIANTS:
