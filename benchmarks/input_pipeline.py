@@ -79,7 +79,7 @@ def write(name: str, folder: pathlib.Path) -> int:
   """Both data sets of a row, and the mean size of its files."""
   import tensorflow_datasets as tfds
 
-  from vit_jax.data import convert
+  from vit_jax.datasets import convert
 
   files = photographs(name)
   tfds.dataset_builders.store_as_tfds_dataset(

@@ -7,7 +7,7 @@ import pytest
 
 from tests import bucket_server
 from vit_jax.cli import tpu
-from vit_jax.data import prepare
+from vit_jax.datasets import prepare
 
 # For the processes that tests start, and for compiling for TPUs in this one.
 tpu.compile_only()
@@ -22,6 +22,12 @@ def data_dir(tmp_path_factory):
   folder = tmp_path_factory.mktemp("data")
   prepare.prepare("tfds:digits", str(folder))
   return folder
+
+
+@pytest.fixture(scope="session")
+def digits_dir(data_dir):
+  """The same as text."""
+  return str(data_dir)
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ PACKAGE = "vit_jax"
 # Imports point left only; rooms of one tier do not import each other.
 TIERS = (
   {"core"},
-  {"nn", "losses", "preprocess"},
+  {"cluster", "nn", "losses", "preprocess"},
   {"models", "data", "optim"},
-  {"checkpoints", "tasks", "evals"},
+  {"datasets", "checkpoints", "tasks", "evals"},
   {"train"},
   {"analysis", "plan", "sweeps", "export"},
   {"reproduce"},

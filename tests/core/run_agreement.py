@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from vit_jax.checkpoints import native
-from vit_jax.core import errors, lifeline, processes
-from vit_jax.core.timeouts import Timeouts
+from vit_jax.cluster import lifeline, processes
+from vit_jax.cluster.timeouts import Timeouts
+from vit_jax.core import errors
 
 
 def error(f):

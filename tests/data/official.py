@@ -8,7 +8,7 @@ import tarfile
 import cv2
 from sklearn import datasets
 
-from vit_jax.data.builders import imagenet2012
+from vit_jax.datasets.builders import imagenet2012
 
 # Training images of each class; TFDS's labels 0, 1 and 999.
 TRAIN = {"n01440764": 70, "n01443537": 60, "n15075141": 30}

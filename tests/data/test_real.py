@@ -8,7 +8,8 @@ import pytest
 
 from tests.data import tfds_sets
 from vit_jax.core import errors
-from vit_jax.data import pipeline, real, sources, verify
+from vit_jax.data import pipeline, real, sources
+from vit_jax.datasets import verify
 from vit_jax.preprocess.pipeline import Pipeline
 
 LABELS = [[7], [], [999, 3, 0], [5, 6]]

@@ -7,7 +7,8 @@ import pytest
 
 from tests.data import tfds_sets
 from vit_jax.core import errors
-from vit_jax.data import catalog, pipeline, sources, vtab
+from vit_jax.data import pipeline, sources, vtab
+from vit_jax.datasets import catalog
 from vit_jax.preprocess.pipeline import Pipeline
 
 # What the published recipes write out: train800val200 and test of

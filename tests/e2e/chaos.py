@@ -23,7 +23,7 @@ import jax
 import numpy as np
 
 from tests.e2e import run as cli
-from vit_jax.core.timeouts import Timeouts
+from vit_jax.cluster.timeouts import Timeouts
 
 STEPS, SAVE_EVERY, PROCESSES = 50, 5, 4
 FAULTS_A_RUN = 2

@@ -18,7 +18,8 @@ from jax.experimental import multihost_utils
 import numpy as np
 
 from tests.e2e import run as cli, tiny
-from vit_jax.core import config as config_lib, lifeline, processes, tree
+from vit_jax.cluster import lifeline, processes
+from vit_jax.core import config as config_lib, tree
 from vit_jax.train import loop, setup
 
 MESHES = ("data=4", "data=1,fsdp=4", "data=2,tensor=2")

@@ -13,7 +13,8 @@ import pytest
 from tests.e2e import run as cli
 from tests.evals import test_every_evaluator as every
 from tests.models import small_models
-from vit_jax.core import lifeline, mesh as mesh_lib
+from vit_jax.cluster import lifeline
+from vit_jax.core import mesh as mesh_lib
 from vit_jax.train import experiment as experiment_lib, setup
 
 # What needs a real model is `classification` at other image sizes.

@@ -25,7 +25,8 @@ import jax
 import orbax.checkpoint as ocp
 
 from vit_jax.checkpoints import manifest, steps
-from vit_jax.core import errors, lifeline, processes, storage, tree
+from vit_jax.cluster import lifeline, processes
+from vit_jax.core import errors, storage, tree
 from vit_jax.core.storage import AnyPath
 
 _log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ def resolve(config: Any) -> str:
     return ""
   import jax
 
-  from vit_jax.core import config as config_lib, processes
+  from vit_jax.cluster import processes
+  from vit_jax.core import config as config_lib
   from vit_jax.plan import estimate, inputs, search
   from vit_jax.train.experiment import Experiment
 

@@ -115,11 +115,11 @@ def _add_benchmark(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
   flags.refuse_rest(args)
   if args.action == "list":
-    from vit_jax.data import catalog
+    from vit_jax.datasets import catalog
 
     print(catalog.text())
   elif args.action == "prepare":
-    from vit_jax.data import prepare
+    from vit_jax.datasets import prepare
 
     options = prepare.Options(
       out=args.out,
@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> None:
     )
     print(prepare.prepare(args.name, args.data_dir, args.from_dir, options))
   elif args.action == "verify":
-    from vit_jax.data import verify
+    from vit_jax.datasets import verify
 
     print(verify.verify(args.name, args.data_dir, images=args.images))
   elif args.action == "benchmark":
@@ -149,7 +149,7 @@ def run(args: argparse.Namespace) -> None:
       benchmark.text(benchmark.benchmark(args.name, args.data_dir, options))
     )
   else:
-    from vit_jax.data import describe
+    from vit_jax.datasets import describe
 
     facts = describe.describe(args.name, args.data_dir, args.split)
     print(describe.text(facts))

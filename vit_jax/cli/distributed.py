@@ -6,8 +6,8 @@ import os
 import sys
 from types import TracebackType
 
+from vit_jax.cluster.timeouts import Timeouts
 from vit_jax.core import errors
-from vit_jax.core.timeouts import Timeouts
 
 _VARIABLES = {
   "coordinator_address": "JAX_COORDINATOR_ADDRESS",
@@ -109,7 +109,7 @@ def _join_cluster(timeouts: Timeouts) -> None:
 
 
 def _connect(*known: object) -> None:
-  from vit_jax.core import lifeline
+  from vit_jax.cluster import lifeline
 
   lifeline.connect(*known)
   # Before the interpreter's own end, in which JAX waits for the others.
@@ -129,6 +129,6 @@ def _unexpected(
 
 def stop(code: int = 0, text: str = "") -> None:
   """Leaves the other processes, if there are any; see `lifeline.leave`."""
-  lifeline = sys.modules.get("vit_jax.core.lifeline")
+  lifeline = sys.modules.get("vit_jax.cluster.lifeline")
   if lifeline:
     lifeline.leave(code, text)

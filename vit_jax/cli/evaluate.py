@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
   if not args.config:
     flags.refuse_rest(args)
   distributed.start(args)
-  from vit_jax.core import lifeline, processes
+  from vit_jax.cluster import lifeline, processes
   from vit_jax.train import evaluate
 
   with lifeline.watched():

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
   cpu.keep_memory()
   settings = gpu.prepare(args.deterministic)
   distributed.start(args)
-  from vit_jax.core import processes
+  from vit_jax.cluster import processes
   from vit_jax.train import loop
 
   config = processes.together(lambda: flags.load(args))

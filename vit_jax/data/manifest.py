@@ -21,9 +21,10 @@ import json
 import os
 import pathlib
 from typing import Any
+import urllib.parse
 
 from vit_jax.core import errors
-from vit_jax.data import fetch, index, scan, table
+from vit_jax.data import index, scan, table
 
 CLASSES = "classes.txt"
 _THREADS = 16
@@ -203,7 +204,7 @@ def _place(root: str, row: dict[str, Any], urls: bool) -> str:
     return _inside(root, _text(row, "path"))
   if not urls:
     raise _Row(f"{url!r} is to be fetched first: data prepare multilabel:FILE")
-  if row.get("path") or not isinstance(url, str) or not fetch.is_url(url):
+  if row.get("path") or not isinstance(url, str) or not is_url(url):
     raise _Row(f"{url!r} is no URL of http or https alone")
   return url
 
@@ -316,3 +317,12 @@ def _sizes(root: str, out: table.Table) -> array:
     for some in pool.map(part, range(0, len(out.ends), _CHUNK)):
       sizes.extend(some)
   return sizes
+
+
+def is_url(text: str) -> bool:
+  """Whether it is of http or https and names a host."""
+  try:
+    parts = urllib.parse.urlsplit(text)
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+  except ValueError:
+    return False

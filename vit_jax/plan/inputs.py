@@ -4,7 +4,8 @@ import dataclasses
 
 from vit_jax.core import errors
 from vit_jax.core.duration import Duration
-from vit_jax.data import catalog, slices, sources
+from vit_jax.data import slices, sources
+from vit_jax.datasets import catalog
 from vit_jax.train import experiment as experiment_lib
 
 # Length of a run in epochs if the size of its data set is not known.

@@ -10,11 +10,11 @@ from jax.sharding import Mesh
 
 from vit_jax import checkpoints
 from vit_jax.checkpoints import manifest, native
+from vit_jax.cluster import processes
 from vit_jax.core import (
   config as config_lib,
   errors,
   mesh as mesh_lib,
-  processes,
   storage,
   tree,
 )

@@ -5,7 +5,7 @@ import contextlib
 import pathlib
 from typing import Any
 
-from vit_jax.core import processes
+from vit_jax.cluster import processes
 from vit_jax.train import hooks, metrics
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import jax
 
-from vit_jax.core import errors, processes
+from vit_jax.cluster import processes
+from vit_jax.core import errors
 
 
 class Clock:

@@ -5,14 +5,8 @@ import contextlib
 from typing import Any
 
 from vit_jax.checkpoints import native
-from vit_jax.core import (
-  config as config_lib,
-  errors,
-  lifeline,
-  mesh as mesh_lib,
-  processes,
-  rng,
-)
+from vit_jax.cluster import lifeline, processes, signals
+from vit_jax.core import config as config_lib, errors, mesh as mesh_lib, rng
 from vit_jax.data import pipeline
 from vit_jax.train import (
   experiment as experiment_lib,
@@ -21,7 +15,6 @@ from vit_jax.train import (
   initial,
   metrics as metrics_lib,
   setup,
-  signals,
   workdir as workdir_lib,
 )
 from vit_jax.train.state import State

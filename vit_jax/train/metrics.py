@@ -11,7 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from vit_jax.core import errors, files, processes
+from vit_jax.cluster import processes
+from vit_jax.core import errors, files
 
 
 @contextlib.contextmanager

@@ -16,14 +16,8 @@ from typing import Any
 import jax
 
 from vit_jax.checkpoints import manifest, steps
-from vit_jax.core import (
-  config as config_lib,
-  errors,
-  files,
-  owners,
-  processes,
-  storage,
-)
+from vit_jax.cluster import processes
+from vit_jax.core import config as config_lib, errors, files, owners, storage
 from vit_jax.train import (
   claims,
   experiment as experiment_lib,

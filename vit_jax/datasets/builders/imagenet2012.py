@@ -1,0 +1,210 @@
+"""ImageNet-1k (ILSVRC-2012) from the official files, as TFDS's imagenet2012.
+
+Features, class order, version and names are TFDS's, whose builder describes
+the data set. Differs from TFDS, which builds one process at a time and needs
+both tar files: also extracted folders are read. Differs from TFDS: the one PNG
+and the 22 CMYK JPEGs of the training set keep their bytes (our `decode` reads
+them as RGB), where TFDS writes them again as RGB JPEGs, with a further loss.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+import dataclasses
+import functools
+import hashlib
+import io
+import os
+import pathlib
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from vit_jax.core import errors
+from vit_jax.datasets import archives, images, planned, progress, write
+
+NEEDS = (
+  "ILSVRC2012_img_train.tar or train/CLASS/*.JPEG (or train/CLASS.tar), and"
+  " ILSVRC2012_img_val.tar or val/*.JPEG or val/CLASS/*.JPEG; from"
+  " image-net.org, 155 GB"
+)
+# Of TFDS's package: WordNet ids in the order of the sorted names of images.
+_VALIDATION = "datasets/imagenet2012/validation_labels.txt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+  """What is published about the data set.
+
+  Attributes:
+    images: of train and validation.
+    classes: with images, in each.
+    of_a_class: least and most images of a class in train and validation.
+    tars: bytes and SHA-256 of the tar files.
+    validation: the class of each validation image, by sorted name; where
+      empty, the list that TFDS carries.
+  """
+
+  images: dict[str, int]
+  classes: int
+  of_a_class: dict[str, tuple[int, int]]
+  tars: dict[str, tuple[int, str]]
+  validation: tuple[str, ...] = ()
+
+
+# Images: Table 2 of arXiv:1409.0575, where a class has 732 to 1300 training
+# images and 50 for validation. Files: TFDS's checksums of imagenet2012.
+FACTS = Facts(
+  images={"train": 1_281_167, "validation": 50_000},
+  classes=1000,
+  of_a_class={"train": (732, 1300), "validation": (50, 50)},
+  tars={
+    "ILSVRC2012_img_train.tar": (
+      147_897_477_120,
+      "b08200a27a8e34218a0e58fde36b0fe8f73bc377f4acea2d91602057c3ca45bb",
+    ),
+    "ILSVRC2012_img_val.tar": (
+      6_744_924_160,
+      "c7e06a6c0baccf06d8dbeb6577d71efff84673a5dbdd50633ab44f8ea0456ae0",
+    ),
+  },
+)
+
+Builder = tfds.builder_cls("imagenet2012")
+
+
+def recipe(
+  builder: tfds.core.DatasetBuilder,
+  from_dir: str,
+  on_error: str,
+  facts: Facts = FACTS,
+) -> write.Recipe:
+  """What is to be written; see NEEDS for what `from_dir` must hold.
+
+  Raises:
+    ConfigError: it holds something else.
+  """
+  folder = pathlib.Path(from_dir).expanduser()
+  train, val = (_find(folder, part) for part in ("train", "val"))
+  return write.Recipe(
+    info=builder.info,
+    source=f"{os.path.abspath(train)} and {os.path.abspath(val)}",
+    listing=functools.partial(_items, builder.info, train, val, facts),
+    read=example,
+    on_error=on_error,
+  )
+
+
+def example(item: planned.Item) -> dict[str, Any]:
+  """Reads an item."""
+  data = archives.read(item["path"], item["offset"], item["size"], item["key"])
+  images.check(data, item["key"])
+  return {
+    "image": io.BytesIO(data),
+    "label": item["label"],
+    "file_name": item["key"],
+  }
+
+
+def _find(folder: pathlib.Path, part: str) -> pathlib.Path:
+  for name in (f"ILSVRC2012_img_{part}.tar", part):
+    if (folder / name).exists():
+      return folder / name
+  raise errors.ConfigError(
+    f"{{from_dir}} has neither ILSVRC2012_img_{part}.tar nor {part}; needed:"
+    f" {NEEDS}",
+    {"from_dir": folder},
+  )
+
+
+def _items(
+  info: tfds.core.DatasetInfo,
+  train: pathlib.Path,
+  val: pathlib.Path,
+  facts: Facts,
+) -> Iterator[tuple[str, planned.Item]]:
+  """All images, then their counts against the published ones."""
+  _check_tars([p for p in (train, val) if p.suffix == ".tar"], facts)
+  feature = info.features["label"]
+  known = set(feature.names)
+  counts = {split: Counter[str]() for split in facts.images}
+  for split, wnid, found in (*_train(train), *_val(val, facts)):
+    if wnid not in known:
+      raise errors.DataError(f"{found.path}: {wnid} is none of the classes")
+    counts[split][wnid] += 1
+    yield split, planned.item(found, label=feature.str2int(wnid))
+  for split, count in counts.items():
+    least, most = facts.of_a_class[split]
+    wanted = facts.images[split], facts.classes
+    if (count.total(), len(count)) != wanted:
+      raise errors.DataError(
+        f"{split} has {count.total():,} images of {len(count):,} classes, not"
+        f" the published {wanted[0]:,} of {wanted[1]:,}"
+      )
+    for wnid, n in count.items():
+      if not least <= n <= most:
+        raise errors.DataError(
+          f"{split} has {n} images of {wnid}; published are {least} to {most}"
+        )
+
+
+def _train(
+  train: pathlib.Path,
+) -> Iterator[tuple[str, str, archives.Slice]]:
+  is_tar = train.suffix == ".tar"
+  of_class = archives.nested(train) if is_tar else archives.classes(train)
+  for wnid, found in of_class:
+    for image in found:
+      yield "train", wnid, image
+
+
+def _val(
+  val: pathlib.Path, facts: Facts
+) -> Iterator[tuple[str, str, archives.Slice]]:
+  """Validation images; their classes by name, checked where folders say them.
+
+  Raises:
+    DataError: other images, or images in wrong folders.
+  """
+  in_folders = val.is_dir() and any(p.is_dir() for p in val.iterdir())
+  if in_folders:
+    found = [(c, i) for c, some in archives.classes(val) for i in some]
+  else:
+    flat = archives.members(val) if val.is_file() else archives.files(val)
+    found = [("", image) for image in flat]
+  found.sort(key=lambda pair: pair[1].name)
+  wnids = facts.validation
+  if not wnids:
+    wnids = tuple(tfds.core.tfds_path(_VALIDATION).read_text().split())
+  if len(found) != len(wnids):
+    raise errors.DataError(
+      f"{val} has {len(found):,} images, not {len(wnids):,}"
+    )
+  for (folder, image), wnid in zip(found, wnids, strict=True):
+    if folder not in ("", wnid):
+      raise errors.DataError(
+        f"{image.path} is of the class {wnid}, not {folder}"
+      )
+    yield "validation", wnid, image
+
+
+def _check_tars(tars: list[pathlib.Path], facts: Facts) -> None:
+  """Sizes of all, then their SHA-256.
+
+  Raises:
+    DataError: one is not as published.
+  """
+  for tar in tars:
+    size, wanted = tar.stat().st_size, facts.tars[tar.name][0]
+    if size != wanted:
+      raise errors.DataError(
+        f"{tar} has {size:,} bytes, not the published {wanted:,}"
+      )
+  for tar in tars:
+    progress.say(f"checking the SHA-256 of {tar}")
+    with tar.open("rb") as f:
+      digest = hashlib.file_digest(f, "sha256").hexdigest()
+    if digest != facts.tars[tar.name][1]:
+      raise errors.DataError(
+        f"{tar} has the SHA-256 {digest}, not the published"
+        f" {facts.tars[tar.name][1]}; download it again"
+      )

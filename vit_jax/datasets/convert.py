@@ -1,0 +1,114 @@
+"""TFRecord data sets to ArrayRecord, shard by shard."""
+
+from collections.abc import Iterator
+from concurrent import futures
+import json
+import os
+import pathlib
+import shutil
+
+from array_record.python import array_record_module
+import tensorflow_datasets as tfds
+
+from vit_jax.core import errors
+from vit_jax.data.sources import tfds as tfds_source
+from vit_jax.datasets import planned, shards, verify, write
+
+_INFO = "dataset_info.json"
+_THREADS = 8
+
+
+def is_there(rest: str, from_dir: str) -> bool:
+  """Whether a folder has the data set as TFDS built it."""
+  try:
+    tfds_source.find(rest, from_dir)
+  except errors.ConfigError:
+    return False
+  return True
+
+
+def convert(name: str, from_dir: str, data_dir: str) -> str:
+  """Writes a data set that TFDS built in TFRecord again in ArrayRecord.
+
+  Goes on where it was interrupted: shards that are done stay in
+  VERSION.incomplete, which is renamed at the end. Takes as much room as the
+  data set has.
+
+  Args:
+    name: "tfds:NAME[/CONFIG][:VERSION]".
+    from_dir: where it is.
+    data_dir: where it goes, another folder; "" is TFDS's own default.
+
+  Raises:
+    ConfigError: no such data set, or not in TFRecord.
+    DataError: a shard is damaged or has not the records that TFDS noted.
+  """
+  rest = name.partition(":")[2]
+  old = pathlib.Path(tfds_source.find(rest, from_dir))
+  info = tfds.builder_from_directory(str(old)).info
+  if info.file_format != tfds.core.FileFormat.TFRECORD:
+    raise errors.ConfigError(
+      f"{{name}} in {old} is in {info.file_format.value}, not in tfrecord",
+      {"name": name},
+    )
+  inner = old.relative_to(str(tfds_source.root(from_dir)))
+  new = pathlib.Path(tfds_source.root(data_dir)) / inner
+  if new.exists():
+    raise errors.ConfigError(
+      f"{{name}} is in {new} already; choose another --data_dir",
+      {"name": name},
+    )
+  part, plan = (new.with_name(new.name + s) for s in (".incomplete", ".plan"))
+  write.refuse_foreign(part, rf"{info.name}-.*|.*\.(json|jsonl|txt)")
+  write.refuse_foreign(plan, planned.NAMES)
+  jobs = [
+    (pathlib.Path(file), count)
+    for split in info.splits.values()
+    for file, count in zip(split.filepaths, split.shard_lengths, strict=True)
+  ]
+  with write.locked(plan):
+    part.mkdir(parents=True, exist_ok=True)
+    with futures.ThreadPoolExecutor(_THREADS) as pool:
+      for _ in pool.map(lambda job: _shard(*job, part), jobs):
+        pass
+    records = {file.name for file, _ in jobs}
+    skip = {*records, verify.CHECKSUMS, _INFO}
+    for file in old.iterdir():
+      if file.is_file() and file.name not in skip:
+        shutil.copy(file, part / file.name)
+    meta = json.loads((old / _INFO).read_text())
+    meta["fileFormat"] = tfds_source.FORMAT.value
+    (part / _INFO).write_text(json.dumps(meta, indent=2))
+    verify.record(str(part))
+    part.rename(new)
+  shutil.rmtree(plan)
+  total = sum(count for _, count in jobs)
+  return f"{name} converted to {new} ({total:,} examples, {len(jobs)} shards)"
+
+
+def _shard(old: pathlib.Path, count: int, folder: pathlib.Path) -> None:
+  """Converts a shard unless it is there; it is there whole or not at all."""
+  name = old.name.replace(".tfrecord-", f".{tfds_source.FORMAT.value}-")
+  if (folder / name).exists():
+    return
+  part = folder / f".{name}.part"
+  writer = array_record_module.ArrayRecordWriter(str(part), shards.WRITER)
+  found = 0
+  for example in _examples(old):
+    writer.write(example)
+    found += 1
+  writer.close()
+  if found != count:
+    raise errors.DataError(f"{old} has {found} records, not {count}")
+  os.replace(part, folder / name)
+
+
+def _examples(file: pathlib.Path) -> Iterator[bytes]:
+  # Not at the top: it takes seconds to import, and only this needs it.
+  import tensorflow as tf
+
+  try:
+    yield from tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+  except tf.errors.OpError as e:
+    reason = " ".join(e.message.split())
+    raise errors.DataError(f"{file} cannot be read: {reason[:200]}") from e

@@ -1,0 +1,265 @@
+"""Builds data sets in ArrayRecord: TFDS's, ours, folders and manifests."""
+
+import dataclasses
+import importlib
+import os
+import pathlib
+import pkgutil
+import re
+import types
+
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import download_manager, util
+
+from vit_jax.core import errors, owners
+from vit_jax.data.sources import tfds as tfds_source
+from vit_jax.datasets import (
+  builders,
+  catalog,
+  convert,
+  listed,
+  progress,
+  verify,
+  write,
+)
+
+_OUT = re.compile(r"([a-z][a-z0-9_]*)(?::(\d+\.\d+\.\d+))?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """How a data set is written that TFDS does not build by itself.
+
+  Attributes:
+    out: its NAME[:VERSION] where it has none yet; the version is 1.0.0.
+    workers: processes; 0 is one for each CPU.
+    on_error: "raise" or "skip"; see write.Recipe.
+    beam: options of an Apache Beam pipeline in place of processes.
+  """
+
+  out: str = ""
+  workers: int = 0
+  on_error: str = "raise"
+  beam: str = ""
+
+  def __post_init__(self):
+    if self.workers < 0:
+      raise errors.about(self, "{workers} must be >= 0")
+    if self.workers and self.beam:
+      raise errors.about(
+        self, "{workers} is not for {beam}, whose options say how many"
+      )
+
+  def refuse(self, name: str, *fields: str) -> None:
+    """Raises ConfigError for options that would do nothing."""
+    for field in fields:
+      if getattr(self, field) != getattr(Options(), field):
+        raise errors.ConfigError(
+          f"{{{field}}} does nothing for {name}",
+          {field: getattr(self, field)},
+        )
+
+
+_PLAIN = Options()
+
+
+def prepare(
+  name: str,
+  data_dir: str = "",
+  from_dir: str = "",
+  options: Options = _PLAIN,
+) -> str:
+  """Builds a data set unless it is there; says which, where and how large.
+
+  A data set is there whole or not at all.
+
+  Args:
+    name: "tfds:NAME[/CONFIG][:VERSION]", a file of `datasets/builders` or any
+      data set of TFDS; "folder:PATH" or "multilabel:MANIFEST".
+    data_dir: where it goes; "" is TFDS's own default.
+    from_dir: where its official files are; or where it is in TFRecord already,
+      to be converted.
+    options: of what is not built by TFDS.
+
+  Raises:
+    ConfigError: no such data set, version or config.
+    DataError: it cannot be downloaded, read or written.
+    StorageError: no room.
+  """
+  _refuse_bucket(data_dir)
+  owners.check_folder("data_dir", pathlib.Path(tfds_source.root(data_dir)))
+  scheme, _, rest = name.partition(":")
+  if scheme in ("folder", "multilabel"):
+    if from_dir:
+      raise errors.ConfigError(
+        f"{{from_dir}} does nothing for {name}", {"from_dir": from_dir}
+      )
+    return _write_own(scheme, rest, data_dir, options)
+  if scheme != "tfds":
+    raise errors.ConfigError(
+      "{name} needs no preparation: only tfds:NAME[/CONFIG][:VERSION],"
+      " folder:PATH and multilabel:MANIFEST do",
+      {"name": name},
+    )
+  options.refuse(name, "out")
+  if from_dir and convert.is_there(rest, from_dir):
+    options.refuse(name, "workers", "on_error", "beam")
+    return convert.convert(name, from_dir, data_dir)
+  module = _ours(tfds_source.parse(rest)["name"])
+  builder = _builder(rest, str(tfds_source.root(data_dir)), module)
+  if tfds_source.is_built(builder.data_path):
+    tfds_source.check_format(builder.info, rest)
+    return f"tfds:{rest} is already in {builder.data_path} ({_sizes(builder)})"
+  if hasattr(module, "recipe"):
+    if not from_dir:
+      raise errors.ConfigError(
+        f"{{name}} is made from files that must be there: --from_dir=DIR with"
+        f" {module.NEEDS}",
+        {"name": name},
+      )
+    recipe = module.recipe(builder, from_dir, options.on_error)
+    return write.write(recipe, workers=options.workers, beam=options.beam)
+  options.refuse(name, "workers", "on_error", "beam")
+  return _build(rest, builder, from_dir)
+
+
+def _refuse_bucket(data_dir: str) -> None:
+  if "://" in data_dir:
+    raise errors.ConfigError(
+      "{data_dir} must be on a disk or a mounted bucket; copy what was prepared"
+      " there: gcloud storage cp -r DIR gs://BUCKET/DIR",
+      {"data_dir": data_dir},
+    )
+
+
+def _write_own(scheme: str, rest: str, data_dir: str, options: Options) -> str:
+  """Writes a folder or manifest as a TFDS data set."""
+  match = _OUT.fullmatch(options.out)
+  if not match:
+    raise errors.ConfigError(
+      "{out} must be NAME[:VERSION] of the data set to be made, in small"
+      " letters, digits and _; it is read as tfds:NAME[:VERSION]",
+      {"out": options.out or "''"},
+    )
+  taken = [*_names(), *tfds.list_builders(with_community_datasets=False)]
+  if match[1] in taken:
+    raise errors.ConfigError(
+      "{out} is the name of a data set of TFDS or ours; choose another",
+      {"out": options.out},
+    )
+  make = {"folder": listed.folder, "multilabel": listed.multilabel}[scheme]
+  name, version = match[1], match[2] or "1.0.0"
+  recipe = make(
+    os.path.expanduser(rest), name, version, data_dir, options.on_error
+  )
+  new = pathlib.Path(recipe.info.data_dir)
+  if new.exists():
+    raise errors.ConfigError(
+      f"{{out}} is in {new} already; choose another name or version",
+      {"out": options.out},
+    )
+  return write.write(recipe, workers=options.workers, beam=options.beam)
+
+
+def _build(rest: str, builder: tfds.core.DatasetBuilder, from_dir: str) -> str:
+  """Downloads and builds a data set as its builder says."""
+  by_hand = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
+  if bool(by_hand) != bool(from_dir):
+    raise errors.ConfigError(
+      f"{{name}} is made from files that must be there: --from_dir=DIR."
+      f" {' '.join(by_hand.split())}"
+      if by_hand
+      else f"{{name}} is not in TFRecord in {from_dir}, and is downloaded;"
+      " leave --from_dir away",
+      {"name": f"tfds:{rest}"},
+    )
+  published = catalog.facts(f"tfds:{rest}")
+  if published:
+    progress.say(
+      f"tfds:{rest} downloads {published.download or 'nothing'} and takes"
+      f" {published.disk or 'an unknown size'} in {builder.data_path}"
+    )
+  write.refuse_foreign(pathlib.Path(builder.data_path))
+  try:
+    builder.download_and_prepare(
+      file_format=tfds_source.FORMAT,
+      download_config=tfds.download.DownloadConfig(manual_dir=from_dir or None),
+    )
+    verify.record(str(builder.data_path))
+  except (
+    OSError,
+    AssertionError,
+    util.DownloadError,
+    download_manager.NonMatchingChecksumError,
+  ) as e:
+    reason = " ".join(str(e).split())
+    raise errors.DataError(
+      f"tfds:{rest} cannot be built in {builder.data_path}: {reason[:300]}"
+    ) from e
+  _check_counts(rest, builder, published)
+  return f"tfds:{rest} written to {builder.data_path} ({_sizes(builder)})"
+
+
+def _check_counts(
+  rest: str, builder: tfds.core.DatasetBuilder, published: catalog.Facts | None
+) -> None:
+  """Compares with the published counts, which hold for a major version."""
+  major = str(builder.version.major)
+  if not published or published.version.partition(".")[0] != major:
+    return
+  for split, wanted in published.splits.items():
+    found = builder.info.splits.get(split)
+    if found and found.num_examples != wanted:
+      raise errors.DataError(
+        f"tfds:{rest} in {builder.data_path}: split {split} has"
+        f" {found.num_examples:,} examples, not the published {wanted:,};"
+        " remove it and prepare it again"
+      )
+
+
+def _sizes(builder: tfds.core.DatasetBuilder) -> str:
+  sizes = ", ".join(
+    f"{split} {info.num_examples}"
+    for split, info in builder.info.splits.items()
+  )
+  return f"examples: {sizes}"
+
+
+def _ours(name: str) -> types.ModuleType | None:
+  """The file of a data set in `datasets/builders`, where there is one."""
+  if name not in _names():
+    return None
+  return importlib.import_module(f"{builders.__name__}.{name}")
+
+
+def _names() -> list[str]:
+  return [m.name for m in pkgutil.iter_modules(builders.__path__)]
+
+
+def _builder(
+  rest: str, data_dir: str, module: types.ModuleType | None
+) -> tfds.core.DatasetBuilder:
+  parts = tfds_source.parse(rest)
+  arguments = {"data_dir": data_dir, "file_format": tfds_source.FORMAT}
+  if parts["config"]:
+    arguments["config"] = parts["config"]
+  if parts["version"]:
+    arguments["version"] = parts["version"]
+  try:
+    make = module.Builder if module else tfds.builder_cls(parts["name"])
+    if make.BUILDER_CONFIGS and module and not parts["config"]:
+      known = ", ".join(c.name for c in make.BUILDER_CONFIGS)
+      raise ValueError(f"name a config after a /: {known}")
+    return make(**arguments)
+  except tfds.core.DatasetNotFoundError as e:
+    ours = _names()
+    known = [*ours, *tfds.list_builders(with_community_datasets=False)]
+    raise errors.ConfigError(
+      "{name} is neither ours nor TFDS's"
+      f"{errors.did_you_mean(parts['name'], known)} (ours: {', '.join(ours)})",
+      {"name": f"tfds:{rest}"},
+    ) from e
+  except (ValueError, AssertionError) as e:
+    raise errors.ConfigError(
+      f"{{name}}: {' '.join(str(e).split())}", {"name": f"tfds:{rest}"}
+    ) from e
