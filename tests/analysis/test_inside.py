@@ -21,7 +21,7 @@ from vit_jax.analysis import (
   rollout,
 )
 from vit_jax.checkpoints import Loaded, Report
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import errors, parts
 from vit_jax.models import hybrid, vit
 
 HYBRID = test_hybrid.SMALL
@@ -125,7 +125,7 @@ def test_a_hybrids_patches_are_as_far_apart_as_in_the_image(monkeypatch):
 
 def test_every_other_model_is_refused_with_its_reason():
   for name in models.list_variants():
-    module = config_lib.module_of("vit_jax.models", name)
+    module = parts.find("vit_jax.models", name)
     if issubclass(module.Model, vit.Model):
       assert name not in inside.REFUSED
       continue

@@ -51,6 +51,7 @@ def zoo(tmp_path_factory):
   (package / "net.py").write_text(NET)
   (package / "adam.py").write_text(ADAM)
   (package / "helper.py").write_text("")
+  (package / "base.py").write_text('DEFINES = {"Config": object}')
   sys.path.insert(0, str(root))
   yield
   sys.path.remove(str(root))

@@ -122,7 +122,7 @@ def test_two_steps(path, arg, tmp_path, quick_compile):
     for name, c in run.experiment.evals.items()
   }
   for evaluator in evaluators.values():
-    score = evaluator(setup.variables(state))
+    score = evaluator(run.task.evaluated(state.variables()))
     assert score["examples"] == shrink.EXAMPLES
     assert all(np.isfinite(value) for value in score.values())
 

@@ -4,9 +4,7 @@ Evaluators are found by their files; a new one needs a row in FIELDS where its
 defaults are not enough.
 """
 
-import importlib
 import json
-import pkgutil
 
 import flax.linen as nn
 import jax
@@ -15,7 +13,7 @@ import pytest
 
 from tests.models import small_models
 from vit_jax import evals
-from vit_jax.core import mesh as mesh_lib
+from vit_jax.core import mesh as mesh_lib, parts
 from vit_jax.data import config as data_config
 from vit_jax.models import vit
 from vit_jax.preprocess.pipeline import Pipeline
@@ -52,9 +50,8 @@ FIELDS = {
 
 def modules():
   """Those that can stand in a config."""
-  names = sorted(m.name for m in pkgutil.iter_modules(evals.__path__))
-  found = {n: importlib.import_module(f"{evals.__name__}.{n}") for n in names}
-  return {n: module for n, module in found.items() if hasattr(module, "Config")}
+  package = evals.__name__
+  return {name: parts.find(package, name) for name in parts.names(package)}
 
 
 class Linear(nn.Module):

@@ -74,7 +74,7 @@ def train(kind, place, data_dir, steps, seed=0):
     del batch["id"]
     state, metrics = run.step(state, mesh_lib.put_batch(run.mesh, batch))
     losses.append(metrics["loss"])
-  scores = run.evaluators["test"](setup.variables(state))
+  scores = run.evaluators["test"](run.task.evaluated(state.variables()))
   return np.array(jax.device_get(losses)), scores["top_1"]
 
 

@@ -6,7 +6,7 @@ Every field of theirs is used or refused; none is ignored.
 import re
 
 from tests.invariants import hand_names
-from vit_jax.core import config as config_lib
+from vit_jax.core import config as config_lib, parts
 from vit_jax.train import experiment as experiment_lib
 
 # Their name of an optimiser -> our file, our field -> their argument, and
@@ -220,7 +220,7 @@ def experiment(fixture, **runtime):
 
 def _complete(optim):
   """All fields of an optimiser, from some."""
-  module = config_lib.module_of("vit_jax.optim", optim["name"])
+  module = parts.find("vit_jax.optim", optim["name"])
   fields = config_lib.to_config_dict(module.Config())
   fields.update(optim)
   return fields

@@ -83,7 +83,7 @@ def run(fixture, num_devices=1, **runtime):
     rows.append([float(metrics[name]) for name in CURVES])
     biases.append(np.linalg.norm(key_biases(state.params) - before))
   images = batch(fixture, fixture["steps"])["image"]
-  out = jax.jit(run.model.apply)(setup.variables(state), images)
+  out = jax.jit(run.model.apply)(run.task.evaluated(state.variables()), images)
   curves = dict(zip(CURVES, np.array(rows).T, strict=True))
   return Trajectory(curves, np.array(biases), np.asarray(out["logits"]))
 

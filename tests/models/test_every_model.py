@@ -22,7 +22,7 @@ from tests.models.test_hybrid import SMALL as HYBRID
 from tests.models.test_mobilevit import SMALL as MOBILEVIT
 from tests.models.test_swin import SMALL as SWIN
 from vit_jax import models
-from vit_jax.core import config as config_lib, mesh as mesh_lib, tree
+from vit_jax.core import config as config_lib, mesh as mesh_lib, parts, tree
 from vit_jax.models import base, segmenter
 from vit_jax.optim import layers
 
@@ -157,7 +157,7 @@ def contract_faults(module):
 
 @pytest.mark.parametrize("name", models.list_variants())
 def test_every_model_keeps_the_contract(name):
-  assert not contract_faults(config_lib.module_of("vit_jax.models", name))
+  assert not contract_faults(parts.find("vit_jax.models", name))
 
 
 def test_a_module_that_is_no_model_is_found():

@@ -89,7 +89,7 @@ def test_training_normalises_by_the_batch():
 def test_microbatches_move_the_statistics_one_after_another():
   model = small()
   x = small_models.images(SMALL.image_size, batch=4)
-  task = supervised.Task(supervised.Config(), model, 5)
+  task = supervised.Task(supervised.Config(), model, {})
   variables = noisy_variables(model, x)
   stats = {"batch_stats": variables["batch_stats"]}
   tx = optax.sgd(0.1)

@@ -12,7 +12,13 @@ from tests.models.small_models import apply, noisy_variables
 from tests.models.test_mobilevit import SMALL as MOBILEVIT
 from tests.models.test_swin import SMALL as SWIN
 from vit_jax import models
-from vit_jax.core import config as config_lib, errors, mesh as mesh_lib, tree
+from vit_jax.core import (
+  config as config_lib,
+  errors,
+  mesh as mesh_lib,
+  parts,
+  tree,
+)
 from vit_jax.models import segmenter, vit
 from vit_jax.optim import layers
 
@@ -107,7 +113,7 @@ def test_speed_knobs_reach_the_backbone_and_change_nothing():
   "name", sorted(set(models.list_variants()) - {"segmenter"})
 )
 def test_stacked_are_the_same_parameters_as_in_the_backbone(name):
-  module = config_lib.module_of("vit_jax.models", name)
+  module = parts.find("vit_jax.models", name)
   config = module.Config(num_classes=0)
   x = small_models.images(config.image_size, batch=1)
   params = small_models.shapes(module.Model(config), x)["params"]

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import pytest
 
 from vit_jax import models
-from vit_jax.core import config as config_lib
+from vit_jax.core import parts
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 MODELS = models.list_variants()
@@ -63,7 +63,7 @@ def test_every_variant_has_a_row_with_a_source(name):
   bare = {row.split("/")[0] for row in found} | set(found)
   assert not [v for v in MODELS[name] if v not in bare]
   assert not [v for v, row in found.items() if not row["source"]]
-  module = config_lib.module_of("vit_jax.models", name)
+  module = parts.find("vit_jax.models", name)
   for variant in found:
     module.variant(variant)
 

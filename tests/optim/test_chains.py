@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from vit_jax.core import config as config_lib, errors, tree
+from vit_jax.core import config as config_lib, errors, parts, tree
 from vit_jax.optim import adafactor, adamw, base, ema, schedule, sgd
 
 RATES = (0.5, 1.0, 0.25)
@@ -325,7 +325,7 @@ def test_plain_sgd_stores_nothing_but_the_step():
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "adafactor"])
 def test_optimisers_are_components_of_a_config(name):
-  module = config_lib.module_of("vit_jax.optim", name)
+  module = parts.find("vit_jax.optim", name)
   ours = module.Config(
     peak_lr=0.2,
     schedule=schedule.Schedule(decay="linear"),
@@ -339,4 +339,4 @@ def test_optimisers_are_components_of_a_config(name):
 def test_only_optimisers_are_components():
   for name in ("base", "ema", "layers", "schedule"):
     with pytest.raises(errors.ConfigError, match="adafactor, adamw, sgd"):
-      config_lib.module_of("vit_jax.optim", name)
+      parts.find("vit_jax.optim", name)

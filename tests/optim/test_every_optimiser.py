@@ -14,7 +14,7 @@ import optax
 import pytest
 
 from vit_jax import optim
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import config as config_lib, errors, parts
 from vit_jax.optim import base
 
 # What is shared by all optimisers.
@@ -36,7 +36,7 @@ def params(seed=0):
 
 
 def config_of(name):
-  return config_lib.module_of(optim.__name__, name).Config()
+  return parts.find(optim.__name__, name).Config()
 
 
 def run(rule, grads, start):

@@ -1,5 +1,6 @@
 """Masked patch prediction: its draws, its targets and its loss by hand."""
 
+import dataclasses
 import functools
 
 import jax
@@ -10,8 +11,8 @@ import pytest
 from tests.models import small_models
 from tests.models.test_swin import SMALL as SWIN
 from vit_jax.core import config as config_lib, errors, tree
-from vit_jax.models import hybrid, swin, vit
-from vit_jax.tasks import masked_patch
+from vit_jax.models import hybrid, vit
+from vit_jax.tasks import base, masked_patch
 from vit_jax.train.experiment import Experiment
 
 SIZE, PATCH = (12, 20), (4, 4)
@@ -22,13 +23,28 @@ TARGETS = {"mean_colour": (1, 512), "small_patch": (16, 512), "pixels": 48}
 
 
 def task(model=VIT, **fields):
-  return masked_patch.Task(masked_patch.Config(**fields), vit.Model(model), 0)
+  return masked_patch.Task(masked_patch.Config(**fields), vit.Model(model), {})
 
 
 def images(batch, channels=3):
   rng = np.random.default_rng(3)
   shape = (batch, *SIZE, channels)
   return jnp.asarray(rng.uniform(-1, 1, shape), jnp.float32)
+
+
+def loss_of(t):
+  """(params, state, batch, key) -> loss and what is beside it, compiled."""
+
+  def loss(params, state, batch, key):
+    variables = base.Variables(params=params, ema={}, task_state=state)
+    return t.loss(variables, batch, key, jnp.int32(0))
+
+  return loss
+
+
+def experiment(model, **fields):
+  """A valid experiment, if the model and the objective fit each other."""
+  return Experiment(model=model, task=masked_patch.Config(**fields))
 
 
 jit = functools.partial(jax.jit, compiler_options=small_models.COMPILE_FAST)
@@ -164,9 +180,8 @@ def test_loss_equals_float64(target):
   x = images(3)
   params, state = begun(t, x)
   batch = jit(t.augment)({"image": x}, jax.random.key(2))
-  loss = jit(t.loss)
-  found, after = loss(params, state, batch, jax.random.key(3))
-  assert after == state == {}
+  found, aux = jit(loss_of(t))(params, state, batch, jax.random.key(3))
+  assert aux.state == state == {}
   expected = by_hand(t, params, jax.device_get(batch), x)
   np.testing.assert_allclose(found, expected, rtol=2e-6)
 
@@ -180,9 +195,8 @@ def test_uncorrupted_patches_get_no_loss():
   batch = jit(t.augment)({"image": x}, jax.random.key(5))
 
   def loss(image):
-    return t.loss(params, state, {**batch, "image": image}, jax.random.key(0))[
-      0
-    ]
+    seen = {**batch, "image": image}
+    return loss_of(t)(params, state, seen, jax.random.key(0))[0]
 
   compiled = jit(jax.grad(loss))
   grads = np.abs(compiled(x)).reshape(4, 3, 4, 5, 4, 3)
@@ -220,8 +234,11 @@ def test_first_parameters():
     np.testing.assert_array_equal(tree.flatten(params)[name], value)
   batch = jit(t.augment)({"image": x}, jax.random.key(0))
   params = {**params, "task": own}
-  loss, _ = jit(t.loss)(params, state, batch, jax.random.key(0))
+  loss, aux = jit(loss_of(t))(params, state, batch, jax.random.key(0))
   np.testing.assert_allclose(loss, np.log(8), rtol=1e-6)
+  # All logits are 0, so the first class is what is predicted.
+  hits, count = aux.metrics["accuracy"]
+  assert (hits, count) == ((batch["target"] == 0).sum(), batch["target"].size)
 
 
 def test_gradient_reaches_every_parameter_of_a_hybrid():
@@ -232,11 +249,11 @@ def test_gradient_reaches_every_parameter_of_a_hybrid():
     resnet_width_factor=0.5,
     **TOKENS,
   )
-  t = masked_patch.Task(masked_patch.Config(), hybrid.Model(model), 0)
+  t = masked_patch.Task(masked_patch.Config(), hybrid.Model(model), {})
   x = jnp.ones((2, 16, 16, 3)) * images(2)[:, :1, :16]
   params, state = begun(t, x)
   batch = jit(t.augment)({"image": x}, jax.random.key(2))
-  grad = jit(jax.grad(t.loss, has_aux=True))
+  grad = jit(jax.grad(loss_of(t), has_aux=True))
   grads, _ = grad(params, state, batch, jax.random.key(3))
   # A softmax does not see the keys' biases.
   for name, g in tree.flatten(grads).items():
@@ -268,7 +285,7 @@ def test_config_errors(fields, says):
 )
 def test_colours_are_those_of_the_preprocessing(preprocess, right):
   """Else every colour would be another one than its class says."""
-  c = config_lib.to_config_dict(Experiment(task=masked_patch.Config()))
+  c = config_lib.to_config_dict(experiment(VIT))
   c.data.train.preprocess = preprocess
   if right:
     config_lib.build(Experiment, c)
@@ -298,15 +315,14 @@ def test_shares_may_sum_to_one():
 def test_patches_that_do_not_fit(model, fields, says):
   config = vit.Config(**{**vars(VIT), **model})
   if not says:
-    task(config, **fields)
+    experiment(config, **fields)
     return
   with pytest.raises(errors.ConfigError, match=says):
-    task(config, **fields)
+    experiment(config, **fields)
 
 
 def test_models_that_do_not_fit():
-  config = masked_patch.Config()
   with pytest.raises(errors.ConfigError, match=r"model.name=swin .* use vit"):
-    masked_patch.Task(config, swin.Model(SWIN), 0)
+    experiment(SWIN)
   with pytest.raises(errors.ConfigError, match=r"num_classes=10; use 0"):
-    masked_patch.Task(config, vit.Model(VIT), 10)
+    experiment(dataclasses.replace(VIT, num_classes=10))

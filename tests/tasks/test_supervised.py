@@ -1,5 +1,7 @@
 """The objective by hand, on a model whose logits are its pixels."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,11 +10,18 @@ import pytest
 
 from vit_jax.core import errors
 from vit_jax.losses import classification
-from vit_jax.tasks import supervised
+from vit_jax.tasks import base, supervised
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes:
+  num_classes: int = 3
 
 
 class Model(nn.Module):
   """Logits are the images times a parameter; counts its calls."""
+
+  config: Classes = Classes()
 
   @nn.compact
   def __call__(self, images, train=False):
@@ -24,7 +33,7 @@ class Model(nn.Module):
 
 
 def task(**config):
-  return supervised.Task(supervised.Config(**config), Model(), 3)
+  return supervised.Task(supervised.Config(**config), Model(), {})
 
 
 BATCH = {
@@ -39,12 +48,14 @@ def test_loss_gradient_and_state():
   assert set(params) == {"scale"}
   assert set(state) == {"counts"}
   batch = t.augment(BATCH, jax.random.key(1))
-  loss, after = t.loss(params, state, batch, jax.random.key(2))
+  variables = base.Variables(params=params, ema={}, task_state=state)
+  loss, aux = t.loss(variables, batch, jax.random.key(2), jnp.int32(0))
   logits = BATCH["image"].reshape(4, 3)
   target = jax.nn.one_hot(BATCH["label"], 3)
   expected = classification.softmax_xent(logits, target).mean()
   np.testing.assert_allclose(loss, expected, rtol=1e-6)
-  assert float(after["counts"]["calls"]) == 1.0
+  assert not aux.metrics
+  assert float(aux.state["counts"]["calls"]) == 1.0
 
 
 def test_label_smoothing():

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e import run as cli
 from vit_jax import checkpoints
 from vit_jax.core import config as config_lib, errors, mesh as mesh_lib
-from vit_jax.evals import classification, examples, fewshot, knn
+from vit_jax.evals import base, classification, fewshot, knn
 from vit_jax.train import evaluate, experiment as experiment_lib, loop, setup
 
 TEST, TRAIN = 61, 80
@@ -98,7 +98,7 @@ class Run:
 
   def values(self):
     """What the evaluator says of each example."""
-    return self.evaluators["it"].rows(self.variables, examples.never)
+    return self.evaluators["it"].data(self.variables, base.never)
 
   def margins(self):
     """How far the best logit of each example is ahead of the second."""
@@ -107,10 +107,10 @@ class Run:
       logits = self.model.apply(variables, batch["image"])["logits"]
       return {"best": jax.lax.top_k(logits, 2)[0]}
 
-    rows = examples.Rows(
+    rows = base.Rows(
       self.config.data, self.sources["it"]["data"], 32, self.mesh, best_two
     )
-    best = rows(self.variables, examples.never)["best"]
+    best = rows(self.variables, base.never)["best"]
     return best[:, 0] - best[:, 1]
 
 

@@ -43,7 +43,12 @@ def test_files(finished):
   assert b"buffer" in memory
   manifest = json.loads((workdir / "checkpoints/20/manifest.json").read_text())
   meta = manifest["body"]["meta"]
-  assert set(meta) == {"config", "data", "labels", "provenance"}
+  assert set(meta) == {
+    *("config", "data", "labels", "provenance"),
+    *("model", "parts", "weights"),
+  }
+  assert meta["model"] == {"params": "params"}
+  assert meta["parts"] == meta["weights"] == {}
   assert meta["labels"] == [str(i) for i in range(10)]
   assert meta["config"] == json.loads((workdir / "config.json").read_text())
   assert meta["data"]["name"] == "digits"

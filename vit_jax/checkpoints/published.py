@@ -37,7 +37,7 @@ from vit_jax.checkpoints.loaded import (
   nested,
 )
 from vit_jax.checkpoints.tensors import Tensor, Tensors
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import config as config_lib, errors, parts
 
 _MAX_JSON = 8 << 20
 _MAX_SIDE_PX = 1 << 14
@@ -68,7 +68,7 @@ def load_file(
     given = None if model is None else _given(path, layout, model)
     inferred = _inferred(layout, source, given)
     have = inferred.config
-    module = config_lib.module_of(MODELS, layout.model)
+    module = parts.find(MODELS, layout.model)
     rules = layout.rules(have)
     channels = _channels(rules, source)
     shapes = model_shapes(module.Model(have), channels)
@@ -248,7 +248,7 @@ def _one_line(source: Source) -> Iterator[None]:
 def _of_file(layout: Layout, source: Source, given: Any) -> Inferred:
   """What the file says for itself; `given` only helps with the image size."""
   if OWN in source.config:
-    module = config_lib.module_of(MODELS, layout.model)
+    module = parts.find(MODELS, layout.model)
     said = dict(source.config[OWN]["model"])
     return Inferred(config_lib.build(module.Config, said))
   if given and not source.image_size:

@@ -16,7 +16,7 @@ from vit_jax.checkpoints.loaded import (
   model_shapes,
   nested,
 )
-from vit_jax.core import config as config_lib, errors, tree
+from vit_jax.core import config as config_lib, errors, parts, tree
 from vit_jax.core.storage import AnyPath
 
 
@@ -87,7 +87,7 @@ def _opened(
       f"{step} does not say of what model it is; it was not saved by a run"
     )
   fields = {k: v for k, v in said.items() if k != "name"}
-  module = config_lib.module_of(MODELS, said["name"])
+  module = parts.find(MODELS, said["name"])
   return step, meta, module, config_lib.build(module.Config, fields)
 
 

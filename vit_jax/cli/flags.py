@@ -80,6 +80,7 @@ def load(args: argparse.Namespace) -> Any:
   from ml_collections import config_flags
 
   from vit_jax.core import config as config_lib
+  from vit_jax.train.experiment import Experiment
 
   for argument in args.overrides:
     if not re.match(r"--(no)?config\.\w", argument):
@@ -87,9 +88,16 @@ def load(args: argparse.Namespace) -> Any:
     if not argument.startswith("--no") and "=" not in argument:
       raise errors.ConfigError(f"{argument} needs a value: {argument}=VALUE")
   path, _, arg = args.config.partition(":")
-  config = config_lib.load(path, arg)
-  for argument in args.overrides:
-    key = argument.partition("=")[0].partition("config.")[2]
+  pairs = [argument.partition("=") for argument in args.overrides]
+  keys = [flag.partition("config.")[2] for flag, _, _ in pairs]
+  # A part's name decides which other fields there are.
+  names = {
+    key: value
+    for key, (_, _, value) in zip(keys, pairs, strict=True)
+    if key.endswith(".name")
+  }
+  config = config_lib.load(path, arg, names, Experiment)
+  for key in keys:
     config_lib.parent_of(config, key)
   values = flags.FlagValues()
   argv = ["vit_jax", *args.overrides]
@@ -102,4 +110,4 @@ def load(args: argparse.Namespace) -> Any:
     text = " ".join(str(e).split())
     raise errors.ConfigError(text.removeprefix("flag ")) from e
   overrides = config_flags.get_override_values(values[flag.name])
-  return config_lib.load(path, arg, overrides)
+  return config_lib.load(path, arg, overrides, Experiment)

@@ -56,6 +56,10 @@ def main(argv: list[str] | None = None) -> int:
   argv = sys.argv[1:] if argv is None else argv
   _keep_quiet()
   tpu.keep_quiet()
+  if os.getcwd() not in sys.path:
+    # Parts from outside may lie in the working directory, which
+    # `python -m vit_jax` searches anyway and the console script does not.
+    sys.path.append(os.getcwd())
   try:
     args, rest = parser().parse_known_args(argv)
     args.overrides = rest

@@ -6,20 +6,18 @@ defaults of the frozen dataclasses that stand next to the code they configure
 the ConfigDict back into those dataclasses; their `__post_init__` is where
 values are checked.
 
-A component is a part of a config that can be of several kinds (a model, a
-task, ...). Its kind is the file name of the module that defines it, kept under
-the key `name`; the module holds a frozen dataclass called `Config`.
+A component is a group of fields that belongs to a part (a model, a task, ...,
+see `core/parts.py`), whose name is kept under the key `name`; the part's module
+holds a frozen dataclass called `Config`.
 """
 
 from collections.abc import Mapping
 import dataclasses
 import difflib
 import hashlib
-import importlib
 import importlib.util
 import json
 import pathlib
-import pkgutil
 import sys
 import types
 import typing
@@ -27,7 +25,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import ml_collections
 
-from vit_jax.core import errors
+from vit_jax.core import errors, parts
 
 ConfigDict = ml_collections.ConfigDict
 Group: TypeAlias = Mapping[str, Any] | ConfigDict
@@ -41,7 +39,7 @@ RUNTIME = "runtime"
 def component(package: str, default: str) -> Any:
   """A dataclass field that holds the `Config` of one module of `package`."""
   return dataclasses.field(
-    default_factory=lambda: module_of(package, default).Config(),
+    default_factory=lambda: parts.find(package, default).Config(),
     metadata={_PACKAGE: package},
   )
 
@@ -50,25 +48,6 @@ def components(package: str) -> Any:
   """A dataclass field that holds any number of named components."""
   return dataclasses.field(
     default_factory=dict, metadata={_PACKAGE: package, _MANY: True}
-  )
-
-
-def module_of(package: str, name: str) -> types.ModuleType:
-  """The module `package.name`, or a ConfigError that lists what there is."""
-  path = importlib.import_module(package).__path__
-  files = {m.name for m in pkgutil.iter_modules(path)}
-  if name in files:
-    module = importlib.import_module(f"{package}.{name}")
-    if hasattr(module, "Config"):
-      return module
-  modules = {f: importlib.import_module(f"{package}.{f}") for f in files}
-  known = sorted(
-    f for f, module in modules.items() if hasattr(module, "Config")
-  )
-  raise errors.ConfigError(
-    f"unknown {{name}}{errors.did_you_mean(name, known)}"
-    f" (there are: {', '.join(known)})",
-    {"name": name},
   )
 
 
@@ -87,9 +66,12 @@ def _plain(obj: Any) -> dict[str, Any]:
   for field in dataclasses.fields(obj):
     value = getattr(obj, field.name)
     if field.metadata.get(_MANY):
-      out[field.name] = {k: _plain_component(v) for k, v in value.items()}
+      package = field.metadata[_PACKAGE]
+      out[field.name] = {
+        k: _plain_component(v, package) for k, v in value.items()
+      }
     elif _PACKAGE in field.metadata:
-      out[field.name] = _plain_component(value)
+      out[field.name] = _plain_component(value, field.metadata[_PACKAGE])
     elif hasattr(type(value), "parse"):
       out[field.name] = str(value)
     elif dataclasses.is_dataclass(value):
@@ -99,27 +81,39 @@ def _plain(obj: Any) -> dict[str, Any]:
   return out
 
 
-def _plain_component(obj: Any) -> dict[str, Any]:
-  return {"name": type(obj).__module__.rsplit(".", 1)[-1], **_plain(obj)}
+def _plain_component(obj: Any, package: str) -> dict[str, Any]:
+  name = parts.name_of(type(obj).__module__, package)
+  return {"name": name, **_plain(obj)}
 
 
 def load(
-  path: str, arg: str = "", overrides: Mapping[str, Any] | None = None
+  path: str,
+  arg: str = "",
+  overrides: Mapping[str, Any] | None = None,
+  cls: type | None = None,
 ) -> ConfigDict:
   """Runs a config file and applies overrides; the result is locked.
 
   Args:
     path: the Python file.
     arg: what is handed to its `get_config`.
-    overrides: values by dotted path; each path must exist.
+    overrides: values by dotted path; each path must exist. The name of another
+      part, such as "model.name", comes first: it replaces the whole group by
+      that part's defaults.
+    cls: the dataclass that the config is for; knows which groups are parts.
 
   Raises:
     ConfigError: no such file, no `get_config`, or an override that does not
       fit a field.
   """
   config = _run(path, arg)
+  overrides = dict(overrides or {})
+  for key in sorted(overrides, key=lambda key: key.count(".")):
+    *groups, leaf = key.split(".")
+    if cls and groups and leaf == "name":
+      _replace_part(cls, config, groups, overrides[key])
   config.lock()
-  for key, value in (overrides or {}).items():
+  for key, value in overrides.items():
     parent = parent_of(config, key)
     leaf = key.rsplit(".", 1)[-1]
     try:
@@ -130,6 +124,32 @@ def load(
         f"{key}={value} is a {type(value).__name__}, not a {kind}"
       ) from e
   return config
+
+
+def _replace_part(cls: Any, config: Any, path: list[str], name: str) -> None:
+  """Puts the defaults of the part `name` in the place of the group at `path`.
+
+  Leaves it as it is if it is no part, or has that name already.
+  """
+  key, *rest = path
+  field = next((f for f in dataclasses.fields(cls) if f.name == key), None)
+  package = field.metadata.get(_PACKAGE) if field else None
+  if field and field.metadata.get(_MANY) and rest:
+    config = config[key]
+    key, *rest = rest
+  group: Any = config.get(key)
+  if field is None or not isinstance(group, ConfigDict):
+    return
+  if rest:
+    inner = typing.get_type_hints(cls)[field.name]
+    if package:
+      inner = parts.find(package, group.name).Config
+    if dataclasses.is_dataclass(inner):
+      _replace_part(inner, group, rest, name)
+  elif package and group.get("name") != name:
+    with errors.located(key):
+      defaults = parts.find(package, name).Config()
+    config[key] = ConfigDict(_plain_component(defaults, package))
 
 
 def parent_of(config: ConfigDict, key: str) -> ConfigDict:
@@ -292,7 +312,7 @@ def _build_component(package: Any, config: Group) -> Any:
   if "name" not in config:
     raise _missing("name")
   name = _leaf("name", str, config["name"])
-  return build(module_of(package, name).Config, rest)
+  return build(parts.find(package, name).Config, rest)
 
 
 def _leaf(name: str, hint: Any, value: Any) -> Any:

@@ -1,22 +1,18 @@
 """How well a classifier's probabilities are calibrated."""
 
-from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 import numpy as np
 
 from vit_jax.core import errors
-from vit_jax.data import sources
-from vit_jax.evals import examples
+from vit_jax.evals import base
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(examples.OnSplit):
+class Config(base.Config):
   """Calibration on a split.
 
   Attributes:
@@ -31,59 +27,35 @@ class Config(examples.OnSplit):
       raise errors.about(self, "{bins} must be at least 1")
 
 
-class Evaluator:
-  """Calibration error, log-likelihood and Brier score of the softmax.
+class Evaluator(base.OnData):
+  """Calibration error, log-likelihood and Brier score of the softmax."""
 
-  Args:
-    config: what to score.
-    model: the module whose `out["logits"]` is scored.
-    split_sources: under "data" examples with one label each.
-    mesh: the devices.
-  """
+  def score(self, variables: Any, batch: base.Batch) -> dict[str, jax.Array]:
+    logits = self.model.apply(variables, batch["image"])["logits"]
+    label = base.one_label(batch)
+    target = jax.nn.one_hot(label, logits.shape[-1])
+    log_p = jax.nn.log_softmax(logits)
+    return {
+      "confidence": jnp.exp(log_p.max(axis=-1)),
+      "correct": logits.argmax(axis=-1) == label,
+      "nll": -(target * log_p).sum(axis=-1),
+      "brier": jnp.square(jnp.exp(log_p) - target).sum(axis=-1),
+    }
 
-  def __init__(
-    self,
-    config: Config,
-    model: nn.Module,
-    split_sources: Mapping[str, sources.Source],
-    mesh: Mesh,
-  ):
-    def score(variables: Any, batch: dict[str, jax.Array]):
-      logits = model.apply(variables, batch["image"])["logits"]
-      label = examples.one_label(batch)
-      target = jax.nn.one_hot(label, logits.shape[-1])
-      log_p = jax.nn.log_softmax(logits)
-      return {
-        "confidence": jnp.exp(log_p.max(axis=-1)),
-        "correct": logits.argmax(axis=-1) == label,
-        "nll": -(target * log_p).sum(axis=-1),
-        "brier": jnp.square(jnp.exp(log_p) - target).sum(axis=-1),
-      }
-
-    self.bins = config.bins
-    self.rows = examples.Rows(
-      config.data, split_sources["data"], config.batch_size, mesh, score
-    )
-
-  def __call__(
-    self, variables: Any, stop: Callable[[], Any] = examples.never
-  ) -> dict[str, float] | None:
+  def summary(self, values: base.Values) -> base.Scores:
     """ece; nll (nats) and brier are means over examples.
 
     nll is -log p of the label; brier the sum over all classes of
     (p - target)^2, from 0 to 2 (Brier, 1950).
     """
-    values = self.rows(variables, stop)
-    if values is None:
-      return None
     error = expected_calibration_error(
-      values["confidence"], values["correct"], self.bins
+      values["confidence"], values["correct"], self.config.bins
     )
     return {
       "ece": error,
-      "nll": examples.mean(values["nll"]),
-      "brier": examples.mean(values["brier"]),
-      **self.rows.counts(values),
+      "nll": base.mean(values["nll"]),
+      "brier": base.mean(values["brier"]),
+      **self.data.counts(values),
     }
 
 

@@ -5,17 +5,15 @@ images of each class is regressed to targets of -1 and +1; the class of the
 largest output is the prediction.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import dataclasses
 from typing import Any, ClassVar, Literal
 
-import flax.linen as nn
-from jax.sharding import Mesh
 import numpy as np
 
 from vit_jax.core import duration, errors
-from vit_jax.data import config as data_config, sources
-from vit_jax.evals import examples
+from vit_jax.data import config as data_config
+from vit_jax.evals import base
 
 # A constant feature this large makes a bias that is hardly penalised.
 _BIAS = 100.0
@@ -25,7 +23,7 @@ _MAX_HELD_OUT = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(examples.OnSplit):
+class Config(base.Config):
   """Few-shot accuracy on a data set of any classes.
 
   The penalty is chosen for each number of shots: the one with the most hits
@@ -69,39 +67,25 @@ class Config(examples.OnSplit):
     return min(shots, _MAX_HELD_OUT) if choice else 0
 
 
-class Evaluator:
+class Evaluator(base.Evaluator):
   """Few-shot accuracy of a model's representation.
 
   Features are computed once for each split, over the mesh; the regression is
   solved in float64 on the host, the same on every process.
 
-  Args:
-    config: what to score.
-    model: the module whose `out["pre_logits"]` is the representation.
-    split_sources: examples with one label each, under "train" and "data".
-    mesh: the devices.
-
   Raises:
     ConfigError: splits of different classes.
   """
 
-  def __init__(
-    self,
-    config: Config,
-    model: nn.Module,
-    split_sources: Mapping[str, sources.Source],
-    mesh: Mesh,
-  ):
-    self.config = config
-    self.num_classes = examples.same_classes(split_sources)
-    f = examples.features(model)
-    self.train, self.test = (
-      examples.Rows(split, split_sources[name], config.batch_size, mesh, f)
-      for name, split in (("train", config.train), ("data", config.data))
-    )
+  def __init__(self, *args: Any, **kwargs: Any):
+    super().__init__(*args, **kwargs)
+    self.num_classes = base.same_classes(self.sources)
+    features = base.features(self.model)
+    self.train = self.rows("train", features)
+    self.test = self.rows("data", features)
 
   def __call__(
-    self, variables: Any, stop: Callable[[], Any] = examples.never
+    self, variables: Any, stop: Callable[[], Any] = base.never
   ) -> dict[str, float] | None:
     """For each number of shots: accuracy, its deviation, and the penalty.
 
@@ -119,8 +103,8 @@ class Evaluator:
 
 def evaluate(
   config: Config,
-  train: examples.Values,
-  test: examples.Values,
+  train: base.Values,
+  test: base.Values,
   num_classes: int,
 ) -> dict[str, float]:
   """Few-shot accuracies from features; see `Evaluator.__call__`.
@@ -132,7 +116,7 @@ def evaluate(
     num_classes: C.
 
   Raises:
-    ConfigError: a class has too few examples.
+    ConfigError: a class has too few base.
   """
   scores: dict[str, float] = {}
   for shots in config.shots:
@@ -182,7 +166,7 @@ def draw(
 
 def choose(
   fits: "list[Ridge]",
-  pools: list[examples.Values],
+  pools: list[base.Values],
   penalties: tuple[float, ...],
 ) -> float:
   """The penalty with the most hits, over all fits, each on its own pool."""
@@ -193,7 +177,7 @@ def choose(
   return max(penalties, key=lambda p: (hits[p], p))
 
 
-def _take(values: examples.Values, index: np.ndarray) -> examples.Values:
+def _take(values: base.Values, index: np.ndarray) -> base.Values:
   return {name: value[index] for name, value in values.items()}
 
 
@@ -250,7 +234,7 @@ class Ridge:
     parts = [self._inputs(features[i : i + _CHUNK]) @ w for i in starts]
     return np.concatenate([part.argmax(axis=1) for part in parts])
 
-  def hits(self, values: examples.Values, penalty: float) -> int:
+  def hits(self, values: base.Values, penalty: float) -> int:
     """How many examples are predicted right."""
     guess = self.predict(values["feature"], penalty)
     return int((guess == values["label"]).sum())

@@ -3,23 +3,21 @@
 Section 4.2.1, arXiv:2104.14294 (DINO), and the older arXiv:1805.01978.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import dataclasses
 from typing import Any, ClassVar
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 import numpy as np
 
 from vit_jax.core import duration, errors, mesh as mesh_lib
-from vit_jax.data import config as data_config, sources
-from vit_jax.evals import examples
+from vit_jax.data import config as data_config
+from vit_jax.evals import base
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(examples.OnSplit):
+class Config(base.Config):
   """Nearest-neighbour accuracy on a data set of any classes.
 
   Attributes:
@@ -45,31 +43,21 @@ class Config(examples.OnSplit):
       raise errors.about(self, "{temperature} must be positive")
 
 
-class Evaluator:
+class Evaluator(base.Evaluator):
   """Nearest-neighbour accuracy of a model's representation.
 
   Features are computed once for each split. Those of `train` are on every
   device, those of `data` are split over them.
-
-  Args:
-    config: what to score.
-    model: the module whose `out["pre_logits"]` is the representation.
-    split_sources: examples with one label each, under "train" and "data".
-    mesh: the devices.
 
   Raises:
     ConfigError: splits of different classes, or fewer examples than
       neighbours.
   """
 
-  def __init__(
-    self,
-    config: Config,
-    model: nn.Module,
-    split_sources: Mapping[str, sources.Source],
-    mesh: Mesh,
-  ):
-    most, size = max(config.neighbours), len(split_sources["train"])
+  def __init__(self, *args: Any, **kwargs: Any):
+    super().__init__(*args, **kwargs)
+    config = self.config
+    most, size = max(config.neighbours), len(self.sources["train"])
     if most > size:
       raise errors.ConfigError(
         f"{{neighbours}} must be at most {size}, the number of examples in"
@@ -79,14 +67,10 @@ class Evaluator:
           "train.split": config.train.split,
         },
       )
-    self.config = config
-    self.mesh = mesh
-    num_classes = examples.same_classes(split_sources)
-    f = examples.features(model)
-    self.train, self.test = (
-      examples.Rows(split, split_sources[name], config.batch_size, mesh, f)
-      for name, split in (("train", config.train), ("data", config.data))
-    )
+    num_classes = base.same_classes(self.sources)
+    features = base.features(self.model)
+    self.train = self.rows("train", features)
+    self.test = self.rows("data", features)
 
     def predict(train: Any, labels: Any, test: Any) -> dict[int, jax.Array]:
       return vote(
@@ -98,12 +82,14 @@ class Evaluator:
         temperature=config.temperature,
       )
 
-    self.predict = jax.jit(predict, out_shardings=mesh_lib.replicated(mesh))
+    self.predict = jax.jit(
+      predict, out_shardings=mesh_lib.replicated(self.mesh)
+    )
 
   def __call__(
-    self, variables: Any, stop: Callable[[], Any] = examples.never
+    self, variables: Any, stop: Callable[[], Any] = base.never
   ) -> dict[str, float] | None:
-    """Accuracy with k neighbours as "k_nn", and the number of examples."""
+    """Accuracy with k neighbours as "k_nn", and the number of base."""
     train = self.train(variables, stop)
     test = None if train is None else self.test(variables, stop)
     if train is None or test is None:

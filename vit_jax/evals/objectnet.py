@@ -1,26 +1,23 @@
 """ObjectNet: an ImageNet classifier on the classes that both have."""
 
-from collections.abc import Callable, Mapping
 import dataclasses
 import json
 import pathlib
 from typing import Any, ClassVar
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 import numpy as np
 
 from vit_jax.core import errors
 from vit_jax.data import sources
-from vit_jax.evals import examples
+from vit_jax.evals import base
 
 _MAX_BYTES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(examples.OnSplit):
+class Config(base.Config):
   """Accuracy on another data set's classes, through a map.
 
   Attributes:
@@ -33,7 +30,7 @@ class Config(examples.OnSplit):
   labels_of_head: ClassVar[bool] = False
 
 
-class Evaluator:
+class Evaluator(base.OnData):
   """Top-1 and top-5 on the classes of a map.
 
   The score of a class is the largest logit that maps to it, as in WiSE-FT's
@@ -44,63 +41,41 @@ class Evaluator:
   Differs from the data set's own scoring script, where a prediction outside
   the map is wrong.
 
-  Args:
-    config: what to score.
-    model: the module whose `out["logits"]` is scored.
-    split_sources: under "data" examples with one label each.
-    mesh: the devices.
-
   Raises:
     ConfigError: no class map, or one that does not fit the classes.
   """
 
-  def __init__(
-    self,
-    config: Config,
-    model: nn.Module,
-    split_sources: Mapping[str, sources.Source],
-    mesh: Mesh,
-  ):
-    source = split_sources["data"]
-    pairs = read_map(config.class_map, source)
-    targets = np.unique(list(pairs.values()))
-    heads = np.array(list(pairs), np.int32)
+  def __init__(self, *args: Any, **kwargs: Any):
+    super().__init__(*args, **kwargs)
+    self.map = read_map(self.config.class_map, self.sources["data"])
+
+  def score(self, variables: Any, batch: base.Batch) -> dict[str, jax.Array]:
+    logits = self.model.apply(variables, batch["image"])["logits"]
+    if max(self.map) >= logits.shape[-1]:
+      raise errors.about(
+        self.config,
+        f"{{class_map}} maps class {max(self.map)}, but the model has"
+        f" {logits.shape[-1]} classes",
+      )
+    heads = np.array(list(self.map), np.int32)
     # Place among the targets of each class that maps to one.
-    place = np.searchsorted(targets, list(pairs.values()))
+    targets, place = np.unique(list(self.map.values()), return_inverse=True)
+    best = jax.ops.segment_max(
+      logits[:, heads].T, place, num_segments=len(targets)
+    ).T
+    guesses = jax.lax.top_k(best, min(5, len(targets)))[1]
+    label = base.one_label(batch)
+    hit = jnp.asarray(targets)[guesses] == label[:, None]
+    return {
+      "top_1": hit[:, 0],
+      "top_5": hit.any(axis=-1),
+      "mapped": (label[:, None] == jnp.asarray(targets)[None]).any(axis=-1),
+    }
 
-    def score(variables: Any, batch: dict[str, jax.Array]):
-      logits = model.apply(variables, batch["image"])["logits"]
-      if max(pairs) >= logits.shape[-1]:
-        raise errors.about(
-          config,
-          f"{{class_map}} maps class {max(pairs)}, but the model has"
-          f" {logits.shape[-1]} classes",
-        )
-      best = jax.ops.segment_max(
-        logits[:, heads].T, place, num_segments=len(targets)
-      ).T
-      guesses = jax.lax.top_k(best, min(5, len(targets)))[1]
-      label = examples.one_label(batch)
-      hit = jnp.asarray(targets)[guesses] == label[:, None]
-      return {
-        "top_1": hit[:, 0],
-        "top_5": hit.any(axis=-1),
-        "mapped": (label[:, None] == jnp.asarray(targets)[None]).any(axis=-1),
-      }
-
-    self.rows = examples.Rows(
-      config.data, source, config.batch_size, mesh, score
-    )
-
-  def __call__(
-    self, variables: Any, stop: Callable[[], Any] = examples.never
-  ) -> dict[str, float] | None:
+  def summary(self, values: base.Values) -> base.Scores:
     """top_1 and top_5, and how many images are of mapped classes or not."""
-    values = self.rows(variables, stop)
-    if values is None:
-      return None
     mapped = values["mapped"]
-    counts = self.rows.counts(values)
+    counts = self.data.counts(values)
     counts["examples"] = int(mapped.sum())
     # No class that is not mapped is ever predicted.
     hits = {k: int(values[k].sum()) for k in ("top_1", "top_5")}
@@ -133,19 +108,19 @@ def read_map(path: str, source: sources.Source) -> dict[int, int]:
   if file.stat().st_size > _MAX_BYTES:
     raise wrong(f"is larger than {_MAX_BYTES:,} bytes; it is no class map")
   try:
-    said = json.loads(file.read_text(encoding="utf-8"))
+    content = json.loads(file.read_text(encoding="utf-8"))
   except (ValueError, RecursionError) as e:
     raise wrong(f"is not JSON: {e}") from e
-  if not isinstance(said, dict) or not isinstance(said.get("map"), dict):
+  if not isinstance(content, dict) or not isinstance(content.get("map"), dict):
     raise wrong('has no "map" from classes to classes')
-  origin = said.get("source")
+  origin = content.get("source")
   if not isinstance(origin, str) or not origin.strip():
     raise wrong('does not say its "source"; a map of unknown origin is none')
-  if not said["map"]:
+  if not content["map"]:
     raise wrong("maps nothing")
   names = {name: i for i, name in enumerate(source.class_names)}
   pairs: dict[int, int] = {}
-  for head, target in said["map"].items():
+  for head, target in content["map"].items():
     number = names.get(target, -1) if isinstance(target, str) else target
     if not head.isdecimal():
       raise wrong(f"maps {head!r}, which is no number of a class of the model")

@@ -1,18 +1,17 @@
 """Accuracy against resolution: one checkpoint, images of several sizes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import dataclasses
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 import numpy as np
 
 from vit_jax.core import errors, mesh as mesh_lib, tree
-from vit_jax.data import pipeline, sources
-from vit_jax.evals import classification, examples
+from vit_jax.data import pipeline
+from vit_jax.evals import base, classification
 from vit_jax.nn import posemb_resize
 from vit_jax.preprocess.pipeline import Pipeline
 
@@ -35,32 +34,20 @@ class Config(classification.Config):
         Pipeline.parse(text)
 
 
-class Evaluator:
+class Evaluator(base.Evaluator):
   """Scores a model at several image sizes, as it is.
 
   Position embeddings are resized as in fine-tuning (section 3.2,
   arXiv:2010.11929); no other parameter changes.
-
-  Args:
-    config: what to score.
-    model: the module whose `out["logits"]` is scored.
-    split_sources: the examples, under "data".
-    mesh: the devices.
 
   Raises:
     ConfigError: two pipelines give one size, or a size that the model cannot
       have.
   """
 
-  def __init__(
-    self,
-    config: Config,
-    model: nn.Module,
-    split_sources: Mapping[str, sources.Source],
-    mesh: Mesh,
-  ):
-    self.mesh = mesh
-    self.model = model
+  def __init__(self, *args: Any, **kwargs: Any):
+    super().__init__(*args, **kwargs)
+    config = self.config
     # Model and evaluator by the shape of the images.
     self.sizes: dict[tuple[int, int, int], tuple[nn.Module, Any]] = {}
     for preprocess in (config.data.preprocess, *config.preprocess):
@@ -68,7 +55,7 @@ class Evaluator:
         config.data, preprocess=Pipeline.parse(preprocess)
       )
       shape = pipeline.image_shape(
-        split_sources["data"], split.preprocess, split.on_error
+        self.sources["data"], split.preprocess, split.on_error
       )
       if shape in self.sizes:
         raise errors.ConfigError(
@@ -76,28 +63,28 @@ class Evaluator:
           f" {shape} too; leave one out",
           {"preprocess": errors.PATH_ONLY},
         )
-      resized = model.clone(
-        config=dataclasses.replace(model.config, image_size=shape[:2])
+      resized = self.model.clone(
+        config=dataclasses.replace(self.model.config, image_size=shape[:2])
       )
       plain = classification.Config(
         split, config.every, config.batch_size, config.loss
       )
       self.sizes[shape] = (
         resized,
-        classification.Evaluator(plain, resized, split_sources, mesh),
+        classification.Evaluator(plain, resized, self.sources, self.mesh),
       )
 
   def __call__(
-    self, variables: Any, stop: Callable[[], Any] = examples.never
+    self, variables: Any, stop: Callable[[], Any] = base.never
   ) -> dict[str, float] | None:
     """Of each size the scores of classification, as "top_1_224x224"."""
     scores: dict[str, float] = {}
     for (h, w, channels), (model, evaluator) in self.sizes.items():
       fitted = self._fitted(variables, model, (1, h, w, channels))
-      found = evaluator(fitted, stop)
-      if found is None:
+      one_size = evaluator(fitted, stop)
+      if one_size is None:
         return None
-      scores |= {f"{k}_{h}x{w}": v for k, v in found.items()}
+      scores |= {f"{k}_{h}x{w}": v for k, v in one_size.items()}
     return scores
 
   def _fitted(

@@ -1,11 +1,10 @@
 """Models, one file each; `base.ModelModule` says what a file defines."""
 
-import pkgutil
 from typing import Any
 
 import flax.linen as nn
 
-from vit_jax.core import config as config_lib
+from vit_jax.core import config as config_lib, parts
 
 
 def create(
@@ -16,7 +15,7 @@ def create(
   Its speed knobs are attributes: `create(...).clone(remat="full")`.
 
   Args:
-    name: file name of a module of this package.
+    name: file name of a module of this package, or a module of yours.
     variant: one of its variants; "" for the defaults of its Config.
     num_classes: C; 0 is a model without a head.
     **overrides: other fields of its Config.
@@ -24,7 +23,7 @@ def create(
   Raises:
     ConfigError: no such model, variant or field, or values that do not fit.
   """
-  module = config_lib.module_of(__name__, name)
+  module = parts.find(__name__, name)
   values = {"num_classes": num_classes, **overrides}
   if variant:
     return module.Model(module.variant(variant, **values))
@@ -34,9 +33,7 @@ def create(
 
 def list_variants() -> dict[str, tuple[str, ...]]:
   """The variants of each model, by the model's name."""
-  names = {module.name for module in pkgutil.iter_modules(__path__)}
-  modules = {
-    name: config_lib.module_of(__name__, name)
-    for name in sorted(names - {"base"})
+  return {
+    name: tuple(parts.find(__name__, name).VARIANTS)
+    for name in parts.names(__name__)
   }
-  return {name: tuple(module.VARIANTS) for name, module in modules.items()}

@@ -74,6 +74,16 @@ class ModelModule(Protocol):
     ...
 
 
+DEFINES = {
+  "Config": object,
+  "Model": nn.Module,
+  "VARIANTS": None,
+  "STACKED": None,
+  "variant": None,
+  "sharding_rules": None,
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class CommonConfig:
   """The fields that all models have.

@@ -133,6 +133,9 @@ class Optimizer:
     raise NotImplementedError
 
 
+DEFINES = {"Config": Optimizer}
+
+
 def check(config: Any, field: str, valid: bool, rule: str) -> None:
   """Raises the ConfigError "FIELD must be RULE" unless valid and finite."""
   value = getattr(config, field)

@@ -155,7 +155,7 @@ class Estimator:
     return sum(math.prod(x.shape) for x in jax.tree.leaves(state.params))
 
 
-def _mesh(sizes: tuple[int, int, int]) -> AbstractMesh:
+def _mesh(sizes: tuple[int, int, int]) -> Any:
   """A mesh without actual devices."""
   types = (AxisType.Auto,) * len(mesh_lib.AXES)
   return AbstractMesh(sizes, mesh_lib.AXES, axis_types=types)

@@ -6,26 +6,26 @@ Section 4.6 and Appendix B.1.2, arXiv:2010.11929.
 import dataclasses
 import fractions
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-import flax.linen as nn
+from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
 
-from vit_jax.core import errors
+from vit_jax.core import config as config_lib, errors, parts
 from vit_jax.losses import reconstruction
 from vit_jax.models import vit
 from vit_jax.nn import checks
+from vit_jax.preprocess import values
+from vit_jax.tasks import base
 
-# The task's own parameters are params["task"]; whoever loads a model's
-# checkpoint leaves them out.
-OWN = "task"
 # Colours along each side of what a patch is made of.
 SIDES = {"mean_colour": 1, "small_patch": 4}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(base.Config):
   """Masked patch prediction; the defaults are the paper's.
 
   The paper's code was never published. What it leaves open: counts are exact
@@ -53,7 +53,6 @@ class Config:
   target: Literal["mean_colour", "small_patch", "pixels"] = "mean_colour"
   bits: int = 3
   value_range: tuple[float, float] = (-1.0, 1.0)
-  uses_labels: ClassVar[bool] = False
 
   def __post_init__(self):
     for name in ("corrupted", "masked", "swapped"):
@@ -70,6 +69,63 @@ class Config:
     low, high = self.value_range
     if not low < high:
       raise errors.about(self, "{value_range} must be (black, white), rising")
+
+  def check(self, experiment: Any) -> None:
+    """Checks the model, its patches, and the colours of the images.
+
+    Raises:
+      ConfigError: a model without embeddings of patches or with a head, patches
+        that do not fit the target, or colours in another range.
+    """
+    model = experiment.model
+    module = config_lib.module_for(model)
+    if not issubclass(module.Model, vit.Model):
+      name = parts.name_of(module.__name__)
+      raise errors.ConfigError(
+        "task.name=masked_patch corrupts embeddings of patches, which"
+        f" model.name={name} does not have; use vit or hybrid"
+      )
+    if model.num_classes:
+      raise errors.ConfigError(
+        "task.name=masked_patch would never train the head of"
+        " {model.num_classes}; use 0",
+        {"model.num_classes": model.num_classes},
+      )
+    self._check_patches(model.grid, model.image_size)
+    made = [
+      (op.vmin, op.vmax)
+      for op in experiment.data.train.preprocess.ops
+      if isinstance(op, values.ValueRange)
+    ]
+    if made != [tuple(self.value_range)]:
+      raise errors.ConfigError(
+        "{task.value_range} is not what black and white become in"
+        " {data.train.preprocess}; give both the same value_range",
+        {
+          "task.value_range": self.value_range,
+          "data.train.preprocess": experiment.data.train.preprocess,
+        },
+      )
+
+  def _check_patches(
+    self, grid: tuple[int, int], image_size: tuple[int, int]
+  ) -> None:
+    side = SIDES.get(self.target, 1)
+    for size, count in zip(image_size, grid, strict=True):
+      if size % (count * side):
+        raise errors.ConfigError(
+          "task.{target} cuts {model.image_size} into a grid of"
+          f" {grid} with {side} x {side} colours each"
+          f" {checks.division(size, count * side)}",
+          {"target": self.target, "model.image_size": image_size},
+        )
+    corrupted, _, _ = self.counts(math.prod(grid))
+    if math.prod(grid) < 2 or not corrupted:
+      raise errors.ConfigError(
+        f"{{task.corrupted}} of {math.prod(grid)} patches is {corrupted}; at"
+        " least one of two must be corrupted",
+        {"task.corrupted": self.corrupted},
+      )
 
   def counts(self, num_patches: int) -> tuple[int, int, int]:
     """Of so many patches, how many are (corrupted, masked, swapped)."""
@@ -92,65 +148,30 @@ def _part(share: float, count: int) -> int:
   return math.floor(_exact(share) * count + fractions.Fraction(1, 2))
 
 
-class Task:
-  """The objective: what is corrupted and predicted, and what is minimised.
+class Task(base.Task):
+  """The objective: what is corrupted and predicted, and what is minimised."""
 
-  Raises:
-    ConfigError: a model that has no embeddings of patches or that has a head,
-      or patches that do not fit the target.
-  """
+  def __init__(self, *args: Any, **kwargs: Any):
+    super().__init__(*args, **kwargs)
+    self.grid: tuple[int, int] = self.model.config.grid
+    self.counts = self.config.counts(math.prod(self.grid))
 
-  def __init__(self, config: Config, model: nn.Module, num_classes: int):
-    if not isinstance(model, vit.Model):
-      raise errors.ConfigError(
-        "task.name=masked_patch corrupts embeddings of patches, which"
-        f" model.name={type(model).__module__.rpartition('.')[-1]} does not"
-        " have; use vit or hybrid"
-      )
-    if num_classes:
-      raise errors.ConfigError(
-        "task.name=masked_patch would never train the head of"
-        " {model.num_classes}; use 0",
-        {"model.num_classes": num_classes},
-      )
-    self.config = config
-    self.model = model
-    self.grid = model.config.grid
-    self.counts = config.counts(math.prod(self.grid))
-    self._check_patches(model.config.image_size)
-
-  def _check_patches(self, image_size: tuple[int, int]) -> None:
-    side = SIDES.get(self.config.target, 1)
-    for size, parts in zip(image_size, self.grid, strict=True):
-      if size % (parts * side):
-        raise errors.ConfigError(
-          "task.{target} cuts {model.image_size} into a grid of"
-          f" {self.grid} with {side} x {side} colours each"
-          f" {checks.division(size, parts * side)}",
-          {"target": self.config.target, "model.image_size": image_size},
-        )
-    if math.prod(self.grid) < 2 or not self.counts[0]:
-      raise errors.ConfigError(
-        f"{{task.corrupted}} of {math.prod(self.grid)} patches is"
-        f" {self.counts[0]}; at least one of two must be corrupted",
-        {"task.corrupted": self.config.corrupted},
-      )
-
-  def init(self, key: jax.Array, images: jax.Array) -> tuple[Any, Any]:
-    """Parameters, and the model's other variables as the task's state."""
-    variables = dict(self.model.init(key, images))
-    params = dict(variables.pop("params"))
+  def init(
+    self, key: Key[Array, ""], images: Float[Array, "1 h w c"]
+  ) -> tuple[Any, Any]:
+    """Adds the mask's embedding and the layer that predicts patches."""
+    params, state = super().init(key, images)
     width = self.model.config.width
     outputs = self._outputs(images.shape)
     draw = nn.initializers.normal(stddev=0.02)
-    params[OWN] = {
+    params[base.OWN] = {
       "mask": draw(jax.random.fold_in(key, 1), (1, 1, width)),
       "prediction": {
         "kernel": jnp.zeros((width, outputs)),
         "bias": jnp.zeros(outputs),
       },
     }
-    return params, variables
+    return params, state
 
   def _outputs(self, shape: tuple[int, ...]) -> int:
     """Numbers that predict a patch of images of shape [B, h, w, c]."""
@@ -159,7 +180,7 @@ class Task:
     classes = 2 ** (self.config.bits * shape[-1])
     return SIDES[self.config.target] ** 2 * classes
 
-  def augment(self, batch: dict[str, jax.Array], key: jax.Array):
+  def augment(self, batch: base.Batch, key: Key[Array, ""]) -> base.Batch:
     """Draws what is corrupted and how, for every image by itself.
 
     Returns:
@@ -200,13 +221,18 @@ class Task:
 
   def loss(
     self,
-    params: Any,
-    task_state: Any,
-    batch: dict[str, jax.Array],
-    key: jax.Array,
-  ) -> tuple[jax.Array, Any]:
-    """Mean loss of a (micro-)batch, and the task state after it."""
-    own = params[OWN]
+    variables: base.Variables,
+    batch: base.Batch,
+    key: Key[Array, ""],
+    step: base.Step,
+  ) -> tuple[Float[Array, ""], base.Aux]:
+    """Mean loss of a (micro-)batch.
+
+    Metrics: accuracy, the share of colours whose class is predicted, where
+    classes are what is predicted.
+    """
+    del step
+    own = variables.params[base.OWN]
 
     def encode(model: vit.Model, images: jax.Array) -> jax.Array:
       x = model.embed(images)
@@ -215,19 +241,17 @@ class Task:
       x = jnp.where(batch["masked"][..., None], mask, x)
       return model.encode(model.add_positions(x), train=True)[0]
 
-    tokens, task_state = self.model.apply(
-      {"params": {k: v for k, v in params.items() if k != OWN}, **task_state},
-      batch["image"],
-      method=encode,
-      rngs={"dropout": key},
-      mutable=list(task_state),
-    )
+    tokens, state = self.apply(variables, batch["image"], key, method=encode)
     tokens = tokens[:, -math.prod(self.grid) :].astype(jnp.float32)
     tokens = jnp.take_along_axis(tokens, batch["chosen"][..., None], axis=1)
     predicted = tokens @ own["prediction"]["kernel"]
     predicted += own["prediction"]["bias"][None, None]
     target = batch["target"]
     if self.config.target == "pixels":
-      return jnp.square(predicted - target).mean(), task_state
+      loss = jnp.square(predicted - target).mean()
+      return loss, base.Aux(metrics={}, state=state)
     predicted = predicted.reshape(*target.shape, -1)
-    return reconstruction.class_xent(predicted, target).mean(), task_state
+    hits = (predicted.argmax(axis=-1) == target).sum().astype(jnp.float32)
+    count = jnp.asarray(target.size, jnp.float32)
+    loss = reconstruction.class_xent(predicted, target).mean()
+    return loss, base.Aux(metrics={"accuracy": (hits, count)}, state=state)

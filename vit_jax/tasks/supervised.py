@@ -1,18 +1,19 @@
 """Supervised classification with one or several labels an image."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
 
 from vit_jax.core import errors
 from vit_jax.losses import classification
+from vit_jax.tasks import base
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(base.Config):
   """Supervised classification.
 
   Attributes:
@@ -48,20 +49,10 @@ class Config:
       )
 
 
-class Task:
+class Task(base.Task):
   """The objective: what is augmented on the device, and what is minimised."""
 
-  def __init__(self, config: Config, model: nn.Module, num_classes: int):
-    self.config = config
-    self.model = model
-    self.num_classes = num_classes
-
-  def init(self, key: jax.Array, images: jax.Array) -> tuple[Any, Any]:
-    """Parameters, and the model's other variables as the task's state."""
-    variables = dict(self.model.init(key, images))
-    return variables.pop("params"), variables
-
-  def augment(self, batch: dict[str, jax.Array], key: jax.Array):
+  def augment(self, batch: base.Batch, key: Key[Array, ""]) -> base.Batch:
     """Adds targets [B, C]; mixes images and targets where asked to.
 
     Every image is mixed with the one before it in the batch, in one way a
@@ -78,10 +69,11 @@ class Task:
         " views of an image; supervised training takes one: write"
         " inception_crop in place of multicrop"
       )
-    target = classification.targets(batch["label"], self.num_classes)
+    num_classes = self.model.config.num_classes
+    target = classification.targets(batch["label"], num_classes)
     target = classification.smooth(target, self.config.label_smoothing)
     if self.config.mixup or self.config.cutmix:
-      weight = self._weight(key, image.shape[1:3])
+      weight = self._weight(key, (image.shape[1], image.shape[2]))
       share = weight.mean()
       image = _mix(image, weight)
       target = _mix(target, share)
@@ -104,21 +96,17 @@ class Task:
 
   def loss(
     self,
-    params: Any,
-    task_state: Any,
-    batch: dict[str, jax.Array],
-    key: jax.Array,
-  ) -> tuple[jax.Array, Any]:
-    """Mean loss of a (micro-)batch, and the task state after it."""
-    out, task_state = self.model.apply(
-      {"params": params, **task_state},
-      batch["image"],
-      train=True,
-      rngs={"dropout": key},
-      mutable=list(task_state),
-    )
+    variables: base.Variables,
+    batch: base.Batch,
+    key: Key[Array, ""],
+    step: base.Step,
+  ) -> tuple[Float[Array, ""], base.Aux]:
+    """Mean cross-entropy of a (micro-)batch."""
+    del step
+    out, state = self.apply(variables, batch["image"], key, train=True)
     xent = classification.LOSSES[self.config.loss]
-    return xent(out["logits"], batch["target"]).mean(), task_state
+    loss = xent(out["logits"], batch["target"]).mean()
+    return loss, base.Aux(metrics={}, state=state)
 
 
 def _mix(x: jax.Array, weight: jax.Array) -> jax.Array:

@@ -24,7 +24,7 @@ from vit_jax.train import experiment as experiment_lib, setup
 def evaluate(
   checkpoint: str,
   config: config_lib.ConfigDict | None = None,
-  devices: Sequence[jax.Device] | None = None,
+  devices: Sequence[Any] | None = None,
 ) -> dict[str, dict[str, float]]:
   """The scores of every evaluator.
 

@@ -7,7 +7,6 @@ from vit_jax.core import config as config_lib, errors, storage
 from vit_jax.core.duration import Duration
 from vit_jax.core.mesh import MeshShape
 from vit_jax.data import config as data_config, pipeline, sources
-from vit_jax.preprocess import values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,22 +123,7 @@ class Experiment:
         f" nearest: {nearest(size, parts)}",
         {"data.batch_size": size, "runtime.microbatches": parts},
       )
-    self._check_value_range()
-
-  def _check_value_range(self) -> None:
-    """Of a task that reads colours from pixels."""
-    told = getattr(self.task, "value_range", None)
-    ops = self.data.train.preprocess.ops
-    made = [(o.vmin, o.vmax) for o in ops if isinstance(o, values.ValueRange)]
-    if told and made != [tuple(told)]:
-      raise errors.ConfigError(
-        "{task.value_range} is not what black and white become in"
-        " {data.train.preprocess}; give both the same value_range",
-        {
-          "task.value_range": told,
-          "data.train.preprocess": self.data.train.preprocess,
-        },
-      )
+    self.task.check(self)
 
 
 def nearest(size: int, parts: int) -> str:

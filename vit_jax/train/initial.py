@@ -36,7 +36,7 @@ def state(run: setup.Run) -> State:
     f" {', '.join(said) or 'nothing changed'})"
   )
   task_state = {k: v for k, v in loaded.variables.items() if k != "params"}
-  return drawn.replace(
+  state = drawn.replace(
     params=_over(drawn.params, params, run.state.params),
     task_state={
       **drawn.task_state,
@@ -45,6 +45,15 @@ def state(run: setup.Run) -> State:
     # Arrays of its own: the step gives up its state's.
     ema=_over(drawn.ema, params, run.state.ema) if drawn.ema else drawn.ema,
   )
+  return run.begin(state)
+
+
+def weights(run: setup.Run) -> dict[str, Any]:
+  """The weights of other models that the task needs, on the devices."""
+  return {
+    name: _placed(dict(loaded.variables), run.state.weights[name])
+    for name, loaded in run.task.weights.items()
+  }
 
 
 def _changes(report: Any) -> list[str]:

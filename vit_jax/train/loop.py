@@ -6,7 +6,13 @@ from typing import Any
 
 from vit_jax.checkpoints import native
 from vit_jax.cluster import lifeline, processes, signals
-from vit_jax.core import config as config_lib, errors, mesh as mesh_lib, rng
+from vit_jax.core import (
+  config as config_lib,
+  errors,
+  mesh as mesh_lib,
+  parts,
+  rng,
+)
 from vit_jax.data import pipeline
 from vit_jax.train import (
   experiment as experiment_lib,
@@ -47,6 +53,7 @@ def train(
     processes.check_same(workdir_lib.code, "code")
     processes.check_same(lambda: workdir_lib.settings(config), "config")
     experiment = config_lib.build(experiment_lib.Experiment, config)
+    processes.check_same(parts.fingerprint, "code of the parts from outside")
     inputs = processes.together(lambda: experiment_lib.open_inputs(experiment))
     processes.check_same(lambda: workdir_lib.data(inputs), "data set")
     workdir = held.enter_context(workdir_lib.claim(folder, config, start_over))
@@ -59,26 +66,26 @@ def train(
         on_saved=workdir.note_saved,
       )
     )
-    state, start = _start(run, saved, workdir, config)
-    return _Loop(run, workdir, saved, config, stop, start).run(state)
+    meta = workdir_lib.meta(config, run)
+    state, start = _start(run, saved, workdir, meta)
+    return _Loop(run, workdir, saved, meta, stop, start).run(state)
 
 
 def _start(
   run: setup.Run,
   saved: native.Checkpointer,
   workdir: workdir_lib.Workdir,
-  config: config_lib.ConfigDict,
+  meta: dict[str, Any],
 ) -> tuple[State, int]:
   """The state of the newest good checkpoint, or a new one."""
   step = saved.latest()
   if step is None:
     processes.on_first(lambda: workdir.check_new(run.inputs.save_every))
     return initial.state(run), 0
-  meta = workdir_lib.meta(config, run.inputs)
   workdir_lib.check_same(saved.read_meta(step), meta, step)
-  state, _ = saved.restore(step, run.state)
+  state, _ = saved.restore(step, run.state.replace(weights={}))
   hooks.say(f"resuming from step {step:,}")
-  return state, step
+  return state.replace(weights=initial.weights(run)), step
 
 
 class _Loop:
@@ -89,7 +96,7 @@ class _Loop:
     run: setup.Run,
     workdir: workdir_lib.Workdir,
     saved: native.Checkpointer,
-    config: config_lib.ConfigDict,
+    meta: dict[str, Any],
     stop: signals.Stop,
     start: int,
   ):
@@ -99,7 +106,7 @@ class _Loop:
     self.stop = stop
     self.start = start
     self.total = run.inputs.lengths["total_steps"]
-    self.meta = workdir_lib.meta(config, run.inputs)
+    self.meta = meta
     self.workdir = workdir
     self.files = files_lib.Files(workdir.files, start)
     self.recorder = metrics_lib.Recorder(self._write, self._last_good)
@@ -180,7 +187,9 @@ class _Loop:
         continue
       self.recorder.flush()
       with self.clock.paused():
-        scores = evaluator(setup.variables(state), stop=self.stop.requested)
+        scores = evaluator(
+          self.setup.task.evaluated(state.variables()), stop=self.stop.requested
+        )
       if scores is None:
         return False
       self.files.write_scores(step, name, scores)
@@ -193,10 +202,11 @@ class _Loop:
       # A checkpoint never knows of a step whose row could be lost.
       self.files.sync()
       processes.on_first(self.workdir.sync)
-      self.saved.save(step, state, self.meta)
+      self.saved.save(step, state.replace(weights={}), self.meta)
 
   def _interrupted(self, step: int, state: State) -> None:
     number = self.stop.requested()
+    assert number is not None
     self._save(step, state)
     self.saved.wait()
     raise errors.Interrupted(

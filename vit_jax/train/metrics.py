@@ -160,6 +160,19 @@ def _everyones(ids: Any) -> list[int]:
   return list(dict.fromkeys(processes.gather(np.asarray(ids)).tolist()))
 
 
-def fetch(metrics: Mapping[str, jax.Array]) -> dict[str, float]:
-  """The values of metrics on the host; the only place that waits for them."""
-  return {k: float(v) for k, v in jax.device_get(metrics).items()}
+def fetch(metrics: Mapping[str, Any]) -> dict[str, float]:
+  """The values of metrics on the host; the only place that waits for them.
+
+  Args:
+    metrics: scalars, or pairs (sum, count) for their mean. What counted
+      nothing has no mean and is left out.
+  """
+  row = {}
+  for name, value in jax.device_get(metrics).items():
+    if isinstance(value, tuple):
+      total, count = map(float, value)
+      if count:
+        row[name] = total / count
+    else:
+      row[name] = float(value)
+  return row

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.sharding import AbstractMesh, Mesh
+from jax.sharding import Mesh
 import optax
 
+from vit_jax import checkpoints
 from vit_jax.core import config as config_lib, errors, mesh as mesh_lib, rng
 from vit_jax.optim import base as optim_lib, ema, schedule as schedule_lib
+from vit_jax.tasks import base as task_base
 from vit_jax.train import experiment as experiment_lib, step as step_lib
 from vit_jax.train.state import State
 
@@ -24,8 +27,9 @@ class Run:
     experiment: the validated config.
     inputs: the opened data.
     mesh: the devices.
-    model: the Flax module.
+    task: the objective.
     init: () -> State, born sharded.
+    begin: State -> State, after its first parameters were replaced.
     state: ShapeDtypeStructs with shardings, what a checkpoint restores to.
     step: (state, batch) -> (state, metrics), jitted; donates the state.
     evaluators: by the name they report under.
@@ -34,11 +38,17 @@ class Run:
   experiment: experiment_lib.Experiment
   inputs: experiment_lib.Inputs
   mesh: Mesh
-  model: nn.Module
+  task: task_base.Task
   init: Callable[[], State]
+  begin: Callable[[State], State]
   state: State
-  step: Callable[[State, Any], tuple[State, dict[str, jax.Array]]]
+  step: Callable[[State, Any], tuple[State, dict[str, Any]]]
   evaluators: dict[str, Any]
+
+  @property
+  def model(self) -> nn.Module:
+    """The Flax module that is trained."""
+    return self.task.model
 
 
 def make_model(experiment: experiment_lib.Experiment) -> nn.Module:
@@ -66,7 +76,7 @@ def make_model(experiment: experiment_lib.Experiment) -> nn.Module:
 def build(
   experiment: experiment_lib.Experiment,
   inputs: experiment_lib.Inputs,
-  devices: Sequence[jax.Device] | None = None,
+  devices: Sequence[Any] | None = None,
 ) -> Run:
   """Builds the run on these devices, or on all there are.
 
@@ -78,45 +88,30 @@ def build(
 
 
 def build_on(
-  mesh: Mesh | AbstractMesh,
+  mesh: Mesh,
   experiment: experiment_lib.Experiment,
   inputs: experiment_lib.Inputs,
 ) -> Run:
-  """Builds the run on a mesh; an abstract one is enough to look at it."""
+  """Builds the run on a mesh; an AbstractMesh is enough to look at it."""
   check_divisible(experiment, mesh)
   if experiment.runtime.split_tokens and mesh.shape["tensor"] == 1:
     raise errors.ConfigError(
       "runtime.split_tokens=True has no effect with tensor=1 in runtime.mesh;"
       " use tensor=2 or more, or leave it False"
     )
-  model = make_model(experiment)
-  task = config_lib.module_for(experiment.task).Task(
-    experiment.task, model, experiment.model.num_classes
-  )
-  optim = experiment.optim
+  task = _make_task(experiment, inputs)
   images = jax.ShapeDtypeStruct((1, *inputs.image_shape), jnp.float32)
   params, _ = jax.eval_shape(task.init, jax.random.key(0), images)
   schedule, tx, average = _make_optim(experiment, inputs, params)
 
-  def init() -> State:
-    words = rng.root(experiment.seed)
-    zeros = jnp.zeros(images.shape, images.dtype)
-    params, task_state = task.init(rng.named(words, "init"), zeros)
-    return State(
-      step=jnp.zeros((), jnp.int32),
-      params=params,
-      opt_state=tx.init(params),
-      task_state=task_state,
-      ema=ema.init(optim.average, params),
-      rng=words,
-    )
-
-  state = shard(jax.eval_shape(init), experiment.model, tx, mesh)
+  init, begin = _initialisers(experiment, images, task, tx)
+  others = {k: dict(v.variables) for k, v in task.weights.items()}
+  state = shard(jax.eval_shape(init, others), task, tx, mesh)
   shardings = jax.tree.map(lambda x: x.sharding, state)
   step = step_lib.make(
     task,
     tx,
-    lambda step: optim.peak_lr * schedule(step),
+    lambda step: experiment.optim.peak_lr * schedule(step),
     average,
     experiment.data.train.preprocess.device,
     mesh,
@@ -126,16 +121,61 @@ def build_on(
     experiment=experiment,
     inputs=inputs,
     mesh=mesh,
-    model=model,
-    init=jax.jit(init, out_shardings=shardings),
+    task=task,
+    init=functools.partial(jax.jit(init, out_shardings=shardings), others),
+    begin=jax.jit(begin, out_shardings=shardings),
     state=state,
     step=jax.jit(
       step,
       donate_argnums=0,
       out_shardings=(shardings, mesh_lib.replicated(mesh)),
     ),
-    evaluators=make_evaluators(experiment, inputs.evals, model, mesh),
+    evaluators=make_evaluators(experiment, inputs.evals, task.model, mesh),
   )
+
+
+def _make_task(
+  experiment: experiment_lib.Experiment,
+  inputs: experiment_lib.Inputs,
+) -> task_base.Task:
+  """The objective of the config, with the weights of others that it needs."""
+  weights = {
+    name: checkpoints.load(path)
+    for name, path in experiment.task.weights().items()
+  }
+  with errors.located("task"):
+    return config_lib.module_for(experiment.task).Task(
+      experiment.task, make_model(experiment), inputs.lengths, weights
+    )
+
+
+def _initialisers(
+  experiment: experiment_lib.Experiment,
+  images: jax.ShapeDtypeStruct,
+  task: task_base.Task,
+  tx: optax.GradientTransformation,
+) -> tuple[Callable[[Any], State], Callable[[State], State]]:
+  """What makes a state, and what makes its task state anew."""
+
+  def init(weights: Any) -> State:
+    words = rng.root(experiment.seed)
+    zeros = jnp.zeros(images.shape, images.dtype)
+    params, task_state = task.init(rng.named(words, "init"), zeros)
+    state = State(
+      step=jnp.zeros((), jnp.int32),
+      params=params,
+      opt_state=tx.init(params),
+      task_state=task_state,
+      ema=ema.init(experiment.optim.average, params),
+      rng=words,
+      weights=weights,
+    )
+    return begin(state)
+
+  def begin(state: State) -> State:
+    return state.replace(task_state=task.begin(state.variables()))
+
+  return init, begin
 
 
 def _make_optim(
@@ -169,29 +209,36 @@ def check_divisible(experiment: experiment_lib.Experiment, mesh: Mesh) -> None:
 
 
 def shard(
-  state: State, model: Any, tx: optax.GradientTransformation, mesh: Mesh
+  state: State,
+  task: task_base.Task,
+  tx: optax.GradientTransformation,
+  mesh: Mesh,
 ) -> State:
   """The shapes of a state with the sharding of every array."""
-  rules = config_lib.module_for(model).sharding_rules(model)
-  params = mesh_lib.shardings(mesh, state.params, rules)
+  params = mesh_lib.shardings(mesh, state.params, task.sharding_rules())
 
   def whole(tree: Any) -> Any:
     return jax.tree.map(lambda _: mesh_lib.replicated(mesh), tree)
+
+  def of_other(name: str) -> Any:
+    config = task.weights[name].model.config  # type: ignore[attr-defined]
+    rules = config_lib.module_for(config).sharding_rules(config)
+    variables = state.weights[name]
+    params = mesh_lib.shardings(mesh, variables["params"], rules)
+    return {**whole(variables), "params": params}
 
   shardings = State(
     step=whole(state.step),
     params=params,
     opt_state=optim_lib.state_shardings(tx, state.params, params, mesh),
-    task_state=whole(state.task_state),
+    task_state=mesh_lib.shardings(
+      mesh, state.task_state, task.state_sharding_rules()
+    ),
     ema=params if state.ema else {},
     rng=whole(state.rng),
+    weights={name: of_other(name) for name in state.weights},
   )
   return mesh_lib.with_shardings(state, shardings)
-
-
-def variables(state: State) -> dict[str, Any]:
-  """What is evaluated: the averaged parameters where there are any."""
-  return {"params": state.ema or state.params, **state.task_state}
 
 
 def make_evaluators(

@@ -1,14 +1,16 @@
 """The training state, born sharded."""
 
+import dataclasses
 from typing import Any
 
-import flax.struct
+from flax import struct
 import jax
 import optax
 
+from vit_jax.tasks import base as task_base
 
-@flax.struct.dataclass
-class State:
+
+class State(struct.PyTreeNode):
   """Everything that training changes.
 
   Attributes:
@@ -18,6 +20,8 @@ class State:
     task_state: the model's and the task's other variables.
     ema: averaged parameters, or empty.
     rng: uint32 words of the root key; never changes.
+    weights: variables of other models that the task needs; they never change
+      and are not saved.
   """
 
   step: jax.Array
@@ -26,3 +30,10 @@ class State:
   task_state: Any
   ema: Any
   rng: jax.Array
+  weights: Any = dataclasses.field(default_factory=dict)
+
+  def variables(self) -> task_base.Variables:
+    """What the task sees of the state."""
+    return task_base.Variables(
+      self.params, self.ema, self.task_state, self.weights
+    )

@@ -9,24 +9,25 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import optax
 
 from vit_jax.core import mesh as mesh_lib, rng
+from vit_jax.tasks import base as task_base
 from vit_jax.train.state import State
 
 Batch = dict[str, jax.Array]
 
 
 def make(
-  task: Any,
+  task: task_base.Task,
   tx: optax.GradientTransformation,
   schedule: Callable[[jax.Array], jax.Array],
   average: Callable[[Any, Any, jax.Array], Any],
   preprocess: Callable[[Batch], Batch],
   mesh: Mesh,
   microbatches: int,
-) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
+) -> Callable[[State, Batch], tuple[State, dict[str, Any]]]:
   """The training step.
 
   Args:
-    task: the objective; see tasks/.
+    task: the objective.
     tx: the optimiser.
     schedule: learning rate at a step, for the metrics.
     average: (averaged params, new params, step) -> averaged params.
@@ -37,23 +38,16 @@ def make(
 
   Returns:
     (state, batch) -> (state, metrics), to be jitted. Metrics: loss, learning
-    rate, and the L2 norms of gradients (before clipping), updates and
-    parameters.
+    rate, the L2 norms of gradients (before clipping), updates and parameters,
+    and the task's own as pairs (sum, count).
   """
 
   def step(state: State, batch: Batch):
     # There only where bad examples are skipped: how many this step met.
     skipped = {k: batch[k].sum() for k in ("skipped",) if k in batch}
     augment_key = rng.stream(state.rng, "augment", state.step)
-    batch = task.augment(preprocess(batch), augment_key)
-    loss, grads, task_state = _gradients(
-      task.loss,
-      (state.params, state.task_state),
-      batch,
-      rng.stream(state.rng, "dropout", state.step),
-      microbatches,
-      mesh,
-    )
+    augmented = task.augment(preprocess(batch), augment_key)
+    loss, grads, aux = _gradients(task, state, augmented, microbatches, mesh)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     metrics = {
@@ -65,36 +59,47 @@ def make(
       **skipped,
     }
     state = state.replace(
-      step=state.step + 1,
       params=params,
       opt_state=opt_state,
-      task_state=task_state,
+      task_state=aux.state,
       ema=average(state.ema, params, state.step),
     )
-    return state, metrics
+    task_state = task.after_update(state.variables(), state.step)
+    state = state.replace(step=state.step + 1, task_state=task_state)
+    return state, _joined(metrics, aux.metrics)
 
   return step
 
 
+def _joined(metrics: dict[str, Any], of_task: dict[str, Any]) -> dict[str, Any]:
+  if both := sorted(metrics.keys() & of_task.keys()):
+    raise ValueError(f"the task and the step have metrics of one name: {both}")
+  return {**metrics, **of_task}
+
+
 def _gradients(
-  loss: Callable[..., tuple[jax.Array, Any]],
-  variables: tuple[Any, Any],
+  task: task_base.Task,
+  state: State,
   batch: Batch,
-  key: jax.Array,
   microbatches: int,
   mesh: Mesh,
-) -> tuple[jax.Array, Any, Any]:
-  """Mean loss and gradients over microbatches, and the task state after."""
+) -> tuple[jax.Array, Any, task_base.Aux]:
+  """Mean loss and gradients over microbatches, sums of metrics, the state."""
+
+  def loss(params: Any, task_state: Any, batch: Batch, key: jax.Array):
+    seen = state.replace(params=params, task_state=task_state)
+    return task.loss(seen.variables(), batch, key, state.step)
 
   def grad(*args: Any):
     # For `mesh.split_batch`.
     with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
       return jax.value_and_grad(loss, has_aux=True)(*args)
 
-  params, task_state = variables
+  params, task_state = state.params, state.task_state
+  key = rng.stream(state.rng, "dropout", state.step)
   if microbatches == 1:
-    (value, task_state), grads = grad(params, task_state, batch, key)
-    return value, grads, task_state
+    (value, aux), grads = grad(params, task_state, batch, key)
+    return value, grads, aux
 
   def split(x: jax.Array) -> jax.Array:
     # Every k-th row, so that each device keeps its own rows.
@@ -104,14 +109,14 @@ def _gradients(
 
   def body(carry: Any, inputs: Any):
     sums, task_state = carry
-    part, key = inputs
-    (value, task_state), grads = grad(params, task_state, part, key)
-    return (jax.tree.map(jnp.add, sums, (value, grads)), task_state), None
+    (value, aux), grads = grad(params, task_state, *inputs)
+    return (jax.tree.map(jnp.add, sums, (value, grads)), aux.state), aux.metrics
 
   zeros = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
   keys = jax.random.split(key, microbatches)
-  (sums, task_state), _ = jax.lax.scan(
+  (sums, task_state), metrics = jax.lax.scan(
     body, (zeros, task_state), (jax.tree.map(split, batch), keys)
   )
   value, grads = jax.tree.map(lambda x: x / microbatches, sums)
-  return value, grads, task_state
+  metrics = jax.tree.map(lambda x: x.sum(axis=0), metrics)
+  return value, grads, task_base.Aux(metrics, task_state)

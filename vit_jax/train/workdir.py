@@ -14,16 +14,26 @@ import subprocess
 from typing import Any
 
 import jax
+import numpy as np
 
 from vit_jax.checkpoints import manifest, steps
 from vit_jax.cluster import processes
-from vit_jax.core import config as config_lib, errors, files, owners, storage
+from vit_jax.core import (
+  config as config_lib,
+  errors,
+  files,
+  owners,
+  parts,
+  storage,
+  tree,
+)
 from vit_jax.train import (
   claims,
   experiment as experiment_lib,
   hooks,
   metrics,
   mirror as mirror_lib,
+  setup,
 )
 
 _PACKAGES = (
@@ -212,16 +222,31 @@ def _refuse_other(
     )
 
 
-def meta(
-  config: config_lib.ConfigDict, inputs: experiment_lib.Inputs
-) -> dict[str, Any]:
+def meta(config: config_lib.ConfigDict, run: setup.Run) -> dict[str, Any]:
   """What stands beside a saved state."""
+  train = run.inputs.train
   return {
     "config": json.loads(config_lib.to_json(config)),
-    "data": json.loads(json.dumps(inputs.train.fingerprint)),
-    "labels": list(inputs.train.class_names),
+    "data": json.loads(json.dumps(train.fingerprint)),
+    "labels": list(train.class_names),
+    "model": run.task.model_paths(run.state.variables()),
+    "weights": {
+      name: _digest(loaded.variables)
+      for name, loaded in run.task.weights.items()
+    },
+    "parts": parts.fingerprint(),
     "provenance": provenance(),
   }
+
+
+def _digest(variables: Any) -> str:
+  """SHA-256 of arrays and their names."""
+  digest = hashlib.sha256()
+  for name, array in sorted(tree.flatten(variables).items()):
+    value = np.ascontiguousarray(array)
+    digest.update(f"{name} {value.dtype} {value.shape}".encode())
+    digest.update(value.tobytes())
+  return digest.hexdigest()
 
 
 def code() -> dict[str, str]:
@@ -262,20 +287,37 @@ def data(inputs: experiment_lib.Inputs) -> dict[str, Any]:
 def check_same(saved: dict[str, Any], ours: dict[str, Any], step: int) -> None:
   """Refuses to resume with another config or on other data.
 
+  Says so if the code of parts from outside has changed.
+
   Raises:
     ConfigError: the config differs in more than `runtime`.
-    DataError: the data set is not the one of the checkpoint.
+    DataError: the data set, or the weights that the task needs, are not those
+      of the checkpoint.
   """
   _refuse_other(
     config_lib.ConfigDict(saved["config"]),
     config_lib.ConfigDict(ours["config"]),
     f"(checkpoint {step})",
   )
+  changed = config_lib.difference(ours["parts"], saved.get("parts", {}))
+  if changed:
+    hooks.say(
+      f"the code of parts from outside changed since step {step} was saved:"
+      f" {'; '.join(changed)}"
+    )
   if saved["data"] != ours["data"]:
     changed = config_lib.difference(ours["data"], saved["data"])
     raise errors.DataError(
       f"the training data changed since step {step} was saved:"
       f" {'; '.join(changed)}; restore it, or start in another workdir"
+    )
+  # Runs of older versions have none.
+  before = saved.get("weights", {})
+  if before != ours["weights"]:
+    names = [k for k, v in ours["weights"].items() if before.get(k) != v]
+    raise errors.DataError(
+      f"the weights of task.{', task.'.join(names)} changed since step {step}"
+      " was saved; restore them, or start in another workdir"
     )
 
 

@@ -1,10 +1,20 @@
-"""What evaluators share: each example goes through the model exactly once."""
+"""The contract of evaluators, and what they share.
 
-from collections.abc import Callable
+An evaluator is one file with two classes: `Config` derives from the `Config`
+below, `Evaluator` from the `Evaluator` below, mostly by way of `OnData`. Every
+field of a Config that is a `data.config.Split` is opened before the run starts
+and handed over by the field's name.
+
+Whatever the batch size and the mesh, each example goes through the model
+exactly once; batches are padded and what is padded is not counted.
+"""
+
+import abc
+from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any, ClassVar
 
-import flax.linen as nn
+from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -13,16 +23,18 @@ import numpy as np
 from vit_jax.core import duration, errors, mesh as mesh_lib
 from vit_jax.data import config as data_config, pipeline, sources
 
+Batch = dict[str, jax.Array]
 Values = dict[str, np.ndarray]
+Scores = dict[str, float]
 
 
 def never() -> bool:
-  """What is asked where nothing stops an evaluation."""
+  """The answer where nothing stops an evaluation."""
   return False
 
 
 @dataclasses.dataclass(frozen=True)
-class OnSplit:
+class Config:
   """What every evaluator's Config has.
 
   Attributes:
@@ -46,6 +58,74 @@ class OnSplit:
       raise errors.about(self, "{batch_size} must be at least 1")
 
 
+class Evaluator(abc.ABC):
+  """Scores the variables of a model.
+
+  Args:
+    config: what to score.
+    model: the Flax module that is scored.
+    split_sources: the examples of each field of `config` that is a split.
+    mesh: the devices.
+  """
+
+  def __init__(
+    self,
+    config: Any,
+    model: nn.Module,
+    split_sources: Mapping[str, sources.Source],
+    mesh: Mesh,
+  ):
+    self.config = config
+    self.model: Any = model
+    self.sources = split_sources
+    self.mesh = mesh
+
+  def rows(
+    self, field: str, f: "Callable[[Any, Batch], dict[str, jax.Array]]"
+  ) -> "Rows":
+    """`Rows` of the examples of a field."""
+    split = getattr(self.config, field)
+    size = self.config.batch_size
+    return Rows(split, self.sources[field], size, self.mesh, f)
+
+  @abc.abstractmethod
+  def __call__(
+    self, variables: Any, stop: Callable[[], Any] = never
+  ) -> Scores | None:
+    """The scores by name; the docstring of each evaluator says which.
+
+    Args:
+      variables: {"params": ..., and the model's other variables}.
+      stop: asked between batches; what is true stops, and the result is None.
+    """
+
+
+class OnData(Evaluator):
+  """An evaluator that computes numbers of each example of the split `data`."""
+
+  def __init__(self, *args: Any, **kwargs: Any):
+    super().__init__(*args, **kwargs)
+    self.data = self.rows("data", self.score)
+
+  @abc.abstractmethod
+  def score(self, variables: Any, batch: Batch) -> dict[str, jax.Array]:
+    """Arrays [B, ...] of a batch of examples; compiled."""
+
+  def summary(self, values: Values) -> Scores:
+    """The scores, from arrays [n, ...] of all examples; means by default."""
+    means = {name: mean(value) for name, value in values.items()}
+    return {**means, **self.data.counts(values)}
+
+  def __call__(
+    self, variables: Any, stop: Callable[[], Any] = never
+  ) -> Scores | None:
+    values = self.data(variables, stop)
+    return None if values is None else self.summary(values)
+
+
+DEFINES = {"Config": Config, "Evaluator": Evaluator}
+
+
 class Rows:
   """Computes something for each example of a split, over a mesh.
 
@@ -63,7 +143,7 @@ class Rows:
     source: sources.Source,
     batch_size: int,
     mesh: Mesh,
-    f: Callable[[Any, dict[str, jax.Array]], dict[str, jax.Array]],
+    f: Callable[[Any, Batch], dict[str, jax.Array]],
   ):
     self._split = split
     self._source = source
@@ -72,7 +152,7 @@ class Rows:
     ways = mesh_lib.batch_ways(mesh)
     self._batch_size = -(-batch_size // ways) * ways
 
-    def rows(variables: Any, batch: dict[str, jax.Array]):
+    def rows(variables: Any, batch: Batch):
       seen = {k: batch[k] for k in ("mask", "skipped") if k in batch}
       # For `mesh.split_batch`.
       with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
@@ -136,18 +216,18 @@ def mean(values: np.ndarray) -> float:
 
 def features(
   model: nn.Module,
-) -> Callable[[Any, dict[str, jax.Array]], dict[str, jax.Array]]:
+) -> Callable[[Any, Batch], dict[str, jax.Array]]:
   """For `Rows`: what the head sees, "feature" [B, D], and "label" int [B]."""
 
-  def f(variables: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    out = model.apply(variables, batch["image"])
+  def f(variables: Any, batch: Batch) -> dict[str, jax.Array]:
+    out: Any = model.apply(variables, batch["image"])
     feature = out["pre_logits"].astype(jnp.float32)
     return {"feature": feature, "label": one_label(batch)}
 
   return f
 
 
-def one_label(batch: dict[str, jax.Array]) -> jax.Array:
+def one_label(batch: Batch) -> jax.Array:
   """The labels int [B] of a batch.
 
   Raises:
@@ -162,17 +242,17 @@ def one_label(batch: dict[str, jax.Array]) -> jax.Array:
   return label
 
 
-def same_classes(split_sources: dict[str, sources.Source]) -> int:
+def same_classes(split_sources: Mapping[str, sources.Source]) -> int:
   """The number of classes that all splits of an evaluator have.
 
   Raises:
     ConfigError: they differ, or there are none.
   """
-  found = {name: s.num_classes for name, s in split_sources.items()}
-  if len(set(found.values())) > 1 or not all(found.values()):
-    shown = ", ".join(f"{{{k}.name}} has {v}" for k, v in found.items())
+  counts = {name: s.num_classes for name, s in split_sources.items()}
+  if len(set(counts.values())) > 1 or not all(counts.values()):
+    shown = ", ".join(f"{{{k}.name}} has {v}" for k, v in counts.items())
     raise errors.ConfigError(
       f"an evaluator's splits must have the same classes, but {shown}",
-      {f"{k}.name": errors.PATH_ONLY for k in found},
+      {f"{k}.name": errors.PATH_ONLY for k in counts},
     )
-  return next(iter(found.values()))
+  return next(iter(counts.values()))
