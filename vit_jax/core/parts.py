@@ -160,7 +160,14 @@ def _class_faults(name: str, part: Any, base: type) -> list[str]:
   if inspect.isabstract(part):
     missing = ", ".join(sorted(part.__abstractmethods__))
     return [f"defines a {name} without {missing}"]
+  if name == "Config" and not _is_frozen(part):
+    return [f"defines a {name} that is no frozen dataclass"]
   return []
+
+
+def _is_frozen(part: type) -> bool:
+  parameters = vars(part).get("__dataclass_params__")
+  return parameters is not None and parameters.frozen
 
 
 def fingerprint() -> dict[str, str]:
