@@ -27,9 +27,8 @@ from vit_jax.core import (
 from vit_jax.train import (
   claims,
   experiment as experiment_lib,
-  hooks,
-  metrics,
   mirror as mirror_lib,
+  recording,
 )
 
 _PACKAGES = (
@@ -79,7 +78,7 @@ class Workdir:
       for path in sorted(saved.glob(f"{steps.DAMAGED}/*"))
       if (path / manifest.FILE).exists()
     ]
-    rows = metrics.count_rows(self.files / "metrics.jsonl")
+    rows = recording.count_rows(self.files / "metrics.jsonl")
     had_one = bool(damaged) or (self.home / _SAVED).exists()
     # The second save waits for the end of the first one.
     if not had_one and rows <= 2 * save_every:
@@ -202,7 +201,7 @@ def _set_aside(workdir: Workdir) -> None:
     for name in names:
       (workdir.files / name).unlink(missing_ok=True)
   if names:
-    hooks.say(f"what was in {home} is now in {home / f'before-{n}'}")
+    recording.say(f"what was in {home} is now in {home / f'before-{n}'}")
 
 
 def _refuse_other(
