@@ -54,6 +54,18 @@ def test_what_is_saved_is_the_state_at_the_call(tmp_path):
   assert meta == {"names": ["a"]}
 
 
+@pytest.mark.parametrize("size, cut", [(2**10, False), (2**21, True)])
+def test_large_arrays_alone_are_cut_into_slices(tmp_path, caplog, size, cut):
+  """Each device that holds an array writes a slice, which is compiled."""
+  state = place({"x": np.random.default_rng(0).random(size, np.float32)})
+  with native.Checkpointer(tmp_path, keep=1) as checkpointer:
+    with jax.log_compiles():
+      checkpointer.save(1, state, {})
+    got, _ = checkpointer.restore(1, target_of(state))
+  assert bits(got) == bits(state)
+  assert ("Compiling" in caplog.text) == cut
+
+
 def test_an_empty_directory_has_no_latest(tmp_path):
   with native.Checkpointer(tmp_path / "a" / "b", keep=1) as checkpointer:
     assert checkpointer.latest() is None

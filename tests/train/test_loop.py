@@ -10,7 +10,7 @@ import pytest
 from tests.e2e import run as cli
 from vit_jax import checkpoints
 from vit_jax.core import config as config_lib, errors
-from vit_jax.train import evaluate, hooks, loop
+from vit_jax.train import evaluate, loop
 
 
 def load(data_dir, **overrides):
@@ -167,17 +167,3 @@ def test_worker_processes_change_nothing(finished, data_dir, tmp_path):
   loop.train(load(data_dir, runtime__data_workers=2), str(tmp_path))
   ours = cli.rows(tmp_path / "metrics.jsonl")
   assert ours == cli.rows(finished[0] / "metrics.jsonl")
-
-
-def test_progress_line(capsys):
-  clock = hooks.Clock()
-  clock.seconds = iter([10.0, 12.0, 14.0]).__next__
-  progress = hooks.Progress(clock, 0, 100, 10, 32)
-  for step in range(1, 21):
-    progress({"step": step, "loss": 0.5})
-  lines = capsys.readouterr().err.splitlines()
-  assert lines == [
-    "step 1/100 (1%)  loss 0.5000  - images/s  - left",
-    "step 10/100 (10%)  loss 0.5000  144.0 images/s  0:20 left",
-    "step 20/100 (20%)  loss 0.5000  160.0 images/s  0:16 left",
-  ]

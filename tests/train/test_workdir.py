@@ -5,7 +5,7 @@ import json
 import pytest
 
 from vit_jax.core import config as config_lib, errors, storage
-from vit_jax.train import metrics, mirror, workdir
+from vit_jax.train import mirror, recording, workdir
 
 CONFIG = config_lib.ConfigDict({"seed": 1})
 
@@ -41,7 +41,7 @@ def test_journals_go_on_where_they_were(bucket):
   home = storage.path("gs://bucket/run")
   for start, steps in ((0, (1, 2, 3)), (2, (3, 4))):
     with mirror.mirrored(home) as here:
-      journal = metrics.Journal(here.folder / "metrics.jsonl", start)
+      journal = recording.Journal(here.folder / "metrics.jsonl", start)
       for step in steps:
         journal.write({"step": step, "start": start})
       here.upload()

@@ -10,7 +10,7 @@ import numpy as np
 
 from vit_jax.analysis import html_page, plots
 from vit_jax.analysis.run_files import RunFiles
-from vit_jax.train import hooks
+from vit_jax.train import recording
 
 _STYLE = """
 h2 { margin-top: 2rem; } h3 { font-size: 1rem; margin-bottom: .2rem; }
@@ -63,7 +63,7 @@ def _summary(run: RunFiles) -> dict[str, Any]:
     "last loss": float(run.metrics["loss"][-1]),
     "images/s (median)": float(np.median(known)) if len(known) else math.nan,
     # The clock of a resumed run starts again, so negative steps do not count.
-    "training time": hooks.duration_text(seconds[seconds > 0].sum()),
+    "training time": recording.duration_text(seconds[seconds > 0].sum()),
     "devices": run.provenance.get("devices", "unknown"),
   }
 

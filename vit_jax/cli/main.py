@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _keep_quiet() -> None:
   """What others say that nobody here can act on, also in worker processes."""
-  # TensorFlow, which only writes TensorBoard files here, announces oneDNN.
+  # TensorFlow, which `data convert` reads TFRecords with, announces oneDNN.
   os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
   # Grain's generated code is older than the protobuf that Beam allows.
   gencode = "Protobuf gencode version"

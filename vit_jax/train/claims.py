@@ -16,7 +16,7 @@ import threading
 import time
 
 from vit_jax.core import errors, files, storage
-from vit_jax.train import hooks, metrics
+from vit_jax.train import recording
 
 _FILE = ".lock"
 _RENEW_S = 10.0
@@ -32,7 +32,7 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
     StorageError: it cannot be written, or another process has it.
   """
   with contextlib.ExitStack() as held:
-    with metrics.storage(workdir):
+    with recording.writing(workdir):
       lock = held.enter_context(files.locked(workdir / _FILE))
     if lock is None:
       raise _in_use(workdir, "another run")
@@ -85,7 +85,7 @@ class Lease:
   def _outwait(self, theirs: bytes, generation: bytes) -> bytes:
     """The generation of a claim that turns out to be dead."""
     who = _name(theirs)
-    hooks.say(
+    recording.say(
       f"{self._workdir} is claimed by {who}; taking over in {_DEAD_S:.0f} s"
       " unless it shows that it lives"
     )

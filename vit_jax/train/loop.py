@@ -16,10 +16,9 @@ from vit_jax.core import (
 from vit_jax.data import pipeline
 from vit_jax.train import (
   experiment as experiment_lib,
-  files as files_lib,
-  hooks,
   initial,
-  metrics as metrics_lib,
+  profiler,
+  recording,
   setup,
   workdir as workdir_lib,
 )
@@ -84,7 +83,7 @@ def _start(
     return initial.state(run), 0
   workdir_lib.check_same(saved.read_meta(step), meta, step)
   state, _ = saved.restore(step, run.state.replace(weights={}))
-  hooks.say(f"resuming from step {step:,}")
+  recording.say(f"resuming from step {step:,}")
   return state.replace(weights=initial.weights(run)), step
 
 
@@ -108,25 +107,23 @@ class _Loop:
     self.total = run.inputs.lengths["total_steps"]
     self.meta = meta
     self.workdir = workdir
-    self.files = files_lib.Files(workdir.files, start)
-    self.recorder = metrics_lib.Recorder(self._write, self._last_good)
-    self.clock = hooks.Clock()
-    self.progress = hooks.Progress(
-      self.clock,
+    self.recording = recording.Recording(
+      workdir.files,
       start,
       self.total,
-      runtime.log_every,
-      run.experiment.data.batch_size,
+      log_every=runtime.log_every,
+      batch_size=run.experiment.data.batch_size,
+      last_good=self._last_good,
     )
     window = runtime.profile if processes.is_first() else (0, 0)
-    self.profiler = hooks.Profiler(workdir.files / "profile", window)
+    self.profiler = profiler.Profiler(workdir.files / "profile", window)
 
   def run(self, state: State) -> dict[str, dict[str, float]]:
     """Trains to the end; returns each evaluator's last scores."""
     try:
       self._steps(state)
     finally:
-      self.files.close()
+      self.recording.close()
       self.profiler.close()
     return self._last_scores()
 
@@ -145,7 +142,7 @@ class _Loop:
       batch, ids = next(batches)
       self.profiler.before(step)
       state, metrics = self.setup.step(state, batch)
-      self.recorder.push(step + 1, metrics, ids)
+      self.recording.push(step + 1, metrics, ids)
     self.saved.wait()
 
   def _batches(self) -> Iterator[tuple[Any, Any]]:
@@ -182,25 +179,23 @@ class _Loop:
     inputs = self.setup.inputs
     for name, evaluator in self.setup.evaluators.items():
       due = step > 0 and step % inputs.eval_every[name] == 0
-      known = (step, name) in self.files.scores
+      known = (step, name) in self.recording.scores
       if not (due or step == self.total) or known:
         continue
-      self.recorder.flush()
-      with self.clock.paused():
-        scores = evaluator(
-          self.setup.task.evaluated(state.variables()), stop=self.stop.requested
-        )
+      self.recording.flush()
+      with self.recording.paused():
+        variables = self.setup.task.evaluated(state.variables())
+        scores = evaluator(variables, stop=self.stop.requested)
       if scores is None:
         return False
-      self.files.write_scores(step, name, scores)
-      hooks.say(f"step {step:,}  {name}: {hooks.scores_text(scores)}")
+      self.recording.write_scores(step, name, scores)
     return True
 
   def _save(self, step: int, state: State) -> None:
-    self.recorder.flush()
-    with self.clock.paused():
+    self.recording.flush()
+    with self.recording.paused():
       # A checkpoint never knows of a step whose row could be lost.
-      self.files.sync()
+      self.recording.sync()
       processes.on_first(self.workdir.sync)
       self.saved.save(step, state.replace(weights={}), self.meta)
 
@@ -215,14 +210,6 @@ class _Loop:
       number,
     )
 
-  def _write(self, row: dict[str, float]) -> None:
-    scalars = None
-    if self.progress(row):
-      scalars = {f"train/{k}": v for k, v in row.items() if k != "step"}
-      scalars["train/images_per_s"] = self.progress.images_per_s
-    time_s = round(self.clock.seconds(), 4)
-    self.files.write({**row, "time_s": time_s}, scalars)
-
   def _last_good(self) -> str:
     step = self.saved.latest()
     return f"last good checkpoint: {'none' if step is None else step}"
@@ -230,6 +217,6 @@ class _Loop:
   def _last_scores(self) -> dict[str, dict[str, float]]:
     return {
       name: {k: v for k, v in row.items() if k not in ("step", "name")}
-      for (step, name), row in self.files.scores.items()
+      for (step, name), row in self.recording.scores.items()
       if step == self.total
     }

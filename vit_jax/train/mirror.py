@@ -11,7 +11,7 @@ import tempfile
 import threading
 
 from vit_jax.core import errors, storage
-from vit_jax.train import hooks
+from vit_jax.train import recording
 
 # What a run that goes on continues.
 _CONTINUED = (
@@ -93,4 +93,4 @@ def mirrored(home: storage.BucketPath) -> Iterator[Mirror]:
       except errors.BucketError as e:
         if not failed:
           raise
-        hooks.say(f"the last rows were not uploaded: {e}")
+        recording.say(f"the last rows were not uploaded: {e}")

@@ -30,9 +30,8 @@ from vit_jax.core import (
 from vit_jax.train import (
   claims,
   experiment as experiment_lib,
-  hooks,
-  metrics,
   mirror as mirror_lib,
+  recording,
   setup,
 )
 
@@ -83,7 +82,7 @@ class Workdir:
       for path in sorted(saved.glob(f"{steps.DAMAGED}/*"))
       if (path / manifest.FILE).exists()
     ]
-    rows = metrics.count_rows(self.files / "metrics.jsonl")
+    rows = recording.count_rows(self.files / "metrics.jsonl")
     had_one = bool(damaged) or (self.home / _SAVED).exists()
     # The second save waits for the end of the first one.
     if not had_one and rows <= 2 * save_every:
@@ -206,7 +205,7 @@ def _set_aside(workdir: Workdir) -> None:
     for name in names:
       (workdir.files / name).unlink(missing_ok=True)
   if names:
-    hooks.say(f"what was in {home} is now in {home / f'before-{n}'}")
+    recording.say(f"what was in {home} is now in {home / f'before-{n}'}")
 
 
 def _refuse_other(
@@ -301,7 +300,7 @@ def check_same(saved: dict[str, Any], ours: dict[str, Any], step: int) -> None:
   )
   changed = config_lib.difference(ours["parts"], saved.get("parts", {}))
   if changed:
-    hooks.say(
+    recording.say(
       f"the code of parts from outside changed since step {step} was saved:"
       f" {'; '.join(changed)}"
     )
