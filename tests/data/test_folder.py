@@ -11,12 +11,12 @@ import pytest
 from tests.data import trees
 from tests.preprocess import image_files
 from vit_jax.core import errors
-from vit_jax.data import index, pipeline, scan, sources, table
+from vit_jax.data import base, index, pipeline, scan, table
 from vit_jax.preprocess.pipeline import Pipeline
 
 
 def open_folder(root, split="train"):
-  return sources.open_source(f"folder:{root}", split)
+  return base.open_source(f"folder:{root}", split)
 
 
 def files(source):
@@ -32,7 +32,7 @@ def test_a_folder_of_classes(tmp_path):
   source = open_folder(root)
   assert len(source) == 100
   assert (source.num_classes, source.class_names) == (3, ("ant", "bee", "cat"))
-  assert sources.split_names(f"folder:{root}") == ("train",)
+  assert base.split_names(f"folder:{root}") == ("train",)
   assert sorted(files(source)) == sorted(map(str, root.glob("*/*.png")))
   for i in range(100):
     example = source[i]
@@ -89,7 +89,7 @@ def test_splits_share_their_classes(tmp_path):
     [1, 1, 2],
   )
   assert train.fingerprint["version"] != val.fingerprint["version"]
-  assert sources.split_names(f"folder:{tmp_path}") == ("train", "val")
+  assert base.split_names(f"folder:{tmp_path}") == ("train", "val")
 
 
 def test_a_class_may_be_called_train(tmp_path):
@@ -256,7 +256,7 @@ REFUSED = {
   loop: "data/ant/in/loop is a link to a folder that it is in",
   self_link: "data/ant/self.png cannot be read: Too many levels of symbolic",
   broken_link: "data/ant/gone.png cannot be read: No such file",
-  pipe: "data/ant/pipe.png is no regular file",
+  pipe: "data/ant/pipe.png is not a regular file",
   empty_class: "data/zoo has no images (jpg, jpeg, png, gif, bmp, webp)",
   notes_only: "data/zoo has no images",
   outside: "data/outside.jpg is in no folder of a class",
@@ -310,7 +310,7 @@ def test_wrong_names(tmp_path, what):
   trees.classes(tmp_path)
   name, split = what
   with pytest.raises(errors.ConfigError) as caught:
-    sources.open_source(name.replace("ROOT", str(tmp_path)), split)
+    base.open_source(name.replace("ROOT", str(tmp_path)), split)
   assert WRONG_NAMES[what].replace("ROOT", str(tmp_path)) in str(caught.value)
 
 
@@ -367,7 +367,7 @@ def test_the_same_path_twice(tmp_path):
   trees.write(tmp_path, {"a.png": trees.png(1)})
   file.write_text("path,label\na.png,x\n./a.png,y\n")
   with pytest.raises(errors.DataError, match="png is listed twice"):
-    sources.open_source(f"folder:{file}", "train")
+    base.open_source(f"folder:{file}", "train")
 
 
 @pytest.mark.parametrize("kind", ["READ", "REFUSED"])

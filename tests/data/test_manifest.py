@@ -8,7 +8,7 @@ import pytest
 
 from tests.data import trees
 from vit_jax.core import errors
-from vit_jax.data import pipeline, sources
+from vit_jax.data import base, pipeline
 from vit_jax.losses import classification
 from vit_jax.preprocess.pipeline import Pipeline
 
@@ -52,9 +52,7 @@ def test_one_label_each_by_name(root):
     "images/1.png,cat,train,\n"
     "./images/../images/2.png,cat,val,y\n",
   )
-  train, val = (
-    sources.open_source(f"folder:{file}", s) for s in ("train", "val")
-  )
+  train, val = (base.open_source(f"folder:{file}", s) for s in ("train", "val"))
   assert train.class_names == val.class_names == ("cat", "dog, wet")
   assert by_file(train) == {0: 1, 1: 0}
   assert by_file(val) == {2: 0}
@@ -66,7 +64,7 @@ def test_one_label_each_by_number(root):
     csv(root, "label,path\n4,images/0.png\n0,images/1.png\n"),
     jsonl(root, [row(0, label=4), {}, row(1, label=0)][::2]),
   ):
-    source = sources.open_source(f"folder:{file}", "train")
+    source = base.open_source(f"folder:{file}", "train")
     assert (source.num_classes, source.class_names) == (5, ())
     assert by_file(source) == {0: 4, 1: 0}
 
@@ -76,11 +74,11 @@ def test_classes_of_a_file(root):
   file = jsonl(
     root, [row(0, label="ant"), row(1, label=2), row(2, label="zebra")]
   )
-  source = sources.open_source(f"folder:{file}", "train")
+  source = base.open_source(f"folder:{file}", "train")
   assert source.class_names == ("zebra", "ant", "bee")
   assert by_file(source) == {0: 1, 1: 2, 2: 0}
   (root / "classes.txt").write_text("ant\nbee\nzebra\n")
-  again = sources.open_source(f"folder:{file}", "train")
+  again = base.open_source(f"folder:{file}", "train")
   assert by_file(again) == {0: 0, 1: 2, 2: 2}
   assert again.fingerprint["version"] != source.fingerprint["version"]
 
@@ -95,8 +93,8 @@ SEVERAL = [
 
 def test_several_labels(root):
   file = jsonl(root, SEVERAL)
-  train = sources.open_source(f"multilabel:{file}", "train")
-  test = sources.open_source(f"multilabel:{file}", "test")
+  train = base.open_source(f"multilabel:{file}", "train")
+  test = base.open_source(f"multilabel:{file}", "test")
   assert by_file(train) == {0: [1, 0, -1], 1: [2, -1, -1], 2: [-1] * 3}
   assert by_file(test) == {3: [0, 1, 2]}
   assert train[0]["label"].dtype == np.int32
@@ -107,11 +105,11 @@ def test_several_labels(root):
 def test_labels_of_little_confidence_are_left_out(root):
   file = jsonl(root, SEVERAL)
   opened = [
-    sources.open_source(f"multilabel:{file}@0.5", s) for s in ("train", "test")
+    base.open_source(f"multilabel:{file}@0.5", s) for s in ("train", "test")
   ]
   assert by_file(opened[0]) == {0: [1, -1], 1: [2, -1], 2: [-1, -1]}
   assert by_file(opened[1]) == {3: [0, 1]}
-  whole = sources.open_source(f"multilabel:{file}", "test")
+  whole = base.open_source(f"multilabel:{file}", "test")
   assert whole.fingerprint["version"] != opened[1].fingerprint["version"]
 
 
@@ -120,14 +118,14 @@ def test_several_labels_in_csv(root):
     root,
     "path,labels,confidence\nimages/0.png,7|2,0.5|1\nimages/1.png,,\n",
   )
-  source = sources.open_source(f"multilabel:{file}", "train")
+  source = base.open_source(f"multilabel:{file}", "train")
   assert by_file(source) == {0: [7, 2], 1: [-1, -1]}
   assert source.num_classes == 8
 
 
 def test_several_labels_become_multi_hot_on_the_device(root):
   file = jsonl(root, SEVERAL)
-  source = sources.open_source(f"multilabel:{file}", "train")
+  source = base.open_source(f"multilabel:{file}", "train")
   batch = pipeline.eval_batches(source, Pipeline.parse("decode"), batch_size=3)[
     0
   ]
@@ -141,19 +139,19 @@ def test_several_labels_become_multi_hot_on_the_device(root):
 
 def test_a_manifest_that_changes_is_read_again(root):
   file = jsonl(root, [row(0, label="a")])
-  assert len(sources.open_source(f"folder:{file}", "train")) == 1
+  assert len(base.open_source(f"folder:{file}", "train")) == 1
   jsonl(root, [row(0, label="a"), row(1, label="b")])
-  assert len(sources.open_source(f"folder:{file}", "train")) == 2
+  assert len(base.open_source(f"folder:{file}", "train")) == 2
   # The same manifest may be read in two ways.
   jsonl(root, [row(0, label="a", labels=["b", "a"])])
-  one = sources.open_source(f"folder:{file}", "train")
-  many = sources.open_source(f"multilabel:{file}", "train")
+  one = base.open_source(f"folder:{file}", "train")
+  many = base.open_source(f"multilabel:{file}", "train")
   assert (one[0]["label"], many[0]["label"].tolist()) == (0, [1, 0])
 
 
 def test_paths_within_the_root_may_be_absolute(root):
   file = jsonl(root, [{"path": str(root / "images/1.png"), "label": 0}])
-  assert by_file(sources.open_source(f"folder:{file}", "train")) == {1: 0}
+  assert by_file(base.open_source(f"folder:{file}", "train")) == {1: 0}
 
 
 # ruff: noqa: E501
@@ -167,19 +165,19 @@ WRONG = {
   "no path": ([{"label": 0}], "line 1: it has no path (it has label)"),
   "path of a number": ([{"path": 3, "label": 0}], "it has no path"),
   "no label": ([row(0, labels=[1])], "it has no label (it has path, labels)"),
-  "label of a list": ([row(0, label=[1])], "[1] is no label: give a name or a"),
-  "label of true": ([row(0, label=True)], "True is no label"),
-  "label of nothing": ([row(0, label="")], "'' is no label"),
-  "label of a fraction": ([row(0, label=1.5)], "1.5 is no label"),
+  "label of a list": ([row(0, label=[1])], "[1] is not a label: give a name or a"),
+  "label of true": ([row(0, label=True)], "True is not a label"),
+  "label of nothing": ([row(0, label="")], "'' is not a label"),
+  "label of a fraction": ([row(0, label=1.5)], "1.5 is not a label"),
   "label below 0": ([row(0, label=-1)], "line 1: label -1 is none of the"),
   "huge label": ([row(0, label=2**40)], f"label {2**40} is none of the"),
   "names and numbers": ([row(0, label="a"), row(1, label=1)], "line 2: label 1 is a number, others are names"),
   "no file": ([row(99, label=0)], "images/99.png cannot be read: No such file"),
-  "a folder": ([{"path": "images", "label": 0}], "images is no regular file"),
-  "split of a number": ([row(0, label=0, split=1)], "1 is no name of a split"),
-  "split with a part": ([row(0, label=0, split="a[1]")], "'a[1]' is no name of"),
+  "a folder": ([{"path": "images", "label": 0}], "images is not a regular file"),
+  "split of a number": ([row(0, label=0, split=1)], "1 is not the name of a split"),
+  "split with a part": ([row(0, label=0, split="a[1]")], "'a[1]' is not the name of"),
   "no rows": ([], "has no rows"),
-  "a list": ([[1, 2]], 'line 1: it is no {"path": ..., "label": ...}'),
+  "a list": ([[1, 2]], 'line 1: it is not {"path": ..., "label": ...}'),
   "no json": ("path,label\n", "line 1: Expecting value"),
   "cut off": ('{"path": "images/0.png", "label": 0}\n{"pa', "line 2: Unterminated"),
   "latin": (b'{"path": "\xe9"}', "is not UTF-8"),
@@ -195,15 +193,15 @@ def test_wrong_lines(root, name):
   else:
     file.write_bytes(what if isinstance(what, bytes) else what.encode())
   with pytest.raises(errors.DataError) as caught:
-    sources.open_source(f"folder:{file}", "train")
+    base.open_source(f"folder:{file}", "train")
   assert said in str(caught.value)
   assert str(root) in str(caught.value)
   assert "\n" not in str(caught.value)
 
 
 WRONG_CSV = {
-  "path,label\nimages/0.png\n": "line 2: it has not as many columns",
-  "path,label\nimages/0.png,a,b\n": "line 2: it has not as many columns",
+  "path,label\nimages/0.png\n": "line 2: it has more or fewer columns",
+  "path,label\nimages/0.png,a,b\n": "line 2: it has more or fewer columns",
   "images/0.png,a\nimages/1.png,b\n": "line 2: it has no path (it has images/0",
   'path,label\nimages/0.png,"a\n': "unexpected end of data",
   "": "has no rows",
@@ -214,13 +212,13 @@ WRONG_CSV = {
 def test_wrong_csv(root, text):
   file = csv(root, text)
   with pytest.raises(errors.DataError) as caught:
-    sources.open_source(f"folder:{file}", "train")
+    base.open_source(f"folder:{file}", "train")
   assert WRONG_CSV[text] in str(caught.value)
 
 
 WRONG_LABELS = {
-  "no list": (row(0, labels=3), "labels is no list"),
-  "no labels": (row(0, label=3), "labels is no list"),
+  "no list": (row(0, labels=3), "labels is not a list"),
+  "no labels": (row(0, label=3), "labels is not a list"),
   "too few confidences": (
     row(0, labels=["a", "b"], confidence=[1]),
     "2 labels, but 1 confidences",
@@ -245,7 +243,7 @@ def test_wrong_labels(root, name):
   what, said = WRONG_LABELS[name]
   file = jsonl(root, [what])
   with pytest.raises(errors.DataError, match="line 1") as caught:
-    sources.open_source(f"multilabel:{file}", "train")
+    base.open_source(f"multilabel:{file}", "train")
   assert said in str(caught.value)
 
 
@@ -253,7 +251,7 @@ def test_wrong_labels(root, name):
 def test_wrong_confidence(root, least):
   file = jsonl(root, SEVERAL)
   with pytest.raises(errors.ConfigError, match="must be a number from 0 to 1"):
-    sources.open_source(f"multilabel:{file}@{least}", "train")
+    base.open_source(f"multilabel:{file}@{least}", "train")
 
 
 @pytest.mark.parametrize("text", ["a\na\n", "a\n\nb\n", ""])
@@ -261,7 +259,7 @@ def test_wrong_classes(root, text):
   (root / "classes.txt").write_text(text)
   file = jsonl(root, [row(0, label="a")])
   with pytest.raises(errors.DataError, match="must name each class once"):
-    sources.open_source(f"folder:{file}", "train")
+    base.open_source(f"folder:{file}", "train")
 
 
 def test_a_label_that_is_no_class(root):
@@ -269,4 +267,4 @@ def test_a_label_that_is_no_class(root):
   for label in ("c", 2, "2"):
     file = jsonl(root, [row(0, label="a"), row(1, label=label)])
     with pytest.raises(errors.DataError, match="is none of the 2 classes"):
-      sources.open_source(f"folder:{file}", "train")
+      base.open_source(f"folder:{file}", "train")

@@ -9,7 +9,7 @@ from sklearn import datasets
 import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
-from vit_jax.data import pipeline, sources
+from vit_jax.data import base, pipeline
 from vit_jax.datasets import catalog, prepare
 from vit_jax.datasets.builders import digits
 from vit_jax.preprocess.pipeline import Pipeline
@@ -25,7 +25,7 @@ GOLDEN = {
 
 
 def read(split, data_dir):
-  source = sources.open_source("tfds:digits", split, data_dir)
+  source = base.open_source("tfds:digits", split, data_dir)
   batches = pipeline.eval_batches(
     source, Pipeline.parse("decode(1)"), batch_size=len(source)
   )
@@ -79,7 +79,7 @@ def test_preparing_twice_changes_nothing(digits_dir):
 
 REFUSED = {
   "synthetic": "name=synthetic needs no preparation",
-  "tfds:digit": "name=tfds:digit is neither ours nor TFDS's; did you mean dig",
+  "tfds:digit": "neither a data set of TFDS nor one of ours; did you mean dig",
   "tfds:../x": "name=tfds:../x must be tfds:NAME[/CONFIG][:VERSION]",
   "tfds:digits:9.9.9": "name=tfds:digits:9.9.9: Dataset digits cannot be loade",
   "tfds:digits/big": "name=tfds:digits/big: BuilderConfig big not found",
@@ -106,7 +106,7 @@ def test_an_unreachable_host_is_one_line(tmp_path, monkeypatch):
   assert str(caught.value).startswith("tfds:fashion_mnist cannot be built in")
   assert "no route to host" in str(caught.value)
   with pytest.raises(errors.ConfigError, match="is not prepared"):
-    sources.open_source("tfds:fashion_mnist", "train", str(tmp_path))
+    base.open_source("tfds:fashion_mnist", "train", str(tmp_path))
 
 
 def test_size_is_said_before_and_counts_are_checked_after(

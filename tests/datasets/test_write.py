@@ -16,11 +16,10 @@ import tensorflow_datasets as tfds
 
 from tests.data import trees
 from vit_jax.core import errors
-from vit_jax.data import sources
+from vit_jax.data import base, progress
 from vit_jax.datasets import (
   listed,
   planned,
-  pool,
   prepare,
   shards,
   verify,
@@ -49,7 +48,7 @@ def build(root, data_dir, **options):
 
 
 def content(data_dir, name="tfds:photos"):
-  source = sources.open_source(name, "train", str(data_dir))
+  source = base.open_source(name, "train", str(data_dir))
   return [
     (e["file_name"].decode(), e["image"], int(e["label"]))
     for e in (source[i] for i in range(len(source)))
@@ -143,7 +142,7 @@ def test_other_work_is_not_mixed_in(root, small_shards, tmp_path, monkeypatch):
     with pytest.raises(errors.DataError):
       build(root, tmp_path, workers=1)
   (root / "ant/new.png").write_bytes(trees.png(7))
-  with pytest.raises(errors.ConfigError, match="holds work that began with"):
+  with pytest.raises(errors.ConfigError, match="holds unfinished work on"):
     build(root, tmp_path, workers=1)
 
 
@@ -221,7 +220,7 @@ def test_ctrl_c_ends_all_processes(root, small_shards, tmp_path):
   trees.write(root, {f"ant/{i}.png": trees.png(i) for i in range(1000, 1400)})
   code = (
     "import sys, time\n"
-    "from vit_jax.data import planned, listed\n"
+    "from vit_jax.datasets import planned\n"
     "from vit_jax.cli import main\n"
     "planned._SHARD_BYTES = 3000\n"
     "planned._LEAST_ITEMS = 8\n"
@@ -251,7 +250,7 @@ def test_ctrl_c_ends_all_processes(root, small_shards, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=30)[1]
   assert process.returncode == 130
-  assert said.splitlines()[-1].startswith("Interrupted: interrupted; the shard")
+  assert said.splitlines()[-1].startswith("Interrupted: interrupted; finished")
   assert "Traceback" not in said
   # Python's own resource tracker notices a little later.
   end = time.monotonic() + 10
@@ -272,8 +271,8 @@ def test_the_number_of_shards():
 
 def test_progress_says_how_long_still(monkeypatch, capsys):
   now = [0.0]
-  monkeypatch.setattr(pool.progress_lib.time, "monotonic", lambda: now[0])
-  said = pool.progress_lib.Progress("written", 1000)
+  monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+  said = progress.Progress("written", 1000)
   said.add(100)
   now[0] = 10.0
   said.add(100)

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from vit_jax.core import errors
-from vit_jax.data import pipeline, sources
+from vit_jax.data import base, pipeline
 from vit_jax.preprocess import op
 from vit_jax.preprocess.pipeline import Pipeline
 
@@ -59,7 +59,7 @@ def benchmark(
   """Times a data set's input pipeline, training batches in their real order.
 
   Args:
-    name: of the data set; see sources.open_source.
+    name: of the data set; see base.open_source.
     data_dir: where TFDS data sets are.
     options: how it is read.
 
@@ -74,7 +74,7 @@ def benchmark(
     DataError: an example cannot be read.
   """
   options = options or Options()
-  source = sources.open_source(name, options.split, data_dir)
+  source = base.open_source(name, options.split, data_dir)
   batches = pipeline.train_batches(
     source,
     options.preprocess,

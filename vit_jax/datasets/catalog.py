@@ -6,7 +6,7 @@ Sizes are quoted as published. A number that no source gives is left out.
 from collections.abc import Mapping
 import dataclasses
 
-from vit_jax.data import vtab
+from vit_jax.data.sources import vtab
 
 _TFDS = "https://www.tensorflow.org/datasets/catalog/"
 _IMAGENET = "https://image-net.org/download-images (after registration)"

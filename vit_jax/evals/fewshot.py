@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 import numpy as np
 
 from vit_jax.core import duration, errors
-from vit_jax.data import config as data_config, sources
+from vit_jax.data import base as sources, config as data_config
 from vit_jax.evals import examples
 
 # A constant feature this large makes a bias that is hardly penalised.

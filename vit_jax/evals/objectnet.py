@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 import numpy as np
 
 from vit_jax.core import errors
-from vit_jax.data import sources
+from vit_jax.data import base as sources
 from vit_jax.evals import examples
 
 _MAX_BYTES = 1 << 20

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from vit_jax.data import sources
+from vit_jax.data import base as sources
 from vit_jax.evals import examples
 from vit_jax.losses import classification
 

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 import numpy as np
 
 from vit_jax.core import errors, mesh as mesh_lib, tree
-from vit_jax.data import pipeline, sources
+from vit_jax.data import base as sources, pipeline
 from vit_jax.evals import classification, examples
 from vit_jax.nn import posemb_resize
 from vit_jax.preprocess.pipeline import Pipeline

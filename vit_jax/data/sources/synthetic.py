@@ -1,4 +1,8 @@
-"""Made-up images that can be learnt, for runs without data."""
+"""Made-up images that can be learnt, for runs without data.
+
+A name is "synthetic[:NxHxWxCxCLASSES]": examples, height, width, channels and
+classes.
+"""
 
 import dataclasses
 import re
@@ -8,14 +12,14 @@ import zlib
 import numpy as np
 
 from vit_jax.core import errors
-from vit_jax.data import sources
+from vit_jax.data import base
 
 _SPLITS = ("train", "validation", "test")
 _DEFAULT = "1000x32x32x3x10"
 
 
 @dataclasses.dataclass(frozen=True)
-class Synthetic(sources.Source):
+class Synthetic(base.Source):
   """Examples of class i % classes: noise around a pattern of that class."""
 
   split: str
@@ -58,7 +62,7 @@ def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
 
 
 def open_source(rest: str, split: str, data_dir: str) -> Synthetic:
-  """ "NxHxWxCxCLASSES": examples, height, width, channels, classes."""
+  """A split, which has N examples of its own."""
   del data_dir
   match = re.fullmatch(r"[1-9]\d*(x[1-9]\d*){4}", rest or _DEFAULT)
   if not match:

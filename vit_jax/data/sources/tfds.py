@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
 from vit_jax.core import errors, storage
-from vit_jax.data import sources
+from vit_jax.data import base
 
 NAME = re.compile(
   r"(?P<name>\w+)(/(?P<config>\w[\w.+=-]*))?(:(?P<version>\d+\.\d+\.\d+))?"
@@ -21,11 +21,11 @@ _UNREADABLE = (RuntimeError, ValueError, OSError)
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
-class Tfds(sources.Source):
+class Tfds(base.Source):
   """A split of a prepared data set; images stay encoded.
 
-  Lists of classes in a feature "labels" become "label", padded; see
-  sources.Source.
+  A feature "labels" of lists of classes becomes the padded "label" of
+  base.Source.
 
   Args:
     directory: the data set's version directory.
@@ -34,7 +34,7 @@ class Tfds(sources.Source):
 
   def __init__(self, directory: str, split: str):
     self._arguments = (directory, split)
-    # In a worker process TFDS is to be told what gs:// is as well.
+    # TFDS must learn what gs:// is in a worker process as well.
     builder = tfds.builder_from_directory(str(storage.path(directory)))
     info, features = builder.info, builder.info.features
     self._parse = _parser(features)
@@ -105,10 +105,11 @@ class Tfds(sources.Source):
 def _parser(
   features: tfds.features.FeaturesDict,
 ) -> Callable[[bytes], dict[str, Any]]:
-  """What makes an example of a record.
+  """The function that makes an example from a record.
 
-  TFDS's own way knows every feature, and takes four times as long as what is
-  done where all are encoded images, texts, classes and lists of classes.
+  TFDS's own parser knows every feature. It takes four times as long as ours,
+  which is used if all features are encoded images, texts, classes and lists of
+  classes.
   """
   plain = {key: _plain(feature) for key, feature in features.items()}
   if None not in plain.values():
@@ -122,8 +123,8 @@ def _parser(
 
 
 def _plain(feature: Any) -> Callable[[Any], Any] | None:
-  """What reads a feature from its message; None if that takes more."""
-  # Not isinstance: a class derived from these may store something else.
+  """The function that reads a feature from its message; None if not simple."""
+  # Not isinstance: a class derived from one of these may store more.
   if type(feature) in (tfds.features.Image, tfds.features.Text):
     return lambda message: message.bytes_list.value[0]
   if type(feature) is tfds.features.ClassLabel:
@@ -136,8 +137,8 @@ def _plain(feature: Any) -> Callable[[Any], Any] | None:
 def _parse(
   plain: dict[str, Callable[[Any], Any]], record: bytes
 ) -> dict[str, Any]:
-  found = tf_example_pb2.Example.FromString(record).features.feature
-  return {key: read(found[key]) for key, read in plain.items()}
+  features = tf_example_pb2.Example.FromString(record).features.feature
+  return {key: read(features[key]) for key, read in plain.items()}
 
 
 def _is_labels(feature: Any) -> bool:
@@ -147,12 +148,12 @@ def _is_labels(feature: Any) -> bool:
 
 
 def _num_labels(info: tfds.core.DatasetInfo) -> int:
-  """The most labels of an example, which `data prepare` notes."""
+  """The largest number of labels of an example, as `data prepare` noted it."""
   number = (info.metadata or {}).get("num_labels")
   if type(number) is not int or not 0 < number < 2**16:
     raise errors.ConfigError(
-      f"{{name}} has lists of labels, but no num_labels in"
-      f" {info.data_dir}/metadata.json, the most of an example; write it there",
+      f"{{name}} has lists of labels, but {info.data_dir}/metadata.json has no"
+      " num_labels, the largest number of labels of an example; write it there",
       {"name": f"tfds:{info.name}"},
     )
   return number
@@ -165,9 +166,7 @@ def open_source(rest: str, split: str, data_dir: str) -> Tfds:
     ConfigError: no such data set, version or split, or one that is not in
       ArrayRecord.
   """
-  directory = find(rest, data_dir)
-  info = tfds.builder_from_directory(directory).info
-  check_format(info, rest)
+  directory, info = built(rest, data_dir)
   known = sorted(info.splits)
   try:
     instructions = info.splits[split].file_instructions
@@ -185,13 +184,25 @@ def open_source(rest: str, split: str, data_dir: str) -> Tfds:
 
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
-  """The splits of a built data set."""
-  info = tfds.builder_from_directory(find(rest, data_dir)).info
-  return tuple(info.splits)
+  """The splits of a prepared data set."""
+  return tuple(built(rest, data_dir)[1].splits)
+
+
+def built(rest: str, data_dir: str) -> tuple[str, tfds.core.DatasetInfo]:
+  """The directory and facts of a data set that can be read.
+
+  Raises:
+    ConfigError: no such data set or version, or one that is not in
+      ArrayRecord.
+  """
+  directory = find(rest, data_dir)
+  info = tfds.builder_from_directory(directory).info
+  check_format(info, rest)
+  return directory, info
 
 
 def check_format(info: tfds.core.DatasetInfo, rest: str) -> None:
-  """Raises ConfigError for a built data set that is not in ArrayRecord."""
+  """Raises a ConfigError for a data set that is not in ArrayRecord."""
   if FORMAT not in info.available_file_formats():
     home = str(info.data_dir).removesuffix(f"/{info.full_name}")
     raise errors.ConfigError(
@@ -208,7 +219,7 @@ def root(data_dir: str) -> storage.AnyPath:
 
 
 def parse(rest: str) -> dict[str, str]:
-  """Parts of "NAME[/CONFIG][:VERSION]": name, config, version ("" if not)."""
+  """Name, config and version ("" if absent) of "NAME[/CONFIG][:VERSION]"."""
   match = NAME.fullmatch(rest)
   if not match:
     raise errors.ConfigError(
@@ -220,12 +231,12 @@ def parse(rest: str) -> dict[str, str]:
 
 
 def is_built(directory: storage.AnyPath) -> bool:
-  """Whether a version directory holds a whole data set."""
+  """Whether a version directory holds a complete data set."""
   return (directory / "dataset_info.json").exists()
 
 
 def find(rest: str, data_dir: str) -> str:
-  """The version directory of a built data set; its newest if not given."""
+  """The version directory of a data set; the newest where none is named."""
   parts = parse(rest)
   home = root(data_dir)
   place = home / parts["name"] / parts["config"]
@@ -250,7 +261,7 @@ def find(rest: str, data_dir: str) -> str:
 
 
 def _versions(place: storage.AnyPath) -> list[str]:
-  """Built versions, the newest last."""
+  """Prepared versions, the newest last."""
   return sorted(
     (
       d
