@@ -53,14 +53,13 @@ def _pool(workers: int) -> Iterator[futures.ProcessPoolExecutor]:
     futures.ProcessPoolExecutor(
       workers, context, _follow, (reader,)
     ) as executor,
+    contextlib.ExitStack() as after_error,
   ):
-    # After an error the workers are ended by closing the pipe, so that
-    # unfinished shards are dropped.
-    with contextlib.ExitStack() as after_error:
-      after_error.callback(executor.shutdown, cancel_futures=True)
-      after_error.callback(writer.close)
-      yield executor
-      after_error.pop_all()
+    # Closing the pipe ends the workers, so that unfinished shards are dropped.
+    after_error.callback(executor.shutdown, cancel_futures=True)
+    after_error.callback(writer.close)
+    yield executor
+    after_error.pop_all()
 
 
 def _follow(reader: connection.Connection) -> None:
