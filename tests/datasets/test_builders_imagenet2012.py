@@ -200,7 +200,7 @@ def test_the_published_facts_are_checked_by_the_command(tars, tmp_path):
 def test_what_is_needed_is_said(tmp_path):
   with pytest.raises(errors.ConfigError, match="needed: ILSVRC2012_img_train"):
     prepare.prepare("tfds:imagenet2012", str(tmp_path), str(tmp_path))
-  with pytest.raises(errors.ConfigError, match="--from_dir=DIR with ILSVRC201"):
+  with pytest.raises(errors.ConfigError, match="--from_dir=DIR: ILSVRC201"):
     prepare.prepare("tfds:imagenet2012", str(tmp_path))
 
 

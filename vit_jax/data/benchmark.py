@@ -83,7 +83,7 @@ def benchmark(
     num_steps=2**31,
   )
   times = _stages(batches, options.seconds)
-  bottleneck = max(times, key=times.get)
+  bottleneck = max(times, key=times.__getitem__)
   return {
     "name": name,
     "split": options.split,
@@ -183,7 +183,7 @@ def _together(batches: pipeline.Batches, options: Options) -> float:
   )
   device = jax.jit(batches.preprocess.device)
   count = 0
-  # What was made ahead is no measure of the rate, nor is compiling.
+  # Neither batches that were made ahead nor compiling count.
   for batch in itertools.islice(stream, 8):
     _wait(device, _put(batch))
   start = time.perf_counter()

@@ -158,7 +158,7 @@ def write(
     f.write(_MAGIC + struct.pack("<q", len(text)) + text)
     for name, dtype in _DTYPES.items():
       f.write(bytes(-f.tell() % _ALIGN))
-      f.write(np.ascontiguousarray(columns[name], dtype))
+      f.write(np.ascontiguousarray(columns[name], dtype).data)
 
 
 def read(file: str, root: str) -> Index | None:

@@ -272,14 +272,15 @@ def _numbers(seen: _Seen, file: str) -> tuple[dict[Any, int], list[str], int]:
 
   names = _class_names(os.path.dirname(file) or ".")
   all_numbers = all(
-    type(label) is int or (label.isascii() and label.isdigit())
+    type(label) is int
+    or (label.isascii() and label.isdigit() and len(label) < 20)
     for label in seen
   )
   if not names and not all_numbers:
     if numbers := [label for label in seen if type(label) is int]:
       refuse(numbers[0], "is a number, others are names")
     names = sorted(seen)
-  known = {name: i for i, name in enumerate(names)}
+  known: dict[Any, int] = {name: i for i, name in enumerate(names)}
   limit = len(names) or 2**24
   classes = {}
   for label in seen:

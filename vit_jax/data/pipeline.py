@@ -11,12 +11,12 @@ from which a run was resumed can change a batch, and there is no iterator state
 to save: a resumed run slices the batches at its step.
 """
 
-from collections.abc import Iterator, Sequence
 import dataclasses
 import functools
 import logging
+import pathlib
 import sys
-from typing import Any
+from typing import Any, Protocol, cast
 
 import grain
 import numpy as np
@@ -41,6 +41,14 @@ _NARROW = {
   np.dtype(np.int64): np.dtype(np.int32),
   np.dtype(np.float64): np.dtype(np.float32),
 }
+
+
+class Order(Protocol):
+  """Index into a source by position."""
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, position: int, /) -> int: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +77,7 @@ class Batches:
   rows: slice
   num_batches: int
   seed: int
-  order: Sequence[int]
+  order: Order
   masked: bool
   skip: bool
 
@@ -193,7 +201,7 @@ def train_batches(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Shuffled(Sequence[int]):
+class _Shuffled:
   """[start, start + size) in a new order each epoch, endlessly.
 
   The order equals `grain.MapDataset.shuffle(seed).repeat()`, whose layers cost
@@ -217,9 +225,9 @@ class _Shuffled(Sequence[int]):
     )
 
 
-def _order(source: base.Source, seed: int) -> Sequence[int]:
-  """Index into the source by position."""
-  orders, start = [], 0
+def _order(source: base.Source, seed: int) -> Order:
+  orders: list[Any] = []
+  start = 0
   for k, (size, _) in enumerate(source.parts):
     part_seed = rng_lib.host_seed(seed, f"part {k}") if k else seed
     # Epoch k is shuffled by seed + k, so seeds next to each other would share
@@ -231,7 +239,8 @@ def _order(source: base.Source, seed: int) -> Sequence[int]:
     return orders[0]
   # Whole numbers, because Grain rounds fractions.
   weights = [weight for _, weight in source.parts]
-  return grain.MapDataset.mix([*map(grain.MapDataset.source, orders)], weights)
+  parts = [grain.MapDataset.source(order) for order in orders]
+  return cast(Any, grain.MapDataset.mix(parts, weights))
 
 
 def eval_batches(
@@ -270,7 +279,7 @@ def iterate(
   num_threads: int = 2,
   num_workers: int = 0,
   prefetch: int = 4,
-) -> Iterator[Batch]:
+) -> grain.DatasetIterator[Batch]:
   """The batches of steps `start`, `start + 1`, ..., made ahead of time.
 
   Args:
@@ -285,13 +294,11 @@ def iterate(
       flags to its workers.
     prefetch: batches ready ahead, in each process.
   """
-  if start >= len(batches):
-    return iter(())
   memory.keep_blocks()
-  dataset = grain.MapDataset.source(batches)[start:].to_iter_dataset(
+  dataset = grain.MapDataset.source(cast(Any, batches))[start:].to_iter_dataset(
     grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=prefetch)
   )
-  if num_workers:
+  if num_workers and start < len(batches):
     # Sending a smaller array is quicker than sharing it.
     options = grain.experimental.DatasetOptions(min_shm_size=_SHARED_BYTES)
     dataset = grain.experimental.WithOptionsIterDataset(
@@ -322,8 +329,9 @@ def _share(batch: Batch) -> Batch:
 
 def _shared(x: np.ndarray) -> np.ndarray:
   shared = grain.multiprocessing.SharedMemoryArray(x.shape, x.dtype)
-  with open(f"/dev/shm/{shared.shm.name}", "r+b") as file:
-    file.write(x)
+  file = pathlib.Path("/dev/shm", cast(Any, shared.shm).name)
+  with file.open("r+b") as f:
+    f.write(x.data)
   return shared
 
 

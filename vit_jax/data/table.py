@@ -171,12 +171,12 @@ def _digest(
   digest = hashlib.sha256(classes.encode())
 
   def add(name: str, first: int, last: int) -> None:
-    digest.update(np.ascontiguousarray(columns[name][first:last]))
+    digest.update(np.ascontiguousarray(columns[name][first:last]).data)
 
   def ragged(name: str, ends: str) -> None:
     edges = columns[ends]
     first, last = (int(edges[i - 1]) if i else 0 for i in (start, stop))
-    digest.update(np.diff(edges[start:stop], prepend=first))
+    digest.update(np.diff(edges[start:stop], prepend=first).data)
     add(name, first, last)
 
   ragged("names", "ends")

@@ -137,7 +137,7 @@ def members(
     ):
       while member := archive.next():
         # The archive would keep all members in memory.
-        archive.members.clear()
+        archive.members.clear()  # type: ignore[attr-defined]
         if member.isdir():
           continue
         short = member.name.rpartition("/")[2]
@@ -189,7 +189,7 @@ class _Headers(io.FileIO):
   def tell(self) -> int:
     return super().tell() - self._first
 
-  def read(self, size: int = -1) -> bytes:
-    if not 0 <= size <= _MOST_HEADER_BYTES:
+  def read(self, size: int | None = -1) -> bytes:
+    if size is None or not 0 <= size <= _MOST_HEADER_BYTES:
       raise tarfile.ReadError(f"a header of {size} bytes")
     return super().read(max(0, min(size, self.size - self.tell()))) or b""

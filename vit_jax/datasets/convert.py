@@ -6,8 +6,9 @@ import json
 import os
 import pathlib
 import shutil
+from typing import Any
 
-from array_record.python import array_record_module
+from array_record.python import array_record_module  # type: ignore[attr-defined]
 import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
@@ -46,7 +47,7 @@ def convert(name: str, from_dir: str, data_dir: str) -> str:
   """
   rest = name.partition(":")[2]
   old = pathlib.Path(tfds_source.find(rest, from_dir))
-  info = tfds.builder_from_directory(str(old)).info
+  info: Any = tfds.builder_from_directory(str(old)).info
   if info.file_format != tfds.core.FileFormat.TFRECORD:
     raise errors.ConfigError(
       f"{{name}} in {old} is in {info.file_format.value}, not in tfrecord",
@@ -70,8 +71,7 @@ def convert(name: str, from_dir: str, data_dir: str) -> str:
   with write.locked(plan):
     part.mkdir(parents=True, exist_ok=True)
     with futures.ThreadPoolExecutor(_THREADS) as pool:
-      for _ in pool.map(lambda job: _shard(*job, part), jobs):
-        pass
+      list(pool.map(lambda job: _shard(job[0], job[1], part), jobs))
     records = {file.name for file, _ in jobs}
     skip = {*records, checksums.FILE, _INFO}
     for file in old.iterdir():
@@ -109,7 +109,8 @@ def _examples(file: pathlib.Path) -> Iterator[bytes]:
   import tensorflow as tf
 
   try:
-    yield from tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+    records: Any = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+    yield from records
   except tf.errors.OpError as e:
     reason = " ".join(e.message.split())
     raise errors.DataError(f"{file} cannot be read: {reason[:200]}") from e

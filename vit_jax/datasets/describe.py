@@ -111,7 +111,7 @@ def _labels(source: base.Source) -> dict[str, Any]:
   return {
     "labels_seen": seen,
     "per_class": {
-      class_name(source, c): int(counts[c]) for c in np.flatnonzero(counts)
+      class_name(source, int(c)): int(counts[c]) for c in np.flatnonzero(counts)
     },
   }
 

@@ -27,6 +27,7 @@ def fetch(url: str, most_bytes: int = _MOST_BYTES) -> bytes:
   Raises:
     DataError: no answer in time, a status other than 200, or too much.
   """
+  reason: Exception = TimeoutError()
   with _session() as session:
     for tries_left in reversed(range(_TRIES)):
       try:

@@ -7,6 +7,7 @@ import pathlib
 import pkgutil
 import re
 import types
+from typing import Any
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import download_manager, util
@@ -108,12 +109,12 @@ def prepare(
     options.refuse(name, "workers", "on_error", "beam")
     return convert.convert(name, from_dir, data_dir)
   module = _ours(tfds_source.parse(rest)["name"])
-  builder = _builder(rest, str(tfds_source.root(data_dir)), module)
+  builder: Any = _builder(rest, str(tfds_source.root(data_dir)), module)
   if tfds_source.is_built(builder.data_path):
     tfds_source.check_format(builder.info, rest)
     sizes = write.describe_splits(builder.info)
     return f"tfds:{rest} is already in {builder.data_path} ({sizes})"
-  if not hasattr(module, "recipe"):
+  if module is None or not hasattr(module, "recipe"):
     options.refuse(name, "workers", "on_error", "beam")
     return _build(rest, builder, from_dir)
   if not from_dir:

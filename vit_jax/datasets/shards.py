@@ -10,7 +10,7 @@ import os
 import pathlib
 from typing import Any
 
-from array_record.python import array_record_module
+from array_record.python import array_record_module  # type: ignore[attr-defined]
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import example_serializer
 
@@ -71,7 +71,7 @@ def write(job: Job) -> int:
     StorageError: no room.
   """
   items = planned.read(job.plan)
-  features = tfds.features.FeatureConnector.from_config(job.folder)
+  features: Any = tfds.features.FeatureConnector.from_config(job.folder)
   serializer = example_serializer.ExampleSerializer(
     features.get_serialized_info()
   )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent import futures
 import pathlib
 
-from array_record.python import array_record_module
+from array_record.python import array_record_module  # type: ignore[attr-defined]
 import numpy as np
 import tensorflow_datasets as tfds
 

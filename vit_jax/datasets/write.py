@@ -92,7 +92,8 @@ def write(recipe: Recipe, *, workers: int = 0, beam: str = "") -> str:
   with pool.interruptible(), _storage(new), locked(plan):
     work.mkdir(parents=True, exist_ok=True)
     facts = planned.open_or_make(str(plan), recipe.source, recipe.listing)
-    recipe.info.features.save_config(str(work))
+    features: Any = recipe.info.features
+    features.save_config(str(work))
     jobs = [
       shards.Job(
         folder=str(work),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import constants
 from tensorflow_datasets.proto import tf_example_pb2
 
 from vit_jax.core import errors, storage
@@ -35,20 +36,21 @@ class Tfds(base.Source):
   def __init__(self, directory: str, split: str):
     self._arguments = (directory, split)
     # TFDS must learn what gs:// is in a worker process as well.
-    builder = tfds.builder_from_directory(str(storage.path(directory)))
+    place = str(storage.path(directory))
+    builder: Any = tfds.builder_from_directory(place)
     info, features = builder.info, builder.info.features
     self._parse = _parser(features)
     self._records = builder.as_data_source(
       split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
     )
-    label = dict(features.items()).get("label")
+    label: Any = dict(features.items()).get("label")
     self._num_labels = 0
     if label is None and _is_labels(dict(features.items()).get("labels")):
       label = features["labels"].feature
       self._num_labels = _num_labels(info)
     is_class = isinstance(label, tfds.features.ClassLabel)
-    self.num_classes: int = label.num_classes if is_class else 0
-    self.class_names: tuple[str, ...] = tuple(label.names) if is_class else ()
+    self.num_classes = (label.num_classes or 0) if is_class else 0
+    self.class_names = tuple(label.names) if is_class else ()
     self._shards = info.splits[split].file_instructions
     self.fingerprint: dict[str, Any] = {
       "name": info.full_name.rpartition("/")[0],
@@ -112,14 +114,16 @@ def _parser(
   classes.
   """
   plain = {key: _plain(feature) for key, feature in features.items()}
-  if None not in plain.values():
-    return functools.partial(_parse, plain)
+  simple = {key: read for key, read in plain.items() if read}
+  if len(simple) == len(plain):
+    return functools.partial(_parse, simple)
   decoders = {
     key: tfds.decode.SkipDecoding()
     for key, feature in features.items()
     if isinstance(feature, tfds.features.Image)
   }
-  return functools.partial(features.deserialize_example_np, decoders=decoders)
+  parse: Any = features.deserialize_example_np
+  return functools.partial(parse, decoders=decoders)
 
 
 def _plain(feature: Any) -> Callable[[Any], Any] | None:
@@ -137,7 +141,9 @@ def _plain(feature: Any) -> Callable[[Any], Any] | None:
 def _parse(
   plain: dict[str, Callable[[Any], Any]], record: bytes
 ) -> dict[str, Any]:
-  features = tf_example_pb2.Example.FromString(record).features.feature
+  # protoc's classes are made at run time, where pyright does not see them.
+  example_class = tf_example_pb2.Example  # type: ignore[attr-defined]
+  features = example_class.FromString(record).features.feature
   return {key: read(features[key]) for key, read in plain.items()}
 
 
@@ -188,8 +194,8 @@ def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
   return tuple(built(rest, data_dir)[1].splits)
 
 
-def built(rest: str, data_dir: str) -> tuple[str, tfds.core.DatasetInfo]:
-  """The directory and facts of a data set that can be read.
+def built(rest: str, data_dir: str) -> tuple[str, Any]:
+  """The directory and the tfds.core.DatasetInfo of a data set.
 
   Raises:
     ConfigError: no such data set or version, or one that is not in
@@ -201,7 +207,7 @@ def built(rest: str, data_dir: str) -> tuple[str, tfds.core.DatasetInfo]:
   return directory, info
 
 
-def check_format(info: tfds.core.DatasetInfo, rest: str) -> None:
+def check_format(info: Any, rest: str) -> None:
   """Raises a ConfigError for a data set that is not in ArrayRecord."""
   if FORMAT not in info.available_file_formats():
     home = str(info.data_dir).removesuffix(f"/{info.full_name}")
@@ -215,7 +221,7 @@ def check_format(info: tfds.core.DatasetInfo, rest: str) -> None:
 
 def root(data_dir: str) -> storage.AnyPath:
   """The directory of all data sets."""
-  return storage.path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+  return storage.path(data_dir or constants.DATA_DIR).expanduser()
 
 
 def parse(rest: str) -> dict[str, str]:

@@ -119,7 +119,7 @@ def _find(folder: pathlib.Path, part: str) -> pathlib.Path:
 
 
 def _items(
-  info: tfds.core.DatasetInfo,
+  info: Any,
   train: pathlib.Path,
   val: pathlib.Path,
   facts: Facts,

@@ -98,7 +98,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   ]
 
   def _info(self) -> tfds.core.DatasetInfo:
-    names = class_names(self.builder_config.classes)
+    config: Any = self.builder_config
+    names = class_names(config.classes)
     return tfds.core.DatasetInfo(
       builder=self,
       description=_DESCRIPTION,
@@ -147,7 +148,8 @@ def recipe(
     ConfigError: it contains something else.
   """
   folder = pathlib.Path(from_dir).expanduser()
-  facts = facts or FACTS[builder.builder_config.release]
+  config: Any = builder.builder_config
+  facts = facts or FACTS[config.release]
   return write.Recipe(
     info=builder.info,
     source=os.path.abspath(folder),
@@ -185,7 +187,7 @@ def _unzipped(data: bytes, where: str) -> bytes:
 
 
 def _items(
-  info: tfds.core.DatasetInfo, folder: pathlib.Path, facts: Facts
+  info: Any, folder: pathlib.Path, facts: Facts
 ) -> Iterator[tuple[str, planned.Item]]:
   """All images; then compares their counts with the published ones."""
   names = info.features["labels"].feature.names
