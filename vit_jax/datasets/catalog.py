@@ -30,7 +30,7 @@ class Facts:
   group: str
   classes: int
   splits: Mapping[str, int]
-  prepare: str
+  prepare: str = ""
   version: str = ""
   download: str = ""
   disk: str = ""

@@ -172,13 +172,6 @@ def test_wrong_rows(case, tmp_path):
   assert not list(tmp_path.glob("data/**/*.array_record*"))
 
 
-def test_a_row_that_is_there_twice(tmp_path):
-  trees.write(tmp_path, {"x.png": trees.png(1)})
-  row = {"path": "x.png", "labels": [1]}
-  with pytest.raises(errors.DataError, match=r"x\.png is listed twice"):
-    run(manifest(tmp_path, [row, row]), tmp_path / "data")
-
-
 def test_a_folder_with_splits_by_the_command(tmp_path, capsys):
   for split in ("train", "val"):
     trees.classes(tmp_path / "images" / split, {"ant": 3, "bee": 2})

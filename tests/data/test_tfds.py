@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from vit_jax.core import config as config_lib, errors
-from vit_jax.data import base, config
+from vit_jax.core import errors
+from vit_jax.data import base
 from vit_jax.data.sources import tfds as tfds_source
 
 
@@ -149,40 +149,6 @@ print([m for m in sys.modules if m.split(".")[0] == "tensorflow"])
     [sys.executable, "-c", code], capture_output=True, text=True, check=True
   )
   assert done.stdout == "[]\n"
-
-
-def test_synthetic_is_a_function_of_split_and_index():
-  a = base.open_source("synthetic:20x4x6x3x5", "train")
-  b = base.open_source("synthetic:20x4x6x3x5", "test")
-  again = base.open_source("synthetic:20x4x6x3x5", "train")
-  assert len(a) == 20 and a.num_classes == 5
-  assert a[7]["image"].shape == (4, 6, 3)
-  assert a[7]["image"].dtype == np.uint8
-  assert (a[7]["label"], a[7]["id"]) == (2, 7)
-  np.testing.assert_array_equal(a[7]["image"], again[7]["image"])
-  assert not np.array_equal(a[7]["image"], a[2]["image"])
-  assert not np.array_equal(a[7]["image"], b[7]["image"])
-  with pytest.raises(IndexError):
-    a[20]
-
-
-def test_config_round_trip_and_rules():
-  default = config_lib.to_config_dict(config.Config())
-  assert default.train.preprocess == (
-    "decode(channels=1)|value_range(-1.0, 1.0)"
-  )
-  assert config_lib.build(config.Config, default) == config.Config()
-  for path, value, said in (
-    ("batch_size", 0, "batch_size=0 must be at least 1"),
-    ("train.name", "tfd:x", "train.name=tfd:x: unknown scheme tfd"),
-    ("train.split", "", "train.split='' must name a split"),
-    ("train.preprocess", "decod", "train.preprocess=decod: unknown op decod"),
-  ):
-    broken = config_lib.to_config_dict(config.Config())
-    config_lib.parent_of(broken, path)[path.rpartition(".")[2]] = value
-    with pytest.raises(errors.ConfigError) as caught:
-      config_lib.build(config.Config, broken)
-    assert said in str(caught.value)
 
 
 PIXELS = b"\xff\xd8 pixels"
