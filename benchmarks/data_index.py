@@ -22,7 +22,7 @@ import time
 
 import numpy as np
 
-from vit_jax.data import index, pipeline, sources
+from vit_jax.data import base as sources, index, pipeline
 from vit_jax.preprocess.pipeline import Pipeline
 
 ROWS, CLASSES = 14_197_122, 21_841

@@ -70,7 +70,7 @@ def write(folder: pathlib.Path, padded: bool) -> None:
 
 def measure(folder: str, count: int, limit_mib: int) -> None:
   """Makes batches in this process and prints what memory they took."""
-  from vit_jax.data import pipeline, sources
+  from vit_jax.data import base as sources, pipeline
   from vit_jax.preprocess.pipeline import Pipeline
 
   batches = pipeline.train_batches(

@@ -34,7 +34,7 @@ import cv2
 import numpy as np
 from sklearn import datasets
 
-from vit_jax.data import pipeline, sources
+from vit_jax.data import base as sources, pipeline
 from vit_jax.preprocess.pipeline import Pipeline
 
 PREPROCESS = "decode|inception_crop(224)|flip_lr|keep('image', 'label', 'id')"

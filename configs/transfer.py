@@ -34,7 +34,7 @@ back, then three seeds on all of them.
 import dataclasses
 
 from vit_jax.core import config, errors
-from vit_jax.data import vtab
+from vit_jax.data.sources import vtab
 from vit_jax.evals import classification
 from vit_jax.models import bit, hybrid, vit
 from vit_jax.optim import sgd

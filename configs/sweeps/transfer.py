@@ -14,7 +14,7 @@ import importlib.util
 import pathlib
 
 from vit_jax.core import config
-from vit_jax.data import vtab
+from vit_jax.data.sources import vtab
 from vit_jax.sweeps import grid
 from vit_jax.sweeps.sweep import Sweep
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from vit_jax.cli import cpu
+from vit_jax.core import memory
 
 # Page faults of three buffers of 64 MiB, after a first.
 CODE = """
@@ -47,7 +47,7 @@ def test_large_buffers_are_mapped_once():
 
 
 def test_the_environment_comes_first():
-  own = dict.fromkeys(cpu._SETTINGS, "65536")
+  own = dict.fromkeys(memory.SETTINGS, "65536")
   assert faults("cpu.keep_memory()", **own) > MANY
 
 

@@ -75,7 +75,7 @@ def facts(folder):
   return imagenet2012.Facts(
     images={"train": sum(TRAIN.values()), "validation": len(VALIDATION)},
     classes=len(TRAIN),
-    of_a_class={"train": (30, 70), "validation": (5, 10)},
+    images_per_class={"train": (30, 70), "validation": (5, 10)},
     tars={
       tar.name: (
         tar.stat().st_size,

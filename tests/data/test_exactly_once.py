@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from tests.data import trees
-from vit_jax.data import pipeline, sources
+from vit_jax.data import base, pipeline
 from vit_jax.preprocess.pipeline import Pipeline
 
 RANDOM = Pipeline.parse("decode|inception_crop(6)|flip_lr")
 
 
-class Numbers(sources.Source):
+class Numbers(base.Source):
   """One pixel each."""
 
   num_classes = 0
@@ -57,10 +57,10 @@ def test_evaluation_sees_each_example_once(batch_size, on_error):
 def opened(kind, root):
   if kind == "folder":
     trees.classes(root / "a", {"ant": 9, "bee": 5})
-    return sources.open_source(f"folder:{root / 'a'}", "train[:90%]")
+    return base.open_source(f"folder:{root / 'a'}", "train[:90%]")
   trees.classes(root / "a", {"ant": 9, "bee": 5})
   trees.classes(root / "b", {"ant": 2, "bee": 3})
-  return sources.open_source(
+  return base.open_source(
     f"mix:0.7*folder:{root / 'a'}+0.3*folder:{root / 'b'}", "train"
   )
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.data import trees
 from vit_jax.core import errors
-from vit_jax.data import pipeline, sources
+from vit_jax.data import base, pipeline
 from vit_jax.preprocess.pipeline import Pipeline
 
 TWO = "mix:0.7*synthetic:50x4x4x3x5+0.3*synthetic:20x4x4x3x5"
@@ -13,7 +13,7 @@ PLAIN = Pipeline.parse("decode")
 
 
 def ids(name, num_batches=30, batch_size=10, seed=0):
-  source = sources.open_source(name, "train")
+  source = base.open_source(name, "train")
   batches = pipeline.train_batches(
     source, PLAIN, batch_size=batch_size, seed=seed, num_steps=num_batches
   )
@@ -52,15 +52,15 @@ def test_weights_are_exact_fractions():
   thirds = "mix:1*synthetic:9x4x4x3x5+2*synthetic:9x4x4x3x5"
   drawn = ids(thirds, num_batches=60, batch_size=3)
   assert ((drawn < 9).sum(axis=1) == 1).all()
-  source = sources.open_source(TWO.replace("0.7*", "0.75*"), "train")
+  source = base.open_source(TWO.replace("0.7*", "0.75*"), "train")
   assert source.parts == ((50, 5), (20, 2))
 
 
 def test_examples_are_those_of_the_parts(tmp_path):
   a = trees.classes(tmp_path / "a", {"ant": 3, "bee": 2})
   b = trees.classes(tmp_path / "b+2", {"ant": 1, "bee": 4})
-  source = sources.open_source(f"mix:1*folder:{a}+2*folder:{b}", "train")
-  parts = [sources.open_source(f"folder:{x}", "train") for x in (a, b)]
+  source = base.open_source(f"mix:1*folder:{a}+2*folder:{b}", "train")
+  parts = [base.open_source(f"folder:{x}", "train") for x in (a, b)]
   assert len(source) == 10
   assert source.class_names == ("ant", "bee")
   for i in range(10):
@@ -72,11 +72,11 @@ def test_examples_are_those_of_the_parts(tmp_path):
       source[i]
   versions = [p["version"] for p in source.fingerprint["parts"].values()]
   assert versions == [p.fingerprint["version"] for p in parts]
-  assert sources.split_names(f"mix:1*folder:{a}+2*synthetic") == ("train",)
+  assert base.split_names(f"mix:1*folder:{a}+2*synthetic") == ("train",)
 
 
 def test_evaluation_sees_each_example_of_each_part_once():
-  source = sources.open_source(TWO, "test")
+  source = base.open_source(TWO, "test")
   batches = pipeline.eval_batches(source, PLAIN, batch_size=16)
   seen = np.concatenate([b["id"][b["mask"] == 1] for b in batches])
   assert sorted(seen) == list(range(70))
@@ -100,6 +100,6 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name):
   with pytest.raises(errors.ConfigError) as caught:
-    sources.open_source(name, "train")
+    base.open_source(name, "train")
   assert REFUSED[name] in str(caught.value)
   assert "\n" not in str(caught.value)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.data import trees
 from vit_jax.core import errors
-from vit_jax.data import pipeline, sources
+from vit_jax.data import base, pipeline
 from vit_jax.preprocess.pipeline import Pipeline
 
 DECODE = Pipeline.parse("decode(1)")
@@ -33,14 +33,14 @@ def cut(digits_dir, tmp_path):
 def test_a_shard_that_ends_too_early(cut):
   data_dir, shard = cut
   with pytest.raises(errors.DataError) as caught:
-    rows(sources.open_source("tfds:digits", "test", data_dir))
+    rows(base.open_source("tfds:digits", "test", data_dir))
   assert f"{shard}, record " in str(caught.value)
   assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
   root = trees.classes(tmp_path, {"ant": 3, "bee": 3})
-  source = sources.open_source(f"folder:{root}", "train")
+  source = base.open_source(f"folder:{root}", "train")
   real = builtins.open
 
   # The superuser may read everything, so that no mode would refuse.
@@ -67,7 +67,7 @@ def resident_bytes():
 def test_ten_thousand_batches_take_no_more_memory(tmp_path):
   root = trees.classes(tmp_path, {"ant": 30, "bee": 30})
   batches = pipeline.train_batches(
-    sources.open_source(f"folder:{root}", "train"),
+    base.open_source(f"folder:{root}", "train"),
     Pipeline.parse("decode|inception_crop(8)|flip_lr"),
     batch_size=1,
     seed=0,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vit_jax.core import errors
-from vit_jax.data import pipeline, sources
+from vit_jax.data import base, pipeline
 from vit_jax.preprocess.pipeline import Pipeline
 
 RANDOM = Pipeline.parse("decode|inception_crop(6)|flip_lr|random_shift(1)")
@@ -15,7 +15,7 @@ B = 8
 
 
 def synthetic(n=50):
-  return sources.open_source(f"synthetic:{n}x8x8x3x5", "train")
+  return base.open_source(f"synthetic:{n}x8x8x3x5", "train")
 
 
 def train(n=50, preprocess=RANDOM, seed=3, num_steps=20, **kwargs):
@@ -135,7 +135,7 @@ def test_evaluation_counts_each_example_once(n, parts):
 
 
 def test_a_bad_record_is_named():
-  class Bad(sources.Source):
+  class Bad(base.Source):
     fingerprint = {"name": "bad", "version": "1.0.0", "split": "train"}
 
     def __len__(self):

@@ -8,7 +8,8 @@ import pytest
 
 from tests.data import tfds_sets
 from vit_jax.core import errors
-from vit_jax.data import pipeline, real, sources
+from vit_jax.data import base, pipeline
+from vit_jax.data.sources import real
 from vit_jax.datasets import verify
 from vit_jax.preprocess.pipeline import Pipeline
 
@@ -38,7 +39,7 @@ def imagenet_dir(tmp_path_factory):
 
 
 def read(path, split="validation", file="real.json"):
-  return sources.open_source(f"real:{path / file}", split, str(path))
+  return base.open_source(f"real:{path / file}", split, str(path))
 
 
 def test_labels_are_joined_by_file_name(imagenet_dir):
@@ -104,10 +105,10 @@ def test_other_images_are_refused(imagenet_dir, tmp_path):
 
 
 HOSTILE = {
-  "text": (b"<html>404</html>", "is no JSON"),
-  "no text": (b"\xff\xfe\x00", "is no JSON"),
-  "cut": (b"[[1], [2", "is no JSON"),
-  "deep": (b"[" * 100_000, "is no JSON"),
+  "text": (b"<html>404</html>", "is not JSON"),
+  "no text": (b"\xff\xfe\x00", "is not JSON"),
+  "cut": (b"[[1], [2", "is not JSON"),
+  "deep": (b"[" * 100_000, "is not JSON"),
   "a dict": (b'{"0": [1]}', "must be a list with a list for each image"),
   "nothing": (b"[]", "must be a list with a list for each image"),
   "numbers": (b"[1, 2]", "entry 0 is 1, not a list of classes within 0..999"),
@@ -116,7 +117,7 @@ HOSTILE = {
   "not whole": (b"[[1.0]]", "entry 0 is [1.0], not a list of classes"),
   "true": (b"[[true]]", "entry 0 is [True], not a list of classes"),
   "huge": (b"[[1" + b"0" * 4000 + b"]]", "entry 0 is [1000"),
-  "many digits": (b"[[1" + b"0" * 5000 + b"]]", "is no JSON"),
+  "many digits": (b"[[1" + b"0" * 5000 + b"]]", "is not JSON"),
   "endless": (b"[[NaN]]", "entry 0 is [nan], not a list of classes"),
 }
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vit_jax.core import errors
-from vit_jax.data import pipeline, sources
+from vit_jax.data import base, pipeline
 from vit_jax.preprocess.pipeline import Pipeline
 
 N = 40
@@ -15,7 +15,7 @@ BAD = {3, 7, 8, 9, 39}
 RANDOM = Pipeline.parse("decode|random_shift(2)")
 
 
-class Broken(sources.Source):
+class Broken(base.Source):
   """Images that tell their index, some of which cannot be read."""
 
   num_classes = 5
@@ -94,7 +94,7 @@ def test_without_skip_there_is_no_count_and_the_record_is_named():
 
 
 def test_each_bad_example_is_named_once(caplog):
-  pipeline._say_once.cache_clear()
+  pipeline._warn_once.cache_clear()
   with caplog.at_level(logging.WARNING, pipeline.__name__):
     list(train(Broken()))
   said = [r.getMessage() for r in caplog.records]
@@ -124,7 +124,9 @@ def test_a_broken_data_set_is_an_error():
     train(source),
     pipeline.eval_batches(source, RANDOM, batch_size=8, on_error="skip"),
   ):
-    with pytest.raises(errors.DataError, match="100 examples on end cannot be"):
+    with pytest.raises(
+      errors.DataError, match="100 examples in a row cannot be"
+    ):
       batches[0]
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.data import tfds_sets
 from vit_jax.core import errors
-from vit_jax.data import pipeline, sources, vtab
+from vit_jax.data import base, pipeline
+from vit_jax.data.sources import vtab
 from vit_jax.datasets import catalog
 from vit_jax.preprocess.pipeline import Pipeline
 
@@ -184,7 +185,7 @@ def clevr_dir(tmp_path_factory):
 
 
 def read(name, split, data_dir):
-  return sources.open_source(f"vtab:{name}", split, data_dir)
+  return base.open_source(f"vtab:{name}", split, data_dir)
 
 
 def test_clevr(clevr_dir):
@@ -269,7 +270,7 @@ WRONG = {
 @pytest.mark.parametrize("what", WRONG)
 def test_refused(what, clevr_dir):
   with pytest.raises(errors.ConfigError) as caught:
-    sources.open_source(*what, clevr_dir)
+    base.open_source(*what, clevr_dir)
   assert WRONG[what] in str(caught.value)
   assert "\n" not in str(caught.value)
 

@@ -7,14 +7,14 @@ import grain
 import numpy as np
 import pytest
 
-from vit_jax.data import pipeline, sources
+from vit_jax.data import base, pipeline
 from vit_jax.preprocess.pipeline import Pipeline
 
 B = 8
 RANDOM = Pipeline.parse("decode|inception_crop(6)|flip_lr|random_shift(1)")
 
 
-class Counted(sources.Source):
+class Counted(base.Source):
   """Pixels that tell their index, and how often each was read."""
 
   num_classes = 0
@@ -50,7 +50,7 @@ def assert_same(ours, theirs):
 @pytest.mark.parametrize("num_workers", [2, 8])
 def test_workers_change_nothing(num_workers):
   flags.FLAGS.mark_as_parsed()
-  source = sources.open_source("synthetic:50x9x9x3x5", "train")
+  source = base.open_source("synthetic:50x9x9x3x5", "train")
   # Large enough to come through shared memory, as the labels do not.
   large = Pipeline.parse("decode|inception_crop(80)|flip_lr|random_shift(1)")
   wanted = train(source, preprocess=large)

@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from vit_jax.data import base
+
 # Images of each class.
 COUNTS = {"ant": 30, "bee": 20, "cat": 50}
 
@@ -32,3 +34,16 @@ def classes(root, counts=COUNTS):
       for i in range(count)
     },
   )
+
+
+def open_folder(root, split="train"):
+  return base.open_source(f"folder:{root}", split)
+
+
+def files(source):
+  """The file of each example."""
+  return [source.where(i) for i in range(len(source))]
+
+
+def labels(source):
+  return [source.label(i) for i in range(len(source))]

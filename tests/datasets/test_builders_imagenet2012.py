@@ -7,7 +7,7 @@ import tensorflow_datasets as tfds
 
 from tests.data import official, trees
 from vit_jax.core import errors
-from vit_jax.data import sources
+from vit_jax.data import base
 from vit_jax.datasets import prepare, verify, write
 from vit_jax.datasets.builders import imagenet2012
 
@@ -34,7 +34,7 @@ def build(from_dir, data_dir, facts, **options):
 
 
 def examples(data_dir, split):
-  source = sources.open_source("tfds:imagenet2012", split, str(data_dir))
+  source = base.open_source("tfds:imagenet2012", split, str(data_dir))
   return [source[i] for i in range(len(source))]
 
 
@@ -82,7 +82,7 @@ def test_the_data_set_is_tfds_own(built):
     "train": 160,
     "validation": 20,
   }
-  source = sources.open_source("tfds:imagenet2012", "train", str(built))
+  source = base.open_source("tfds:imagenet2012", "train", str(built))
   assert source.num_classes == 1000
   assert [source.class_names[i] for i in (0, 1, 999)] == WNIDS
   # Three classes are not the published data set, and `verify` says so.
@@ -172,7 +172,7 @@ CHANGED = {
   "a class": (TRAIN, strange_class, "n00000001 is none of the classes"),
   "a count": (TRAIN, few, "train has 71 images of n01440764; published are 30"),
   "cut off": (TRAIN, lambda d: d[:300_000], "cut off"),
-  "no tar": (VAL, lambda d: b"<html>" * 1000, "is no whole tar file"),
+  "no tar": (VAL, lambda d: b"<html>" * 1000, "is not a complete tar file"),
 }
 
 
@@ -200,7 +200,7 @@ def test_the_published_facts_are_checked_by_the_command(tars, tmp_path):
 def test_what_is_needed_is_said(tmp_path):
   with pytest.raises(errors.ConfigError, match="needed: ILSVRC2012_img_train"):
     prepare.prepare("tfds:imagenet2012", str(tmp_path), str(tmp_path))
-  with pytest.raises(errors.ConfigError, match="--from_dir=DIR with ILSVRC201"):
+  with pytest.raises(errors.ConfigError, match="--from_dir=DIR: ILSVRC201"):
     prepare.prepare("tfds:imagenet2012", str(tmp_path))
 
 

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 
 from tests.data import official, trees
 from vit_jax.core import errors
-from vit_jax.data import sources
+from vit_jax.data import base
 from vit_jax.datasets import prepare, write
 from vit_jax.datasets.builders import imagenet21k
 
@@ -24,9 +24,7 @@ def build(from_dir, data_dir, config="fall11_21843", facts=FACTS):
 
 
 def content(data_dir, config="fall11_21843"):
-  source = sources.open_source(
-    f"tfds:imagenet21k/{config}", "full", str(data_dir)
-  )
+  source = base.open_source(f"tfds:imagenet21k/{config}", "full", str(data_dir))
   return [
     (e["file_name"].decode(), e["image"], e["label"].tolist())
     for e in (source[i] for i in range(len(source)))
@@ -80,7 +78,7 @@ def test_both_lists_of_classes(tmp_path):
   for config, label in (("winter21_21843", 21_842), ("winter21_21841", 21_840)):
     build(tmp_path / "tars", tmp_path, config, imagenet21k.Facts(1, 0))
     assert content(tmp_path, config)[0][2] == [label]
-    source = sources.open_source(
+    source = base.open_source(
       f"tfds:imagenet21k/{config}", "full", str(tmp_path)
     )
     assert source[0]["label"].dtype == np.int32

@@ -7,7 +7,8 @@ import tensorflow_datasets as tfds
 
 from tests.data import tfds_sets
 from vit_jax.core import errors
-from vit_jax.data import sources, vtab
+from vit_jax.data import base
+from vit_jax.data.sources import vtab
 from vit_jax.datasets import catalog, verify
 
 OURS = ("digits", "imagenet21k")
@@ -34,7 +35,7 @@ def test_every_fact_has_a_source_and_a_known_scheme():
     assert of.name == name
     assert of.source or not of.splits
     if name != "real":
-      sources.scheme(name)
+      base.scheme(name)
     assert not of.prepare or of.prepare in catalog.CATALOG
 
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from vit_jax.core import errors
-from vit_jax.data import sources
+from vit_jax.data import base
 from vit_jax.datasets import prepare, verify
 from vit_jax.datasets.builders import digits
 
@@ -31,7 +31,7 @@ def convert(old, new):
 
 
 def examples(folder, split):
-  source = sources.open_source("tfds:digits", split, str(folder))
+  source = base.open_source("tfds:digits", split, str(folder))
   return [source[i] for i in range(len(source))]
 
 
@@ -46,7 +46,7 @@ def test_converted_is_as_built(old, digits_dir, tmp_path):
   assert "checksums of all files" in verify.verify("tfds:digits", str(new))
   assert not list(new.glob("**/*tfrecord*"))
   assert (old / TRAIN).exists()
-  with pytest.raises(errors.ConfigError, match="already; choose another"):
+  with pytest.raises(errors.ConfigError, match="; choose another --data_dir"):
     convert(old, new)
 
 
@@ -63,7 +63,7 @@ def test_damage_is_named_and_work_is_kept(old, tmp_path):
       convert(old, new)
     assert said in str(caught.value)
     with pytest.raises(errors.ConfigError, match="is not prepared"):
-      sources.open_source("tfds:digits", "train", str(new))
+      base.open_source("tfds:digits", "train", str(new))
   file.write_bytes(whole)
   # The other shard was done and is not read again.
   pathlib.Path(str(file).replace("train", "test")).write_bytes(b"")

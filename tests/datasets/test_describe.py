@@ -8,7 +8,7 @@ import pytest
 
 from tests.data import trees
 from vit_jax.core import errors
-from vit_jax.data import sources
+from vit_jax.data import base
 from vit_jax.datasets import describe
 
 
@@ -76,7 +76,7 @@ def red_and_blue(root):
     image = np.full((20, 40, 3), color, np.uint8)[..., ::-1]
     png = cv2.imencode(".png", image)[1].tobytes()
     trees.write(root, {f"{name}/{k}.png": png + b"x" * i for k in range(7)})
-  return sources.open_source(f"folder:{root}", "train")
+  return base.open_source(f"folder:{root}", "train")
 
 
 def test_a_contact_sheet(tmp_path):
@@ -107,19 +107,19 @@ def test_a_contact_sheet(tmp_path):
 def test_a_sheet_of_what_cannot_be_read(tmp_path):
   trees.write(tmp_path, {"a/0.png": b"no image", "a/1.png": trees.png(1)})
   sheet = describe.contact_sheet(
-    sources.open_source(f"folder:{tmp_path}", "train")
+    base.open_source(f"folder:{tmp_path}", "train")
   )
   assert sheet[64, 64].tolist() == [200, 0, 0]
 
 
 def test_a_sheet_has_at_most_sixty(digits_dir):
-  source = sources.open_source("tfds:digits", "train", digits_dir)
+  source = base.open_source("tfds:digits", "train", digits_dir)
   assert describe.contact_sheet(source).shape == (6 * 148, 1280, 3)
 
 
 def test_a_sheet_has_every_class(tmp_path):
   trees.classes(tmp_path, {"ant": 300, "bee": 2, "cat": 50})
-  source = sources.open_source(f"folder:{tmp_path}", "train")
+  source = base.open_source(f"folder:{tmp_path}", "train")
   chosen = describe._chosen(source)
   assert len({*chosen}) == 60
   labels = [source.label(i) for i in chosen]

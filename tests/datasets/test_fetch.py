@@ -5,11 +5,12 @@ import time
 
 import pytest
 
-from tests.data import server
+from tests import server
 from vit_jax.core import errors
 from vit_jax.data import manifest
 from vit_jax.datasets import fetch
 
+NO_ADAPTER = "No connection adapters were found for"
 OK = (200, {}, b"image")
 
 
@@ -28,12 +29,17 @@ def slowly():
     yield b"x"
 
 
+def endless():
+  while True:
+    yield bytes(2**20)
+
+
 def late():
   time.sleep(1.0)
   yield b"x"
 
 
-# By path: answers, what is said ("" where it is fetched), requests.
+# By path: answers, what the error says ("" where there is none), requests.
 CASES = {
   "/ok": (OK, "", 1),
   "/led": ((302, {"Location": "/ok"}, b""), "", 1),
@@ -43,11 +49,20 @@ CASES = {
   "/never": ((503, {}, b""), "the answer is 503 Service Unavailable", 3),
   "/large": ((200, {}, bytes(2000)), "it has more than 1000 bytes", 1),
   "/cut": ((200, {"Content-Length": "9"}, b"im"), "IncompleteRead", 3),
-  "/drips": ((200, {}, slowly), "not whole after 0 s", 3),
+  "/drips": ((200, {}, slowly), "not complete after 0 s", 3),
   "/late": ((200, {}, late), "timed out", 3),
-  "/file": ((302, {"Location": "file:///etc/passwd"}, b""), "302", 1),
-  "/ftp": ((302, {"Location": "ftp://127.0.0.1/x"}, b""), "unknown url", 0),
-  "/circle": ((302, {"Location": "/circle"}, b""), "infinite loop", 0),
+  "/spills": ((302, {"Location": "/ok"}, endless), "", 1),
+  "/file": (
+    (302, {"Location": "file:///etc/passwd"}, b""),
+    NO_ADAPTER,
+    1,
+  ),
+  "/ftp": (
+    (302, {"Location": "ftp://127.0.0.1/x"}, b""),
+    NO_ADAPTER,
+    1,
+  ),
+  "/circle": ((302, {"Location": "/circle"}, b""), "Exceeded 30 redirects", 31),
 }
 
 

@@ -1,6 +1,5 @@
 """Damage to data sets is found and named."""
 
-import json
 import pathlib
 import shutil
 
@@ -8,8 +7,8 @@ import pytest
 
 from tests.data import trees
 from vit_jax.core import errors
-from vit_jax.data import pipeline, sources
-from vit_jax.datasets import verify
+from vit_jax.data import base, pipeline
+from vit_jax.datasets import checksums, verify
 from vit_jax.preprocess.pipeline import Pipeline
 
 
@@ -24,20 +23,6 @@ def check(digits, **kwargs):
 
 
 TRAIN = "digits-train.array_record-00000-of-00001"
-
-
-def test_prepare_notes_checksums(digits):
-  noted = json.loads((digits / verify.CHECKSUMS).read_text())
-  assert set(noted) == {
-    TRAIN,
-    TRAIN.replace("train", "test"),
-    "dataset_info.json",
-    "features.json",
-  }
-  assert check(digits, images=True) == (
-    "tfds:digits is whole: published counts, records of all shards, checksums"
-    " of all files, all images decoded, examples: train 1,446, test 351"
-  )
 
 
 def flip(file):
@@ -65,8 +50,8 @@ DAMAGE = {
   ),
   "added": (lambda d: (d / "new").write_text(""), "new was added"),
   "checksums": (
-    lambda d: (d / verify.CHECKSUMS).write_text("{"),
-    f"{verify.CHECKSUMS} cannot be read",
+    lambda d: (d / checksums.FILE).write_text("{"),
+    f"{checksums.FILE} cannot be read",
   ),
 }
 
@@ -81,21 +66,12 @@ def test_damage_is_named(digits, name):
   assert "\n" not in str(caught.value)
 
 
-def test_checksums_are_noted_where_there_are_none(digits):
-  (digits / verify.CHECKSUMS).unlink()
-  assert "checksums of all files noted, there were none" in check(digits)
-  assert "checksums of all files, examples" in check(digits)
-  flip(digits / TRAIN)
-  with pytest.raises(errors.DataError, match="another size or checksum"):
-    check(digits)
-
-
 def test_a_damaged_record_names_its_shard(digits):
   file = digits / TRAIN
   data = bytearray(file.read_bytes())
   data[20_000:21_000] = bytes(1000)
   file.write_bytes(data)
-  source = sources.open_source("tfds:digits", "train", str(digits.parents[1]))
+  source = base.open_source("tfds:digits", "train", str(digits.parents[1]))
   batches = pipeline.eval_batches(
     source, Pipeline.parse("decode(1)"), batch_size=1446
   )
@@ -108,7 +84,7 @@ def test_a_damaged_record_names_its_shard(digits):
 
 
 def test_records_are_named_within_their_shard(digits):
-  source = sources.open_source(
+  source = base.open_source(
     "tfds:digits", "train[10:20]+test[5:]", str(digits.parents[1])
   )
   assert source.where(9).endswith(f"{TRAIN}, record 19")

@@ -9,7 +9,7 @@ import pytest
 from tests.evals import pixels
 from tests.models import small_models
 from vit_jax.core import errors
-from vit_jax.data import config as data_config, sources
+from vit_jax.data import base as sources, config as data_config
 from vit_jax.evals import classification, resolution
 from vit_jax.models import vit
 from vit_jax.nn import posemb_resize

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e import run as command
 from vit_jax.analysis import plots
 from vit_jax.core import errors
-from vit_jax.data import vtab
+from vit_jax.data.sources import vtab
 from vit_jax.sweeps import collect, grid, state, sweep as lib
 
 SWEEP = lib.Sweep(

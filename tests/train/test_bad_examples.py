@@ -7,7 +7,7 @@ import pytest
 from tests.data import trees
 from tests.e2e import run as cli
 from vit_jax.core import config as config_lib, errors
-from vit_jax.data import sources
+from vit_jax.data import base as sources
 from vit_jax.train import evaluate, loop
 
 COUNTS = {"ant": 24, "bee": 24}

@@ -70,8 +70,8 @@ class Checkpointer:
     # Small arrays are not cut: each shape of a slice is a program to compile.
     kinds = ocp.type_handlers
     arrays = kinds.ArrayHandler(min_slice_bytes_for_replica_parallel=2**20)
-    registry = kinds.create_type_handler_registry((jax.Array, arrays))
-    state = ocp.PyTreeCheckpointHandler(type_handler_registry=registry)
+    handlers = kinds.create_type_handler_registry((jax.Array, arrays))
+    state = ocp.PyTreeCheckpointHandler(type_handler_registry=handlers)
     self._orbax = ocp.AsyncCheckpointer(
       ocp.CompositeCheckpointHandler(state=state),
       # In the background, an unwritable directory is a timeout, not an error.

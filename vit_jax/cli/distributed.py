@@ -5,6 +5,7 @@ import dataclasses
 import os
 import sys
 from types import TracebackType
+from typing import Any
 
 from vit_jax.cluster.timeouts import Timeouts
 from vit_jax.core import errors
@@ -108,7 +109,7 @@ def _join_cluster(timeouts: Timeouts) -> None:
     _connect(address, num, process, timeouts, devices)
 
 
-def _connect(*known: object) -> None:
+def _connect(*known: Any) -> None:
   from vit_jax.cluster import lifeline
 
   lifeline.connect(*known)

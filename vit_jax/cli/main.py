@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
   choices = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
   for name, path in commands().items():
     module = importlib.import_module(path)
-    summary, _, more = module.__doc__.partition("\n\n")
+    summary, _, more = (module.__doc__ or "").partition("\n\n")
     sub = choices.add_parser(
       name,
       help=summary,

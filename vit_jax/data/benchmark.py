@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from vit_jax.core import errors
-from vit_jax.data import pipeline, sources
+from vit_jax.data import base, pipeline
 from vit_jax.preprocess import op
 from vit_jax.preprocess.pipeline import Pipeline
 
@@ -59,7 +59,7 @@ def benchmark(
   """Times a data set's input pipeline, training batches in their real order.
 
   Args:
-    name: of the data set; see sources.open_source.
+    name: of the data set; see base.open_source.
     data_dir: where TFDS data sets are.
     options: how it is read.
 
@@ -74,7 +74,7 @@ def benchmark(
     DataError: an example cannot be read.
   """
   options = options or Options()
-  source = sources.open_source(name, options.split, data_dir)
+  source = base.open_source(name, options.split, data_dir)
   batches = pipeline.train_batches(
     source,
     options.preprocess,
@@ -83,7 +83,7 @@ def benchmark(
     num_steps=2**31,
   )
   times = _stages(batches, options.seconds)
-  bottleneck = max(times, key=times.get)
+  bottleneck = max(times, key=times.__getitem__)
   return {
     "name": name,
     "split": options.split,
@@ -183,7 +183,7 @@ def _together(batches: pipeline.Batches, options: Options) -> float:
   )
   device = jax.jit(batches.preprocess.device)
   count = 0
-  # What was made ahead is no measure of the rate, nor is compiling.
+  # Neither batches that were made ahead nor compiling count.
   for batch in itertools.islice(stream, 8):
     _wait(device, _put(batch))
   start = time.perf_counter()

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 from vit_jax.core import errors
-from vit_jax.data import sources
+from vit_jax.data import base
 from vit_jax.preprocess.pipeline import Pipeline
 
 
@@ -15,11 +15,13 @@ class Split:
   Attributes:
     name: "tfds:NAME[/CONFIG][:VERSION]", "folder:PATH", "multilabel:PATH",
       "vtab:TASK", "real:FILE", "mix:WEIGHT*NAME+..." or
-      "synthetic[:NxHxWxCxCLASSES]"; see the files of data/sources.
+      "synthetic[:NxHxWxCxCLASSES]", each described in the file of data/sources
+      that has the scheme's name; or "MODULE:REST" with a module of your own
+      whose name has a dot, see data/base.py.
     split: such as "train" or "train[:90%]".
     preprocess: ops, such as "decode|inception_crop(224)|value_range(-1, 1)".
-    on_error: what an example that cannot be read does: "raise" ends the run,
-      "skip" puts another in its place (training) or leaves it out
+    on_error: what happens if an example cannot be read: "raise" ends the run;
+      "skip" takes another in its place (training) or leaves it out
       (evaluation), names it in the log and counts it.
   """
 
@@ -29,7 +31,7 @@ class Split:
   on_error: Literal["raise", "skip"] = "raise"
 
   def __post_init__(self):
-    sources.scheme(self.name)
+    base.scheme(self.name)
     if not self.split:
       raise errors.ConfigError(
         "{split} must name a split, such as train or train[:90%]",

@@ -1,10 +1,10 @@
 """The index of a data set of files: built once, then mapped into memory.
 
-One file of a JSON header and raw columns. It stands in a hidden folder beside
-the data, or in the user's cache folder where that cannot be written. It holds
-for as long as all that was looked at when it was built has the same
-modification time: the folders of a tree, or a manifest. (A file that is
-rewritten in place under its old name is found out when it is read.)
+One file with a JSON header and raw columns. It is in a hidden folder beside
+the data, or in the user's cache folder where that cannot be written. It is
+valid as long as everything that it was built from has the same modification
+time: the folders of a tree, or a manifest. (A file that was rewritten in place
+under its old name is noticed when it is read.)
 """
 
 from collections.abc import Callable
@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from vit_jax.core import errors, files
-from vit_jax.data import table
+from vit_jax.data import paths, table
 
 FOLDER = ".vit_jax"
-# Part of every file's first bytes: another layout is another name.
+# Every file begins with this; another layout has another number.
 _MAGIC = b"vit_jax index 1\n"
 _ALIGN = 64
 _DTYPES = {
@@ -36,19 +36,22 @@ _DTYPES = {
 }
 # Path below the root, modification time in ns, size in bytes (-1: a folder).
 Watched = list[tuple[str, int, int]]
+# How many files are no images by their names, and one of them.
+Ignored = tuple[int, str]
 
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-  """What is known of a data set of files without reading them.
+  """What is known about the files of a data set without opening them.
 
   Attributes:
-    file: where the index is.
+    file: of the index.
     root: the folder that paths are relative to.
     columns: see table.Sorted.
     splits, digests, class_names, num_classes: see table.Sorted and Table.
-    num_labels: the most labels of an example; 0 where each has one.
-    ignored: files that are no images by their names, and one of them.
+    num_labels: the largest number of labels of an example; 0 where each has
+      exactly one.
+    ignored: see `Ignored`.
   """
 
   file: str
@@ -59,7 +62,7 @@ class Index:
   class_names: tuple[str, ...]
   num_classes: int
   num_labels: int
-  ignored: tuple[int, str]
+  ignored: Ignored
 
   def path(self, row: int) -> bytes:
     """The path of a row below the root."""
@@ -81,9 +84,9 @@ def _edges(ends: np.ndarray, row: int) -> tuple[int, int]:
 def open_or_build(
   root: str,
   name: str,
-  build: Callable[[], tuple[table.Table, Watched, tuple[int, str]]],
+  build: Callable[[], tuple[table.Table, Watched, Ignored]],
 ) -> Index:
-  """The index of a data set; built where there is none that holds.
+  """The index of a data set, which is built if there is no valid one.
 
   Args:
     root: the folder that paths are relative to.
@@ -91,14 +94,15 @@ def open_or_build(
     build: makes the table, what it depends on, and what was ignored.
 
   Raises:
-    StorageError: the index can be written nowhere.
+    DataError: of `build`, or the data changed meanwhile.
+    StorageError: the index can be written in neither place.
   """
   places = _places(root, name)
   for file in places:
     index = read(str(file), root)
     if index is not None:
       return index
-  # Before the tree is looked at: it changes the root's modification time.
+  # Before the scan, because it changes the root's modification time.
   with contextlib.suppress(OSError):
     places[0].parent.mkdir(exist_ok=True)
   made, watched, ignored = build()
@@ -109,7 +113,7 @@ def open_or_build(
     "digests": in_order.digests,
     "class_names": made.class_names,
     "num_classes": made.num_classes,
-    # One column at least: that is what makes labels a list.
+    # At least 1, also without any label: 0 means exactly one label each.
     "num_labels": int(counts.max(initial=1)) if len(counts) else 0,
     "ignored": ignored,
   }
@@ -121,14 +125,14 @@ def open_or_build(
     index = read(str(file), root)
     if index is None:
       raise errors.DataError(
-        f"{table.shown(root)} was changed while its index was made; run again"
-        " when it is at rest"
+        f"{paths.printable(root)} changed while its index was made; run again"
+        " when nothing changes it any more"
       )
     return index
   raise errors.StorageError(
-    f"the index of {table.shown(root)} can be written neither to"
-    f" {table.shown(places[0])} nor to {table.shown(places[1])}; make one of"
-    " these folders writable"
+    f"the index of {paths.printable(root)} can be written neither to"
+    f" {paths.printable(places[0])} nor to {paths.printable(places[1])}; make"
+    " one of these folders writable"
   )
 
 
@@ -144,7 +148,7 @@ def write(
   meta: dict[str, Any],
   watched: Watched,
 ) -> None:
-  """Writes an index; it is there whole or not at all."""
+  """Writes an index, completely or not at all."""
   meta = {**meta, "watched": watched, "rows": len(columns["ends"])}
   meta["lengths"] = {name: len(columns[name]) for name in _DTYPES}
   text = json.dumps(meta).encode()
@@ -154,11 +158,11 @@ def write(
     f.write(_MAGIC + struct.pack("<q", len(text)) + text)
     for name, dtype in _DTYPES.items():
       f.write(bytes(-f.tell() % _ALIGN))
-      f.write(np.ascontiguousarray(columns[name], dtype))
+      f.write(np.ascontiguousarray(columns[name], dtype).data)
 
 
 def read(file: str, root: str) -> Index | None:
-  """The index in a file; None where there is none that is whole and holds."""
+  """The index in a file; None if it is missing, damaged or out of date."""
   try:
     data = np.memmap(file, np.uint8, "r")
   except (OSError, ValueError):
@@ -198,15 +202,15 @@ def read(file: str, root: str) -> Index | None:
 
 
 def watch(root: str, path: str) -> tuple[str, int, int]:
-  """What tells later whether a file or folder below the root has changed."""
+  """What shows later whether a file or folder below the root has changed."""
   time_ns, size = _state(root, path)
   return path, time_ns, size
 
 
 def _state(root: str, path: str) -> list[int]:
   try:
-    found = os.stat(os.path.join(root, path))
+    status = os.stat(os.path.join(root, path))
   except FileNotFoundError:
     return [0, 0]
-  is_folder = stat.S_ISDIR(found.st_mode)
-  return [found.st_mtime_ns, -1 if is_folder else found.st_size]
+  is_folder = stat.S_ISDIR(status.st_mode)
+  return [status.st_mtime_ns, -1 if is_folder else status.st_size]

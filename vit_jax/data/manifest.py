@@ -1,15 +1,16 @@
 """Reads manifests: a CSV or JSON-lines file with a row for each image.
 
-Columns, or keys: "path" (below the manifest's folder), "label" or "labels" (a
-name or a number each), and where wanted "split" (else all is "train") and
-"confidence" of the labels. In CSV, which begins with a line of the columns'
-names, several labels or confidences have a | between them. Others are left
-alone. In place of "path" there may be "url", of http or https, in a manifest
-that is prepared: only `survey` and `examples` take it.
+The columns, or keys, are "path" (below the manifest's folder), "label" or
+"labels" (each a name or a number) and, if wanted, "split" (otherwise "train")
+and "confidence" of the labels; others are ignored. A CSV file begins with a
+line of the columns' names; a | separates several labels or confidences. A
+manifest to be prepared may have "url", of http or https, instead of "path":
+only `survey` and `examples` accept it.
 
-A file classes.txt beside the manifest, a name a line, says what the classes
-are and numbers them from 0. Without one they are the names that occur, sorted,
-or the numbers up to the largest; two manifests then only agree by chance.
+A file classes.txt beside the manifest, with a name per line, defines the
+classes and numbers them from 0. Without it the classes are the names that
+occur, sorted, or the numbers up to the largest; two manifests then have the
+same classes only by chance.
 """
 
 from array import array
@@ -20,28 +21,20 @@ import dataclasses
 import json
 import os
 import pathlib
-from typing import Any
+from typing import Any, NoReturn
 import urllib.parse
 
 from vit_jax.core import errors
-from vit_jax.data import index, scan, table
+from vit_jax.data import index, paths, table
 
 CLASSES = "classes.txt"
 _THREADS = 16
 _CHUNK = 4096
+# Every label that occurs: in which place it first occurred, and in which line.
+_Seen = dict[Any, tuple[int, int]]
 
 
-@dataclasses.dataclass
-class _Vocabulary:
-  """Labels in the order they occurred: number or name -> (place, line)."""
-
-  seen: dict[Any, tuple[int, int]] = dataclasses.field(default_factory=dict)
-
-  def place(self, label: Any, line: int) -> int:
-    return self.seen.setdefault(label, (len(self.seen), line))[0]
-
-
-class _Row(Exception):
+class _RowError(Exception):
   """What is wrong with a row."""
 
 
@@ -50,11 +43,11 @@ class Survey:
   """What must be known of a whole manifest before its first image is written.
 
   Attributes:
-    numbers: of each label that occurs.
-    class_names: by class; empty where nobody named them.
-    num_classes: classes, named or not.
-    most_labels: of an image.
-    has_confidence: whether any row has.
+    numbers: the class of each label that occurs.
+    class_names: by class; empty where the classes have no names.
+    num_classes: how many classes there are.
+    most_labels: the largest number of labels of an image.
+    has_confidence: whether any row has confidences.
   """
 
   numbers: dict[Any, int]
@@ -70,16 +63,14 @@ def survey(file: str) -> Survey:
   Raises:
     DataError: what cannot be read, with its line.
   """
-  words, most_labels, has_confidence = _Vocabulary(), 0, False
+  seen: _Seen = {}
+  most_labels, has_confidence = 0, False
   for row in _parsed(file, many=True, urls=True):
     for label in row.labels:
-      words.place(label, row.line)
+      seen.setdefault(label, (len(seen), row.line))
     most_labels = max(most_labels, len(row.labels))
     has_confidence |= bool(row.confidences)
-  final, names, num_classes = _numbers(
-    words, file, _class_names(os.path.dirname(file) or ".")
-  )
-  numbers = dict(zip(words.seen, final, strict=True))
+  numbers, names, num_classes = _numbers(seen, file)
   return Survey(numbers, names, num_classes, most_labels, has_confidence)
 
 
@@ -93,34 +84,10 @@ def examples(
     yield row.split, row.place, labels, confidences
 
 
-@dataclasses.dataclass(frozen=True)
-class _Parsed:
-  """A row; its place is a path below the manifest's folder, or a URL."""
-
-  line: int
-  place: str
-  split: str
-  labels: list[Any]
-  confidences: list[float]
-
-
-def _parsed(file: str, *, many: bool, urls: bool) -> Iterator[_Parsed]:
-  root = os.path.dirname(file) or "."
-  for line, row in _rows(file):
-    try:
-      place = _place(root, row, urls)
-      split = row.get("split") or "train"
-      if not isinstance(split, str) or "[" in split:
-        raise _Row(f"{split!r} is no name of a split")
-      yield _Parsed(line, place, split, *_labels(row, many))
-    except _Row as e:
-      raise errors.DataError(f"{table.shown(file)}, line {line}: {e}") from e
-
-
 def read(
   file: str, *, many: bool, min_confidence: float = 0.0
-) -> tuple[table.Table, index.Watched, tuple[int, str]]:
-  """The table of a manifest, and what it depends on.
+) -> tuple[table.Table, index.Watched, index.Ignored]:
+  """The table of a manifest, what it depends on, and that nothing was ignored.
 
   Args:
     file: *.csv or *.jsonl.
@@ -134,42 +101,70 @@ def read(
   watched = [
     index.watch(root, name) for name in (os.path.basename(file), CLASSES)
   ]
-  out, words = table.Table(), _Vocabulary()
+  out = table.Table()
+  seen: _Seen = {}
   splits: dict[str, int] = {}
   for row in _parsed(file, many=many, urls=False):
-    sure = row.confidences or [1.0] * len(row.labels)
-    out.labels.extend(
-      words.place(label, row.line)
-      for label, confidence in zip(row.labels, sure, strict=True)
+    confidences = row.confidences or [1.0] * len(row.labels)
+    places = [
+      seen.setdefault(label, (len(seen), row.line))[0]
+      for label, confidence in zip(row.labels, confidences, strict=True)
       if confidence >= min_confidence
-    )
-    out.names += os.fsencode(row.place)
-    out.ends.append(len(out.names))
-    out.splits.append(splits.setdefault(row.split, len(splits)))
+    ]
+    split = splits.setdefault(row.split, len(splits))
+    out.add(os.fsencode(row.place), 0, places, split)
     if many:
       out.label_ends.append(len(out.labels))
   if not out.ends:
-    raise errors.DataError(f"{table.shown(file)} has no rows")
+    raise errors.DataError(f"{paths.printable(file)} has no rows")
   out.split_names = list(splits)
-  final, out.class_names, out.num_classes = _numbers(
-    words, file, _class_names(root)
-  )
-  out.labels = array("i", (final[place] for place in out.labels))
+  numbers, out.class_names, out.num_classes = _numbers(seen, file)
+  by_place = list(numbers.values())
+  out.labels = array("i", (by_place[place] for place in out.labels))
   out.sizes = _sizes(root, out)
   return out, watched, (0, "")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+  """A row; its place is a path below the manifest's folder, or a URL."""
+
+  line: int
+  place: str
+  split: str
+  labels: list[Any]
+  confidences: list[float]
+
+
+def _parsed(file: str, *, many: bool, urls: bool) -> Iterator[_Row]:
+  root = os.path.dirname(file) or "."
+  for line, row in _rows(file):
+    try:
+      place = _place(root, row, urls)
+      split = row.get("split") or "train"
+      if not isinstance(split, str) or "[" in split:
+        raise _RowError(f"{split!r} is not the name of a split")
+      yield _Row(line, place, split, *_labels(row, many))
+    except _RowError as e:
+      raise errors.DataError(
+        f"{paths.printable(file)}, line {line}: {e}"
+      ) from e
 
 
 def _rows(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
   """Line number and columns of each row."""
   line = 0
   try:
-    with open(file, encoding="utf-8-sig", newline="") as f:
+    with (
+      paths.reading(file),
+      open(file, encoding="utf-8-sig", newline="") as f,
+    ):
       if file.endswith(".csv"):
         reader = csv.DictReader(f, strict=True)
         for row in reader:
           line = reader.line_num
           if None in row or None in row.values():
-            raise ValueError("it has not as many columns as the first line")
+            raise ValueError("it has more or fewer columns than the first line")
           yield line, row
         return
       for line, text in enumerate(f, start=1):
@@ -177,35 +172,28 @@ def _rows(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
           continue
         row = json.loads(text)
         if not isinstance(row, dict):
-          raise ValueError('it is no {"path": ..., "label": ...}')
+          raise ValueError('it is not {"path": ..., "label": ...}')
         yield line, row
-  except OSError as e:
-    raise errors.DataError(
-      f"{table.shown(file)} cannot be read: {e.strerror}"
-    ) from e
   except UnicodeDecodeError as e:
     raise errors.DataError(
-      f"{table.shown(file)} is not UTF-8 after line {line}"
+      f"{paths.printable(file)} is not UTF-8 after line {line}"
     ) from e
   except (ValueError, csv.Error) as e:
-    raise errors.DataError(f"{table.shown(file)}, line {line}: {e}") from e
-
-
-def _text(row: dict[str, Any], key: str) -> str:
-  value = row.get(key)
-  if not isinstance(value, str) or not value:
-    raise _Row(f"it has no {key} (it has {', '.join(map(str, row))})")
-  return value
+    raise errors.DataError(f"{paths.printable(file)}, line {line}: {e}") from e
 
 
 def _place(root: str, row: dict[str, Any], urls: bool) -> str:
-  url = row.get("url")
+  url, path = row.get("url"), row.get("path")
   if not url:
-    return _inside(root, _text(row, "path"))
+    if not isinstance(path, str) or not path:
+      raise _RowError(f"it has no path (it has {', '.join(map(str, row))})")
+    return _inside(root, path)
   if not urls:
-    raise _Row(f"{url!r} is to be fetched first: data prepare multilabel:FILE")
-  if row.get("path") or not isinstance(url, str) or not is_url(url):
-    raise _Row(f"{url!r} is no URL of http or https alone")
+    raise _RowError(
+      f"{url!r} must be downloaded first: data prepare multilabel:FILE"
+    )
+  if path or not isinstance(url, str) or not is_url(url):
+    raise _RowError(f"{url!r} must be a URL of http or https, without a path")
   return url
 
 
@@ -215,36 +203,36 @@ def _inside(root: str, path: str) -> str:
   if os.path.isabs(inner):
     inner = os.path.relpath(inner, os.path.abspath(root))
   if inner in (".", "..") or inner.startswith("../") or "\0" in inner:
-    raise _Row(
-      f"the path {table.shown(path)!r} leads outside {table.shown(root)}, the"
-      " manifest's folder"
+    raise _RowError(
+      f"the path {paths.printable(path)!r} leads outside"
+      f" {paths.printable(root)}, the manifest's folder"
     )
   return inner
 
 
 def _labels(row: dict[str, Any], many: bool) -> tuple[list[Any], list[float]]:
   """The labels of a row, and their confidences where it has them."""
-  if not many:
-    if row.get("label") is None:
-      raise _Row(f"it has no label (it has {', '.join(map(str, row))})")
-    labels = [row["label"]]
-  else:
+  if many:
     labels = _list(row, "labels")
+  elif row.get("label") is None:
+    raise _RowError(f"it has no label (it has {', '.join(map(str, row))})")
+  else:
+    labels = [row["label"]]
   for label in labels:
-    # True == 1 in Python, and not in a manifest.
+    # True == 1 in Python, but it is not a label.
     if type(label) not in (int, str) or label == "":
-      raise _Row(f"{label!r} is no label: give a name or a number")
+      raise _RowError(f"{label!r} is not a label: give a name or a number")
   if not many or "confidence" not in row:
     return labels, []
   values = _list(row, "confidence")
   try:
     confidences = [float(v) for v in values]
   except (ValueError, TypeError) as e:
-    raise _Row(f"confidence {values} are not all numbers") from e
+    raise _RowError(f"confidence {values} are not all numbers") from e
   if len(confidences) != len(labels):
-    raise _Row(f"{len(labels)} labels, but {len(confidences)} confidences")
+    raise _RowError(f"{len(labels)} labels, but {len(confidences)} confidences")
   if not all(0.0 <= c <= 1.0 for c in confidences):
-    raise _Row(f"confidence {confidences} must be from 0 to 1")
+    raise _RowError(f"confidence {confidences} must be from 0 to 1")
   return labels, confidences
 
 
@@ -253,7 +241,7 @@ def _list(row: dict[str, Any], key: str) -> list[Any]:
   if isinstance(value, str):
     return value.split("|") if value else []
   if not isinstance(value, list):
-    raise _Row(f"{key} is no list (it has {', '.join(map(str, row))})")
+    raise _RowError(f"{key} is not a list (it has {', '.join(map(str, row))})")
   return value
 
 
@@ -264,63 +252,65 @@ def _class_names(root: str) -> list[str]:
   except FileNotFoundError:
     return []
   except (OSError, UnicodeDecodeError) as e:
-    raise errors.DataError(f"{table.shown(file)} cannot be read: {e}") from e
+    raise errors.DataError(
+      f"{paths.printable(file)} cannot be read: {e}"
+    ) from e
   if not names or len(set(names)) != len(names) or "" in names:
     raise errors.DataError(
-      f"{table.shown(file)} must name each class once, one a line"
+      f"{paths.printable(file)} must name each class once, one per line"
     )
   return names
 
 
-def _numbers(
-  words: _Vocabulary, file: str, names: list[str]
-) -> tuple[array, list[str], int]:
+def _numbers(seen: _Seen, file: str) -> tuple[dict[Any, int], list[str], int]:
   """The class of each label by its place, the names and number of classes."""
-  known = {name: i for i, name in enumerate(names)}
-  numbers = all(
-    type(w) is int or (w.isascii() and w.isdigit()) for w in words.seen
+
+  def refuse(label: Any, why: str) -> NoReturn:
+    raise errors.DataError(
+      f"{paths.printable(file)}, line {seen[label][1]}: label {label!r} {why}"
+    )
+
+  names = _class_names(os.path.dirname(file) or ".")
+  all_numbers = all(
+    type(label) is int
+    or (label.isascii() and label.isdigit() and len(label) < 20)
+    for label in seen
   )
-  if not names and not numbers:
-    mixed = [w for w in words.seen if type(w) is int]
-    if mixed:
-      _refuse(file, words, mixed[0], "is a number, others are names")
-    names = sorted(words.seen)
-    known = {name: i for i, name in enumerate(names)}
-  final = array("i")
-  for word in words.seen:
-    if word in known:
-      final.append(known[word])
-      continue
-    number = int(word) if numbers or type(word) is int else -1
-    limit = len(names) or 2**24
-    if not 0 <= number < limit:
-      _refuse(file, words, word, f"is none of the {limit} classes")
-    final.append(number)
-  return final, names, len(names) or max(final, default=-1) + 1
+  if not names and not all_numbers:
+    if numbers := [label for label in seen if type(label) is int]:
+      refuse(numbers[0], "is a number, others are names")
+    names = sorted(seen)
+  known: dict[Any, int] = {name: i for i, name in enumerate(names)}
+  limit = len(names) or 2**24
+  classes = {}
+  for label in seen:
+    number = int(label) if all_numbers or type(label) is int else -1
+    classes[label] = known.get(label, number)
+    if not 0 <= classes[label] < limit:
+      refuse(label, f"is none of the {limit} classes")
+  return classes, names, len(names) or max(classes.values(), default=-1) + 1
 
 
-def _refuse(file: str, words: _Vocabulary, word: Any, why: str) -> None:
-  raise errors.DataError(
-    f"{table.shown(file)}, line {words.seen[word][1]}: label {word!r} {why}"
-  )
-
-
-def _sizes(root: str, out: table.Table) -> array:
+def _sizes(root: str, rows: table.Table) -> array:
+  """Bytes of every file."""
   top = os.fsencode(root)
 
   def part(first: int) -> list[int]:
-    rows = range(first, min(first + _CHUNK, len(out.ends)))
-    return [scan.size(top, out.path(i)) for i in rows]
+    last = min(first + _CHUNK, len(rows.ends))
+    return [
+      paths.file_size(os.path.join(top, rows.path(i)))
+      for i in range(first, last)
+    ]
 
   sizes = array("q")
   with futures.ThreadPoolExecutor(_THREADS) as pool:
-    for some in pool.map(part, range(0, len(out.ends), _CHUNK)):
+    for some in pool.map(part, range(0, len(rows.ends), _CHUNK)):
       sizes.extend(some)
   return sizes
 
 
 def is_url(text: str) -> bool:
-  """Whether it is of http or https and names a host."""
+  """Whether a text is a URL of http or https that names a host."""
   try:
     parts = urllib.parse.urlsplit(text)
     return parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -1,51 +1,54 @@
 """Batches at random access: the batch at step s is a function of (seed, s).
 
 Position g = s * B + i of the training stream is an example of epoch g // n
-under that epoch's permutation (of a mixture: g says which part is next, and
-each part has epochs of its own), and its augmentation draws from a generator
-seeded by (seed, g). An example that cannot be read is replaced by the next in
-the source that can: a function of its index. A process makes only the rows its
-devices own, and nothing random comes after that choice. So neither the number
-of processes, workers and threads nor where a run was resumed can change a
-batch, and there is no iterator state to save: resume slices the batches at the
-step.
+under that epoch's permutation, and its augmentation draws from a generator
+seeded by (seed, g). In a mixture g determines which part comes next, and each
+part has epochs of its own. An example that cannot be read is replaced by the
+next one in the source that can, which depends only on its index. A process
+makes only the rows that its devices own, and nothing random comes after that
+choice. So neither the number of processes, workers and threads nor the step
+from which a run was resumed can change a batch, and there is no iterator state
+to save: a resumed run slices the batches at its step.
 """
 
-from collections.abc import Iterator, Sequence
 import dataclasses
 import functools
 import logging
+import pathlib
 import sys
-from typing import Any
+from typing import Any, Protocol, cast
 
 import grain
 import numpy as np
 
-from vit_jax.core import errors, rng as rng_lib
-from vit_jax.data import sources
+from vit_jax.core import errors, memory, rng as rng_lib
+from vit_jax.data import base
 from vit_jax.preprocess import op
 from vit_jax.preprocess.pipeline import Pipeline
 
 Batch = dict[str, np.ndarray]
-# An example, and how many were passed over for it.
+# An example, and how many unreadable ones it replaces.
 _Made = tuple[op.Example, int]
-# Examples that are encoded in memory at once, in each thread.
+# Encoded examples that each thread has in memory at once.
 _TOGETHER = 64
-# Bad examples on end after which the data set is held to be broken.
+# Unreadable examples in a row after which the data set counts as broken.
 MAX_SKIPPED = 100
 _log = logging.getLogger(__name__)
-# The C library gives freed memory back to the system at once, and asks for it
-# page by page again: a fifth of the time of decoding. The largest block that
-# was ever freed is what it takes for worth keeping, up to 32 MB (glibc; others
-# keep what they like).
-bytearray(2**25 - 2**16)
-# Arrays from this size on go from a worker process through shared memory.
+# Arrays of at least this size leave a worker process through shared memory.
 _SHARED_BYTES = 2**16
 # JAX holds integers and floats in 32 bits.
 _NARROW = {
   np.dtype(np.int64): np.dtype(np.int32),
   np.dtype(np.float64): np.dtype(np.float32),
 }
+
+
+class Order(Protocol):
+  """Index into a source by position."""
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, position: int, /) -> int: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,24 +60,24 @@ class Batches:
     preprocess: its host ops are run.
     batch_size: rows of the global batch.
     rows: the contiguous rows that are made.
-    num_batches: how many there are.
+    num_batches: the length of the sequence.
     seed: of the random ops.
     order: index into the source by position.
-    masked: whether there is a "mask"; positions beyond the order repeat its
-      last example and are 0 there.
-    skip: whether an example that cannot be read is passed over. There is then
-      "skipped" int32 [rows]: how many were, before the one in that row. In
-      evaluation a row is 1 where its own example could not be read, which is
-      where its mask is 0.
+    masked: whether batches have a "mask"; positions beyond the order repeat
+      its last example and are 0 there.
+    skip: whether an example that cannot be read is replaced. Batches then have
+      "skipped" int32 [rows]: how many unreadable examples each row replaces.
+      In evaluation a row is 1 if its own example cannot be read; its mask is
+      then 0.
   """
 
-  source: sources.Source
+  source: base.Source
   preprocess: Pipeline
   batch_size: int
   rows: slice
   num_batches: int
   seed: int
-  order: Sequence[int]
+  order: Order
   masked: bool
   skip: bool
 
@@ -102,8 +105,9 @@ class Batches:
   def _examples(self, positions: list[int]) -> list[_Made]:
     """The examples of some positions.
 
-    All are read and drawn before the first is decoded: in turns, each would
-    find the processor's caches full of the other's code and data.
+    All are read and drawn before the first is decoded. If reading and decoding
+    took turns, each would find the caches of the processor full of the other's
+    code and data.
     """
     indices = [self.order[g] for g in positions]
     rngs = [self._rng(g) for g in positions]
@@ -124,16 +128,16 @@ class Batches:
           raise begun
         return self.preprocess.host(begun, rng), skipped
       except errors.DataError as e:
-        text = sources.located(self.source, index, e)
+        text = base.describe_error(self.source, index, e)
         named = errors.DataError(f"{self._name()}: {text}")
         if not self.skip:
           raise named from e
-        _say_once(str(named))
+        _warn_once(str(named))
       index = (index + 1) % len(self.source)
       rng = self._rng(position)
       begun = self._begin(index, rng)
     raise errors.DataError(
-      f"{self._name()}: {MAX_SKIPPED} examples on end cannot be read, from"
+      f"{self._name()}: {MAX_SKIPPED} examples in a row cannot be read, from"
       f" {self.source.where(first)} on"
     )
 
@@ -149,18 +153,18 @@ class Batches:
     return np.random.default_rng((self.seed, position))
 
   def _name(self) -> str:
-    of = self.source.fingerprint
-    return f"{of['name']} {of['version']}, split {of['split']}"
+    facts = self.source.fingerprint
+    return f"{facts['name']} {facts['version']}, split {facts['split']}"
 
 
 @functools.cache
-def _say_once(message: str) -> None:
-  """Logs a skipped example the first time that this process meets it."""
+def _warn_once(message: str) -> None:
+  """Logs a skipped example the first time that this process finds it."""
   _log.warning("skipped: %s", message)
 
 
 def train_batches(
-  source: sources.Source,
+  source: base.Source,
   preprocess: Pipeline,
   *,
   batch_size: int,
@@ -172,7 +176,7 @@ def train_batches(
   """Shuffled batches; every epoch visits each example exactly once.
 
   Epochs follow each other without a gap, so a batch may hold the end of one
-  and the beginning of the next. Of a mixture each part has its own epochs.
+  and the beginning of the next. Each part of a mixture has its own epochs.
 
   Args:
     source: the examples.
@@ -197,11 +201,11 @@ def train_batches(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Shuffled(Sequence[int]):
-  """[start, start + size) in another order each epoch, without an end.
+class _Shuffled:
+  """[start, start + size) in a new order each epoch, endlessly.
 
-  The order is that of `grain.MapDataset.shuffle(seed).repeat()`, whose layers
-  cost more than the permutation itself.
+  The order equals `grain.MapDataset.shuffle(seed).repeat()`, whose layers cost
+  more than the permutation itself.
   """
 
   start: int
@@ -221,24 +225,26 @@ class _Shuffled(Sequence[int]):
     )
 
 
-def _order(source: sources.Source, seed: int) -> Sequence[int]:
-  """Index into the source by position."""
-  orders, start = [], 0
+def _order(source: base.Source, seed: int) -> Order:
+  orders: list[Any] = []
+  start = 0
   for k, (size, _) in enumerate(source.parts):
-    of_part = rng_lib.host_seed(seed, f"part {k}") if k else seed
-    # Epoch k is shuffled by seed + k, so neighbours would share their epochs.
-    spread = np.random.SeedSequence((of_part, 1)).generate_state(1)
+    part_seed = rng_lib.host_seed(seed, f"part {k}") if k else seed
+    # Epoch k is shuffled by seed + k, so seeds next to each other would share
+    # epochs.
+    spread = np.random.SeedSequence((part_seed, 1)).generate_state(1)
     orders.append(_Shuffled(start, size, int(spread[0])))
     start += size
   if len(orders) == 1:
     return orders[0]
-  # Whole numbers: Grain rounds others.
+  # Whole numbers, because Grain rounds fractions.
   weights = [weight for _, weight in source.parts]
-  return grain.MapDataset.mix([*map(grain.MapDataset.source, orders)], weights)
+  parts = [grain.MapDataset.source(order) for order in orders]
+  return cast(Any, grain.MapDataset.mix(parts, weights))
 
 
 def eval_batches(
-  source: sources.Source,
+  source: base.Source,
   preprocess: Pipeline,
   *,
   batch_size: int,
@@ -248,9 +254,9 @@ def eval_batches(
   """Every example once, in order, with "mask" float32 [rows].
 
   The last batch is filled up with a repeated example whose mask is 0. With
-  `on_error` "skip" an example that cannot be read has another in its place
-  and mask 0 as well, and "skipped" int32 [rows] is 1 there: the sum of both
-  is the number of examples. Random ops draw the same numbers every time.
+  `on_error` "skip" an example that cannot be read is replaced by another; its
+  mask is 0 as well, and "skipped" int32 [rows] is 1 there, so that the sum of
+  both is the number of examples. Random ops draw the same numbers every time.
   """
   num_batches = -(-len(source) // batch_size)
   return Batches(
@@ -273,40 +279,47 @@ def iterate(
   num_threads: int = 2,
   num_workers: int = 0,
   prefetch: int = 4,
-) -> Iterator[Batch]:
+) -> grain.DatasetIterator[Batch]:
   """The batches of steps `start`, `start + 1`, ..., made ahead of time.
 
   Args:
     batches: what to read.
     start: the first step.
-    num_threads: threads that make batches, in each process; 0 makes them
-      when asked for.
+    num_threads: threads that make batches, in each process; 0 makes a batch
+      only when it is needed.
     num_workers: processes that make batches (on Linux); 0 uses this one.
-      They are spawned: the main module needs its `__main__` guard, and a
-      program without absl calls `absl.flags.FLAGS.mark_as_parsed()` first,
-      because Grain hands absl's flags to its workers.
+      They are spawned and import from where this process does: the main module
+      needs its `__main__` guard, and a program without absl calls
+      `absl.flags.FLAGS.mark_as_parsed()` first, because Grain hands absl's
+      flags to its workers.
     prefetch: batches ready ahead, in each process.
   """
-  if start >= len(batches):
-    return iter(())
-  dataset = grain.MapDataset.source(batches)[start:].to_iter_dataset(
+  memory.keep_blocks()
+  dataset = grain.MapDataset.source(cast(Any, batches))[start:].to_iter_dataset(
     grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=prefetch)
   )
-  if num_workers:
-    # Smaller arrays are quicker sent than shared.
+  if num_workers and start < len(batches):
+    # Sending a smaller array is quicker than sharing it.
     options = grain.experimental.DatasetOptions(min_shm_size=_SHARED_BYTES)
     dataset = grain.experimental.WithOptionsIterDataset(
       dataset.map(_share), options
-    ).mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers))
+    ).mp_prefetch(
+      grain.MultiprocessingOptions(num_workers=num_workers), _begin_worker
+    )
   return iter(dataset)
+
+
+def _begin_worker(index: int, count: int) -> None:
+  del index, count
+  memory.keep_blocks()
 
 
 def _share(batch: Batch) -> Batch:
   """The batch with its large arrays in memory that processes share.
 
-  Grain would copy them there, which asks the system for page after page and
-  ends the process by a signal where there is no more of them. To write a file
-  takes half the time, and raises an error.
+  Grain would copy them there page by page, and a signal would end the process
+  when there are no more pages. Writing a file takes half the time, and raises
+  an error then.
   """
   return {
     key: _shared(x) if x.nbytes >= _SHARED_BYTES else x
@@ -316,13 +329,14 @@ def _share(batch: Batch) -> Batch:
 
 def _shared(x: np.ndarray) -> np.ndarray:
   shared = grain.multiprocessing.SharedMemoryArray(x.shape, x.dtype)
-  with open(f"/dev/shm/{shared.shm.name}", "r+b") as file:
-    file.write(x)
+  file = pathlib.Path("/dev/shm", cast(Any, shared.shm).name)
+  with file.open("r+b") as f:
+    f.write(x.data)
   return shared
 
 
 def image_shape(
-  source: sources.Source, preprocess: Pipeline, on_error: str = "raise"
+  source: base.Source, preprocess: Pipeline, on_error: str = "raise"
 ) -> tuple[int, int, int]:
   """[h, w, c] of "image" in a batch, or of its views, from the first example.
 

@@ -1,24 +1,25 @@
 """The files of a data set as compact columns, in the order of their splits.
 
 Within a split the files of each class are ordered by a hash of their path and
-the classes are spread evenly, so that any part of a split, such as
-train[:90%], has each class in its share (to within one example), and is the
-same on every machine. An example of several labels belongs to no class here:
-such a split is in the order of the hash alone.
+the classes are spread evenly. Any part of a split, such as train[:90%], thus
+has each class in its share (to within one example), and is the same on every
+machine. A split whose examples have several labels is only ordered by the
+hash.
 """
 
 from array import array
+from collections.abc import Iterable
 import dataclasses
 import hashlib
 import itertools
 import json
-import os
 
 import numpy as np
 
 from vit_jax.core import errors
+from vit_jax.data import paths
 
-# Rows that are put in order at a time: it takes some 24 bytes a character.
+# Rows that are sorted at a time, which takes some 24 bytes per character.
 _ROWS = 100_000
 
 
@@ -31,11 +32,11 @@ class Table:
     ends: where each path ends in `names`.
     sizes: bytes of each file.
     labels: one for each file, or all of them one after another.
-    label_ends: where the labels of each file end; empty where it is one each.
+    label_ends: where the labels of each file end; empty if each has one.
     splits: index into `split_names`.
     split_names: the splits.
-    class_names: by class; empty where nobody named them.
-    num_classes: classes, named or not.
+    class_names: by class; empty where the classes have no names.
+    num_classes: how many classes there are.
   """
 
   names: bytearray = dataclasses.field(default_factory=bytearray)
@@ -48,6 +49,16 @@ class Table:
   class_names: list[str] = dataclasses.field(default_factory=list)
   num_classes: int = 0
 
+  def add(
+    self, path: bytes, size: int, labels: Iterable[int], split: int
+  ) -> None:
+    """Adds a row."""
+    self.names += path
+    self.ends.append(len(self.names))
+    self.sizes.append(size)
+    self.labels.extend(labels)
+    self.splits.append(split)
+
   def path(self, row: int) -> bytes:
     """The path of a row."""
     start = self.ends[row - 1] if row else 0
@@ -56,14 +67,14 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Sorted:
-  """A table in its order.
+  """A table in the order of its splits.
 
   Attributes:
     columns: arrays by name: names uint8, ends, sizes, label_ends int64, labels
       int32; see Table.
     splits: start and stop of each split's rows.
     digests: SHA-256 of each split's paths, sizes and labels in their order and
-      of the class names; never of contents.
+      of the class names, but not of the files' contents.
   """
 
   columns: dict[str, np.ndarray]
@@ -72,13 +83,14 @@ class Sorted:
 
 
 def in_order(table: Table) -> Sorted:
-  """Puts a table, which must have a row, in its order.
+  """Sorts a table, which must have at least one row.
 
   Raises:
-    DataError: a path is there twice.
+    DataError: a path is listed twice.
   """
-  rows = range(len(table.ends))
-  hashes = np.fromiter((_hash(table.path(i)) for i in rows), np.uint64)
+  hashes = np.fromiter(
+    (_hash(table.path(i)) for i in range(len(table.ends))), np.uint64
+  )
   _refuse_twice(table, hashes)
   labels = np.asarray(table.labels, np.int32)
   label_ends = np.asarray(table.label_ends, np.int64)
@@ -86,8 +98,8 @@ def in_order(table: Table) -> Sorted:
   strata = np.zeros_like(split) if len(label_ends) else labels
   parts = []
   for k in range(len(table.split_names)):
-    mine = np.flatnonzero(split == k)
-    parts.append(mine[_spread(strata[mine], hashes[mine])])
+    rows = np.flatnonzero(split == k)
+    parts.append(rows[_spread(strata[rows], hashes[rows])])
   edges = np.cumsum([0, *map(len, parts)]).tolist()
   splits = dict(zip(table.split_names, itertools.pairwise(edges), strict=True))
   order = np.concatenate(parts)
@@ -121,12 +133,12 @@ def _refuse_twice(table: Table, hashes: np.ndarray) -> None:
   order = np.argsort(hashes)
   same = np.flatnonzero(np.diff(hashes[order]) == 0)
   if len(same):
-    path = shown(table.path(int(order[same[0]])))
+    path = paths.printable(table.path(int(order[same[0]])))
     raise errors.DataError(f"{path} is listed twice; keep one of them")
 
 
 def _spread(strata: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-  """The order in which each stratum, sorted by hash, is spread evenly."""
+  """The order in which each stratum is sorted by hash and spread evenly."""
   by_stratum = np.lexsort((hashes, strata))
   counts = np.bincount(strata)
   starts = np.cumsum(counts) - counts
@@ -155,16 +167,16 @@ def _take(
 def _digest(
   columns: dict[str, np.ndarray], start: int, stop: int, classes: str
 ) -> str:
-  """SHA-256 of all that is known of the examples of a split."""
+  """SHA-256 of all that is known about the examples of a split."""
   digest = hashlib.sha256(classes.encode())
 
   def add(name: str, first: int, last: int) -> None:
-    digest.update(np.ascontiguousarray(columns[name][first:last]))
+    digest.update(np.ascontiguousarray(columns[name][first:last]).data)
 
   def ragged(name: str, ends: str) -> None:
     edges = columns[ends]
     first, last = (int(edges[i - 1]) if i else 0 for i in (start, stop))
-    digest.update(np.diff(edges[start:stop], prepend=first))
+    digest.update(np.diff(edges[start:stop], prepend=first).data)
     add(name, first, last)
 
   ragged("names", "ends")
@@ -174,9 +186,3 @@ def _digest(
   else:
     add("labels", start, stop)
   return digest.hexdigest()
-
-
-def shown(path: bytes | str) -> str:
-  """A path that can be printed: bytes that are no UTF-8 as escapes."""
-  text = os.fsdecode(path)
-  return text.encode("utf-8", "backslashreplace").decode()

@@ -1,12 +1,11 @@
 """Lists images in folders and tar files, whose bytes are then read in place.
 
-Nothing is unpacked: an image is a slice of a file. A tar file is read as one
-is that somebody else made: links, devices, sparse and compressed files, names
-of another form, sizes beyond the end and headers of unusual size are errors.
+Nothing is unpacked: an image is a slice of a file. Tar files are not trusted:
+links, devices, sparse and compressed files, names of another form, sizes
+beyond the end and headers of unusual size are errors.
 """
 
 from collections.abc import Iterator
-import contextlib
 import dataclasses
 import io
 import os
@@ -16,18 +15,22 @@ import stat
 import tarfile
 
 from vit_jax.core import errors
-from vit_jax.data import table
+from vit_jax.data import paths
+from vit_jax.preprocess import decode
 
+IMAGE = re.compile(r"[\w.-]+\.(JPEG|jpeg|JPG|jpg)")
+_WNID = re.compile(r"n\d{8}")
+_INNER_TAR = re.compile(r"n\d{8}\.tar")
 _BLOCK = 512
-# Of a header. Names of a kilobyte have less.
-_MOST_HEADER = 64 * 1024
-# Of an image; ImageNet's largest has 15 MB.
+# Names of a kilobyte need less.
+_MOST_HEADER_BYTES = 64 * 1024
+# ImageNet's largest image has 15 MB.
 _MOST_BYTES = 256 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-  """Where an image is: bytes of a file, and the name it has there."""
+  """Where an image is: bytes of a file, and the image's name there."""
 
   name: str
   path: str
@@ -39,69 +42,70 @@ def read(path: str, offset: int, size: int, name: str = "") -> bytes:
   """The bytes of a slice.
 
   Raises:
-    DataError: they cannot be read, or not all of them.
+    DataError: they cannot be read completely.
   """
-  shown = f"{table.shown(path)}{f', {name}' if name else ''}"
-  try:
-    with open(path, "rb") as f:
-      f.seek(offset)
-      data = f.read(size)
-  except OSError as e:
-    raise errors.DataError(f"{shown} cannot be read: {e.strerror}") from e
+  with paths.reading(path, name), open(path, "rb") as f:
+    f.seek(offset)
+    data = f.read(size)
   if len(data) != size:
     raise errors.DataError(
-      f"{shown} has {len(data)} bytes, not the {size} it was listed with"
+      f"{paths.printable(path)}{f', {name}' if name else ''} has"
+      f" {len(data)} bytes, not the {size} it was listed with"
     )
   return data
+
+
+def check_image(data: bytes, where: str) -> None:
+  """Raises a DataError if data are not an image, or one that is cut off.
+
+  Looks only at the header and the end; `data verify --images` decodes.
+  """
+  try:
+    decode.header_size(data)
+  except ValueError as e:
+    raise errors.DataError(f"{where}: the image {e}") from e
 
 
 def classes(folder: pathlib.Path) -> Iterator[tuple[str, Iterator[Slice]]]:
   """Class and images of each n01234567 or n01234567.tar in a folder.
 
   Raises:
-    DataError: something else is there, or cannot be read.
+    DataError: there is something else, or it cannot be read.
   """
-  with _readable(folder):
+  with paths.reading(folder):
     entries = sorted(folder.iterdir())
   for entry in entries:
     if entry.name.startswith("."):
       continue
     if not _WNID.fullmatch(entry.stem) or entry.suffix not in ("", ".tar"):
       raise errors.DataError(
-        f"{table.shown(str(entry))} is no folder or tar file of a class, such"
+        f"{paths.printable(entry)} is not a folder or tar file of a class, such"
         " as n01440764 or n01440764.tar; move it away"
       )
-    if entry.suffix:
-      yield entry.stem, members(entry)
-    else:
-      yield entry.name, files(entry)
+    yield entry.stem, members(entry) if entry.suffix else files(entry)
 
 
 def nested(tar: pathlib.Path) -> Iterator[tuple[str, Iterator[Slice]]]:
   """Class and images of each tar file within a tar file; see `classes`."""
-  for inner in members(tar, name=re.compile(r"n\d{8}\.tar"), most=2**63):
+  for inner in members(tar, name=_INNER_TAR, most_bytes=2**63):
     yield inner.name[:-4], members(tar, inner)
-
-
-_WNID = re.compile(r"n\d{8}")
-IMAGE = re.compile(r"[\w.-]+\.(JPEG|jpeg|JPG|jpg)")
 
 
 def files(folder: pathlib.Path) -> Iterator[Slice]:
   """The images of a folder.
 
   Raises:
-    DataError: something else is there, or cannot be read.
+    DataError: there is something else, or it cannot be read.
   """
-  with _readable(folder):
+  with paths.reading(folder):
     names = sorted(n for n in os.listdir(folder) if not n.startswith("."))
   for name in names:
     path = os.path.join(folder, name)
-    with _readable(path):
-      found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode) or not IMAGE.fullmatch(name):
-      raise errors.DataError(f"{table.shown(path)} is no *.JPEG file")
-    yield Slice(name, path, 0, found.st_size)
+    with paths.reading(path):
+      status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode) or not IMAGE.fullmatch(name):
+      raise errors.DataError(f"{paths.printable(path)} is not a *.JPEG file")
+    yield Slice(name, path, 0, status.st_size)
 
 
 def members(
@@ -109,69 +113,63 @@ def members(
   inside: Slice | None = None,
   *,
   name: re.Pattern[str] = IMAGE,
-  most: int = _MOST_BYTES,
+  most_bytes: int = _MOST_BYTES,
 ) -> Iterator[Slice]:
-  """The files of a tar file, or of one that is a slice of it.
+  """The files of a tar file, or of a tar file that is a slice of it.
 
   Args:
     tar: the file.
-    inside: the slice of it that is meant.
+    inside: the slice.
     name: what the names must look like, without their folders.
-    most: bytes that a file may have.
+    most_bytes: the largest size that a file may have.
 
   Raises:
-    DataError: what was said above, a name that is there twice, or a file that
-      is damaged or cut off.
+    DataError: what this module refuses, a name that occurs twice, or a file
+      that is damaged or cut off.
   """
-  where = f"{table.shown(str(tar))}{f', {inside.name}' if inside else ''}"
+  where = f"{paths.printable(tar)}{f', {inside.name}' if inside else ''}"
   first = inside.offset if inside else 0
   seen: set[str] = set()
   try:
     with (
-      _Headers(str(tar), first, inside and inside.size) as file,
+      _Headers(str(tar), first, inside.size if inside else None) as file,
       tarfile.open(fileobj=file, mode="r:") as archive,
     ):
       while member := archive.next():
-        # It would keep all that it has seen.
-        archive.members.clear()
+        # The archive would keep all members in memory.
+        archive.members.clear()  # type: ignore[attr-defined]
         if member.isdir():
           continue
-        found = member.name.rpartition("/")[2]
-        _check(where, member, found, name, most, file.size)
-        if found in seen:
-          raise errors.DataError(f"{where}: {found} is there twice")
-        seen.add(found)
+        short = member.name.rpartition("/")[2]
+        fault = _fault(member, file.size, most_bytes)
+        if not fault and not name.fullmatch(short):
+          fault = f"has not the form {name.pattern}"
+        if not fault and short in seen:
+          fault = "is there twice"
+        if fault:
+          shown = repr(paths.printable(member.name)[:100])
+          raise errors.DataError(f"{where}: {shown} {fault}")
+        seen.add(short)
         offset = first + member.offset_data
-        yield Slice(found, str(tar), offset, member.size)
+        yield Slice(short, str(tar), offset, member.size)
       file.seek(archive.offset)
       if file.read(_BLOCK).strip(b"\0"):
         raise tarfile.ReadError(f"no header at byte {archive.offset}")
   except (tarfile.TarError, EOFError, ValueError) as e:
-    raise errors.DataError(f"{where} is no whole tar file: {e}") from e
+    raise errors.DataError(f"{where} is not a complete tar file: {e}") from e
   except OSError as e:
     raise errors.DataError(f"{where} cannot be read: {e.strerror}") from e
 
 
-def _check(
-  where: str,
-  member: tarfile.TarInfo,
-  found: str,
-  name: re.Pattern[str],
-  most: int,
-  size: int,
-) -> None:
-  """Refuses what nobody would put into such a file."""
-  shown = repr(table.shown(member.name)[:100])
+def _fault(member: tarfile.TarInfo, size: int, most_bytes: int) -> str:
+  """What is wrong with a member of a tar file of `size` bytes, or ""."""
   if not member.isreg() or member.issparse():
-    raise errors.DataError(f"{where}: {shown} is no plain file")
-  if not name.fullmatch(found):
-    raise errors.DataError(f"{where}: {shown} has not the form {name.pattern}")
-  if not 0 <= member.size <= most:
-    raise errors.DataError(f"{where}: {shown} claims {member.size} bytes")
+    return "is not a plain file"
+  if not 0 <= member.size <= most_bytes:
+    return f"claims {member.size} bytes"
   if member.offset_data + member.size > size:
-    raise errors.DataError(
-      f"{where} is cut off: {shown} ends behind its last byte"
-    )
+    return "is cut off: it ends behind the last byte of the tar file"
+  return ""
 
 
 class _Headers(io.FileIO):
@@ -191,17 +189,7 @@ class _Headers(io.FileIO):
   def tell(self) -> int:
     return super().tell() - self._first
 
-  def read(self, size: int = -1) -> bytes:
-    if not 0 <= size <= _MOST_HEADER:
+  def read(self, size: int | None = -1) -> bytes:
+    if size is None or not 0 <= size <= _MOST_HEADER_BYTES:
       raise tarfile.ReadError(f"a header of {size} bytes")
-    return super().read(max(0, min(size, self.size - self.tell())))
-
-
-@contextlib.contextmanager
-def _readable(path: str | pathlib.Path) -> Iterator[None]:
-  try:
-    yield
-  except OSError as e:
-    raise errors.DataError(
-      f"{table.shown(str(path))} cannot be read: {e.strerror}"
-    ) from e
+    return super().read(max(0, min(size, self.size - self.tell()))) or b""

@@ -8,10 +8,10 @@ from vit_jax.datasets import shards
 
 
 def run(jobs: Sequence[shards.Job], options: str) -> None:
-  """Writes shards; the pipeline's workers must see the same files.
+  """Writes shards; all workers of the pipeline must see the same files.
 
   Args:
-    jobs: the shards, each of which says itself what it needs.
+    jobs: the shards.
     options: of the pipeline, such as "--runner=DirectRunner".
 
   Raises:
@@ -28,7 +28,7 @@ def run(jobs: Sequence[shards.Job], options: str) -> None:
   try:
     parsed = pipeline_options.PipelineOptions(shlex.split(options))
     if not parsed.get_all_options(drop_default=True):
-      raise ValueError("these are no options of a pipeline")
+      raise ValueError("these are not options of a pipeline")
     pipeline = apache_beam.Pipeline(options=parsed)
   except ValueError as e:
     raise errors.ConfigError(
@@ -37,7 +37,7 @@ def run(jobs: Sequence[shards.Job], options: str) -> None:
   _ = (
     pipeline
     | apache_beam.Create(list(jobs))
-    # Without it one worker would get them all.
+    # Otherwise one worker would get all of them.
     | apache_beam.Reshuffle()
     | apache_beam.Map(shards.write)
   )

@@ -1,4 +1,4 @@
-"""TFRecord data sets to ArrayRecord, shard by shard."""
+"""Converts TFRecord data sets to ArrayRecord, shard by shard."""
 
 from collections.abc import Iterator
 from concurrent import futures
@@ -6,20 +6,21 @@ import json
 import os
 import pathlib
 import shutil
+from typing import Any
 
-from array_record.python import array_record_module
+from array_record.python import array_record_module  # type: ignore[attr-defined]
 import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
 from vit_jax.data.sources import tfds as tfds_source
-from vit_jax.datasets import planned, shards, verify, write
+from vit_jax.datasets import checksums, planned, shards, write
 
 _INFO = "dataset_info.json"
 _THREADS = 8
 
 
 def is_there(rest: str, from_dir: str) -> bool:
-  """Whether a folder has the data set as TFDS built it."""
+  """Whether TFDS built the data set in this folder."""
   try:
     tfds_source.find(rest, from_dir)
   except errors.ConfigError:
@@ -30,22 +31,23 @@ def is_there(rest: str, from_dir: str) -> bool:
 def convert(name: str, from_dir: str, data_dir: str) -> str:
   """Writes a data set that TFDS built in TFRecord again in ArrayRecord.
 
-  Goes on where it was interrupted: shards that are done stay in
-  VERSION.incomplete, which is renamed at the end. Takes as much room as the
-  data set has.
+  It continues after an interruption: finished shards are kept in
+  VERSION.incomplete, which is renamed at the end. The result takes as much
+  room as the data set.
 
   Args:
     name: "tfds:NAME[/CONFIG][:VERSION]".
-    from_dir: where it is.
-    data_dir: where it goes, another folder; "" is TFDS's own default.
+    from_dir: the folder that has it.
+    data_dir: another folder for the result; "" is TFDS's own default.
 
   Raises:
     ConfigError: no such data set, or not in TFRecord.
-    DataError: a shard is damaged or has not the records that TFDS noted.
+    DataError: a shard is damaged or has another number of records than TFDS
+      noted.
   """
   rest = name.partition(":")[2]
   old = pathlib.Path(tfds_source.find(rest, from_dir))
-  info = tfds.builder_from_directory(str(old)).info
+  info: Any = tfds.builder_from_directory(str(old)).info
   if info.file_format != tfds.core.FileFormat.TFRECORD:
     raise errors.ConfigError(
       f"{{name}} in {old} is in {info.file_format.value}, not in tfrecord",
@@ -55,7 +57,7 @@ def convert(name: str, from_dir: str, data_dir: str) -> str:
   new = pathlib.Path(tfds_source.root(data_dir)) / inner
   if new.exists():
     raise errors.ConfigError(
-      f"{{name}} is in {new} already; choose another --data_dir",
+      f"{{name}} is already in {new}; choose another --data_dir",
       {"name": name},
     )
   part, plan = (new.with_name(new.name + s) for s in (".incomplete", ".plan"))
@@ -69,17 +71,16 @@ def convert(name: str, from_dir: str, data_dir: str) -> str:
   with write.locked(plan):
     part.mkdir(parents=True, exist_ok=True)
     with futures.ThreadPoolExecutor(_THREADS) as pool:
-      for _ in pool.map(lambda job: _shard(*job, part), jobs):
-        pass
+      list(pool.map(lambda job: _shard(job[0], job[1], part), jobs))
     records = {file.name for file, _ in jobs}
-    skip = {*records, verify.CHECKSUMS, _INFO}
+    skip = {*records, checksums.FILE, _INFO}
     for file in old.iterdir():
       if file.is_file() and file.name not in skip:
         shutil.copy(file, part / file.name)
     meta = json.loads((old / _INFO).read_text())
     meta["fileFormat"] = tfds_source.FORMAT.value
     (part / _INFO).write_text(json.dumps(meta, indent=2))
-    verify.record(str(part))
+    checksums.record(part)
     part.rename(new)
   shutil.rmtree(plan)
   total = sum(count for _, count in jobs)
@@ -87,28 +88,29 @@ def convert(name: str, from_dir: str, data_dir: str) -> str:
 
 
 def _shard(old: pathlib.Path, count: int, folder: pathlib.Path) -> None:
-  """Converts a shard unless it is there; it is there whole or not at all."""
+  """Converts a shard that does not exist yet, completely or not at all."""
   name = old.name.replace(".tfrecord-", f".{tfds_source.FORMAT.value}-")
   if (folder / name).exists():
     return
   part = folder / f".{name}.part"
   writer = array_record_module.ArrayRecordWriter(str(part), shards.WRITER)
-  found = 0
+  records = 0
   for example in _examples(old):
     writer.write(example)
-    found += 1
+    records += 1
   writer.close()
-  if found != count:
-    raise errors.DataError(f"{old} has {found} records, not {count}")
+  if records != count:
+    raise errors.DataError(f"{old} has {records} records, not {count}")
   os.replace(part, folder / name)
 
 
 def _examples(file: pathlib.Path) -> Iterator[bytes]:
-  # Not at the top: it takes seconds to import, and only this needs it.
+  # Not at the top: it takes seconds to import.
   import tensorflow as tf
 
   try:
-    yield from tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+    records: Any = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+    yield from records
   except tf.errors.OpError as e:
     reason = " ".join(e.message.split())
     raise errors.DataError(f"{file} cannot be read: {reason[:200]}") from e

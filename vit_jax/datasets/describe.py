@@ -1,4 +1,4 @@
-"""What a data set holds: splits, classes, sizes, and a sheet of examples."""
+"""Describes a data set: splits, classes, sizes, and a sheet of examples."""
 
 import collections
 import itertools
@@ -8,13 +8,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vit_jax.core import errors, files as files_lib, owners
-from vit_jax.data import files, sources
+from vit_jax.core import errors, files, owners
+from vit_jax.data import base
+from vit_jax.data.sources import folder
 from vit_jax.preprocess import decode
 
-# Examples that are read to learn the sizes of a split.
+# Examples of a split whose sizes are read.
 _SAMPLE = 1000
-# Examples whose labels are read where nothing else knows them.
+# Examples of a split whose labels are read, unless an index has all of them.
 _LABELS = 100_000
 _TILE_PX, _TEXT_PX = 128, 20
 _COLUMNS, _ROWS = 10, 6
@@ -24,23 +25,23 @@ def describe(name: str, data_dir: str = "", split: str = "") -> dict[str, Any]:
   """Facts of each split of a data set, as JSON.
 
   Args:
-    name: of the data set; see sources.open_source.
+    name: of the data set; see base.open_source.
     data_dir: where TFDS data sets are.
-    split: this part alone, such as "train[:10%]"; "" is every split.
+    split: a single part, such as "train[:10%]"; "" is every split.
 
   Returns:
     {"name", "splits": {split: {"examples", "classes", "version", "labels_seen",
     "per_class": {class: examples}, "sampled", "unreadable", "height",
-    "width", "bytes"}}}; the last three are least, median and largest. Labels
-    and sizes are those of evenly spaced examples where there are many.
+    "width", "bytes"}}}; the last three are smallest, median and largest. In
+    large splits labels and sizes are those of evenly spaced examples.
 
   Raises:
     ConfigError: no such data set or split.
   """
   facts = {}
-  splits = (split,) if split else sources.split_names(name, data_dir)
+  splits = (split,) if split else base.split_names(name, data_dir)
   for part in splits:
-    source = sources.open_source(name, part, data_dir)
+    source = base.open_source(name, part, data_dir)
     facts[part] = {
       "examples": len(source),
       "classes": source.num_classes,
@@ -48,7 +49,7 @@ def describe(name: str, data_dir: str = "", split: str = "") -> dict[str, Any]:
       **_labels(source),
       **_sizes(source),
     }
-    if isinstance(source, files.Files):
+    if isinstance(source, folder.Files):
       facts[part]["ignored"] = list(source.ignored)
   return {"name": name, "splits": facts}
 
@@ -56,12 +57,12 @@ def describe(name: str, data_dir: str = "", split: str = "") -> dict[str, Any]:
 def text(facts: dict[str, Any]) -> str:
   """The facts as lines for people."""
   lines = []
-  for split, of in facts["splits"].items():
+  for split, part in facts["splits"].items():
     lines.append(
-      f"{facts['name']} {of['version']}, split {split}: {of['examples']:,}"
-      f" examples of {of['classes']:,} classes"
+      f"{facts['name']} {part['version']}, split {split}: {part['examples']:,}"
+      f" examples of {part['classes']:,} classes"
     )
-    per_class = of["per_class"]
+    per_class = part["per_class"]
     if per_class:
       least = min(per_class, key=per_class.__getitem__)
       most = max(per_class, key=per_class.__getitem__)
@@ -69,26 +70,27 @@ def text(facts: dict[str, Any]) -> str:
       lines.append(
         f"  classes with examples: {len(per_class):,}; from"
         f" {per_class[least]:,} ({least}) over {median:,} (median) to"
-        f" {per_class[most]:,} ({most}){_part(of, 'labels_seen')}"
+        f" {per_class[most]:,} ({most}){_sampled(part, 'labels_seen')}"
       )
-    for what, unit in (("height", "px"), ("width", "px"), ("bytes", "")):
-      if of[what]:
-        low, middle, high = of[what]
+    for key, unit in (("height", " px"), ("width", " px"), ("bytes", "")):
+      if part[key]:
+        low, middle, high = part[key]
         lines.append(
-          f"  {what}: {low:,} to {high:,} {unit}".rstrip()
-          + f", median {middle:,}{_part(of, 'sampled')}"
+          f"  {key}: {low:,} to {high:,}{unit}, median {middle:,}"
+          f"{_sampled(part, 'sampled')}"
         )
-    if of["unreadable"]:
-      lines.append(f"  cannot be read: {'; '.join(of['unreadable'])}")
-    count, example = of.get("ignored", (0, ""))
+    if part["unreadable"]:
+      lines.append(f"  cannot be read: {'; '.join(part['unreadable'])}")
+    count, example = part.get("ignored", (0, ""))
     if count:
       lines.append(f"  ignored: {count:,} other files, such as {example}")
   return "\n".join(lines)
 
 
-def _part(of: dict[str, Any], key: str) -> str:
-  whole = of[key] == of["examples"]
-  return "" if whole else f" (of {of[key]:,} examples)"
+def _sampled(part: dict[str, Any], key: str) -> str:
+  """How many examples a fact is from, unless it is from all of them."""
+  is_all = part[key] == part["examples"]
+  return "" if is_all else f" (of {part[key]:,} examples)"
 
 
 def _spaced(size: int, most: int) -> list[int]:
@@ -97,9 +99,9 @@ def _spaced(size: int, most: int) -> list[int]:
   return [k * size // count for k in range(count)]
 
 
-def _labels(source: sources.Source) -> dict[str, Any]:
+def _labels(source: base.Source) -> dict[str, Any]:
   """How often each class occurs."""
-  if isinstance(source, files.Files):
+  if isinstance(source, folder.Files):
     seen, counts = len(source), source.class_counts()
   else:
     indices = _spaced(len(source), _LABELS)
@@ -109,7 +111,7 @@ def _labels(source: sources.Source) -> dict[str, Any]:
   return {
     "labels_seen": seen,
     "per_class": {
-      class_name(source, c): int(counts[c]) for c in np.flatnonzero(counts)
+      class_name(source, int(c)): int(counts[c]) for c in np.flatnonzero(counts)
     },
   }
 
@@ -120,15 +122,15 @@ def _valid(label: Any) -> np.ndarray:
   return labels[labels >= 0]
 
 
-def class_name(source: sources.Source, label: int) -> str:
-  """A class's name, or its number where nobody named it."""
+def class_name(source: base.Source, label: int) -> str:
+  """A class's name, or its number if it has none."""
   return source.class_names[label] if source.class_names else str(label)
 
 
-def _sizes(source: sources.Source) -> dict[str, Any]:
+def _sizes(source: base.Source) -> dict[str, Any]:
   """Sides and bytes of evenly spaced examples."""
-  found = collections.defaultdict(list)
-  bad = []
+  sizes = {"height": [], "width": [], "bytes": []}
+  unreadable = []
   indices = _spaced(len(source), _SAMPLE)
   for i in indices:
     try:
@@ -136,20 +138,20 @@ def _sizes(source: sources.Source) -> dict[str, Any]:
       encoded = isinstance(image, bytes)
       h, w = decode.header_size(image) if encoded else image.shape[:2]
     except (errors.DataError, ValueError) as e:
-      bad.append(sources.located(source, i, e))
+      unreadable.append(base.describe_error(source, i, e))
       continue
-    found["height"].append(h)
-    found["width"].append(w)
-    found["bytes"].append(len(image) if encoded else image.nbytes)
+    size = len(image) if encoded else image.nbytes
+    for values, value in zip(sizes.values(), (h, w, size), strict=True):
+      values.append(value)
   spread = {
-    key: [min(v), int(np.median(v)), max(v)] if (v := found[key]) else []
-    for key in ("height", "width", "bytes")
+    key: [min(values), int(np.median(values)), max(values)] if values else []
+    for key, values in sizes.items()
   }
-  return {"sampled": len(indices), "unreadable": bad, **spread}
+  return {"sampled": len(indices), "unreadable": unreadable, **spread}
 
 
-def _chosen(source: sources.Source) -> list[int]:
-  """Sixty examples, in turns of each class that evenly spaced ones have."""
+def _chosen(source: base.Source) -> list[int]:
+  """Sixty examples: the classes of evenly spaced ones take turns."""
   most = _COLUMNS * _ROWS
   by_label = collections.defaultdict(list)
   for i in _spaced(len(source), 10 * most):
@@ -162,10 +164,10 @@ def _chosen(source: sources.Source) -> list[int]:
   return [i for turn in turns for i in turn if i is not None][:most]
 
 
-def contact_sheet(source: sources.Source) -> np.ndarray:
+def contact_sheet(source: base.Source) -> np.ndarray:
   """Sixty examples of all classes with their labels, uint8 [h, w, 3].
 
-  An example that cannot be read is a red field.
+  An example that cannot be read is shown as a red field.
   """
   to_rgb = decode.Decode()
   tiles = []
@@ -190,16 +192,16 @@ def contact_sheet(source: sources.Source) -> np.ndarray:
 
 
 def _tile(image: np.ndarray, caption: str) -> np.ndarray:
-  """An image in a square with its caption below."""
+  """An image in a square, with its caption below."""
   tile = np.full((_TILE_PX + _TEXT_PX, _TILE_PX, 3), 255, np.uint8)
   side = _TILE_PX - 4
   scale = side / max(image.shape[:2])
   h, w = (max(1, round(n * scale)) for n in image.shape[:2])
-  # Enlarged pixels stay squares: small images are looked at one by one.
+  # The pixels of an enlarged image stay visible as squares.
   how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
   y, x = 2 + (side - h) // 2, 2 + (side - w) // 2
   tile[y : y + h, x : x + w] = cv2.resize(image, (w, h), interpolation=how)
-  # OpenCV's letters are ASCII.
+  # OpenCV can only write ASCII.
   shown = caption.encode("ascii", "replace").decode()
   shown = shown if len(shown) <= 18 else shown[:16] + ".."
   place = (4, _TILE_PX + _TEXT_PX - 7)
@@ -219,6 +221,6 @@ def write_sheet(name: str, split: str, file: str, data_dir: str = "") -> None:
   owners.check_file(
     "sheet", path, lambda head: head.startswith(b"\x89PNG"), "a PNG image"
   )
-  sheet = contact_sheet(sources.open_source(name, split, data_dir))
+  sheet = contact_sheet(base.open_source(name, split, data_dir))
   png = cv2.imencode(".png", sheet[..., ::-1])[1].tobytes()
-  files_lib.write(path, png)
+  files.write(path, png)

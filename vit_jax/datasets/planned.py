@@ -1,4 +1,4 @@
-"""What goes into which shard of a data set that is being written."""
+"""Which image goes into which shard of a data set that is being written."""
 
 from collections.abc import Callable, Iterator
 import dataclasses
@@ -11,32 +11,34 @@ import shutil
 from typing import Any
 
 from vit_jax.core import errors, files
-from vit_jax.datasets import archives, progress
+from vit_jax.data import progress
+from vit_jax.datasets import archives
 
 Item = dict[str, Any]
 
-# A shard's images: some 2,500 of ImageNet's.
+# About 2,500 images of ImageNet.
 _SHARD_BYTES = 256 * 2**20
 _MOST_SHARDS = 10_000
-# So that no shard of a data set is empty, but by the worst of chances.
+# With this many items on average it is practically impossible that a shard is
+# empty.
 _LEAST_ITEMS = 64
-# Bytes of an image whose size nobody knows before it is fetched.
+# Estimated size of an image that is not downloaded yet.
 _UNKNOWN_BYTES = 100_000
 _BUFFERED = 200_000
 _FACTS = "plan.json"
 _LIST = "items.jsonl"
-# Regex of what is in the folder of a plan.
+# Regex of the names in the folder of a plan.
 NAMES = r"plan\.json|items\.jsonl|shards"
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-  """What was planned.
+  """A plan.
 
   Attributes:
-    source: what the examples come from.
-    items: how many, by split.
-    shards: how many, by split.
+    source: what the examples are made from.
+    items: number of items by split.
+    shards: number of shards by split.
     size: bytes of all images.
   """
 
@@ -50,7 +52,7 @@ class Facts:
     return sum(self.items.values())
 
   def files(self, suffix: str = "") -> list[str]:
-    """Names of the shards' files without that of the data set."""
+    """Names of the shards' files, without the data set's name."""
     dot = f".{suffix}" if suffix else ""
     return [
       f"{split}{dot}-{i:05d}-of-{number:05d}"
@@ -62,21 +64,16 @@ class Facts:
     return ", ".join(f"{split} {n:,}" for split, n in self.items.items())
 
 
-def item(found: archives.Slice, **more: Any) -> Item:
-  """The item of an image whose name no other has."""
-  return {
-    "key": found.name,
-    "path": found.path,
-    "offset": found.offset,
-    "size": found.size,
-    **more,
-  }
+def item(image: archives.Slice, **more: Any) -> Item:
+  """The item of an image whose name is unique."""
+  place = {"path": image.path, "offset": image.offset, "size": image.size}
+  return {"key": image.name, **place, **more}
 
 
 def open_or_make(
   folder: str, source: str, listing: Callable[[], Iterator[tuple[str, Item]]]
 ) -> Facts:
-  """The plan in a folder; made where there is none.
+  """The plan in a folder, which is made if there is none.
 
   Raises:
     ConfigError: it was made from another source.
@@ -88,8 +85,8 @@ def open_or_make(
   facts = Facts(**json.loads(file.read_text()))
   if facts.source != source:
     raise errors.ConfigError(
-      f"{folder} holds work that began with {facts.source}, not with {source};"
-      " give the same, or remove this folder"
+      f"{folder} holds unfinished work on {facts.source}, not on {source}; give"
+      " the same source, or remove this folder"
     )
   return facts
 
@@ -101,19 +98,19 @@ def _make(
 ) -> Facts:
   counts: dict[str, int] = {}
   sizes: dict[str, int] = {}
-  said = progress.Progress("listed", 0)
+  listed = progress.Progress("listed", 0)
   with (folder / _LIST).open("w") as f:
     for split, item in listing():
       counts[split] = counts.get(split, 0) + 1
       size = item.get("size", _UNKNOWN_BYTES)
       sizes[split] = sizes.get(split, 0) + size
       f.write(json.dumps([split, item]) + "\n")
-      said.add(1)
+      listed.add(1)
   if not counts:
     raise errors.DataError(f"{source} has no images")
   for split in counts:
     if not re.fullmatch(r"\w+", split):
-      raise errors.DataError(f"{source}: {split!r} is no name of a split")
+      raise errors.DataError(f"{source}: {split!r} is not the name of a split")
   facts = Facts(
     source=source,
     items=counts,
@@ -127,13 +124,13 @@ def _make(
 
 
 def number_of_shards(items: int, size: int) -> int:
-  """Shards of some 256 MiB each, and not too many."""
+  """How many shards of about 256 MiB to write, within limits."""
   wanted = -(-size // _SHARD_BYTES)
   return max(1, min(wanted, items // _LEAST_ITEMS, _MOST_SHARDS))
 
 
 def _deal(folder: pathlib.Path, facts: Facts) -> None:
-  """Puts each line of the list into the file of its shard."""
+  """Writes each line of the list into the file of its shard."""
   lists = folder / "shards"
   shutil.rmtree(lists, ignore_errors=True)
   lists.mkdir()
@@ -152,7 +149,7 @@ def _deal(folder: pathlib.Path, facts: Facts) -> None:
     for line in f:
       split, item = json.loads(line)
       number = facts.shards[split]
-      shard = place(item["key"]) * number >> 64
+      shard = position(item["key"]) * number >> 64
       file = f"{split}-{shard:05d}-of-{number:05d}"
       buffered.setdefault(file, []).append(json.dumps(item) + "\n")
       lines += 1
@@ -161,22 +158,22 @@ def _deal(folder: pathlib.Path, facts: Facts) -> None:
   flush()
 
 
-def place(key: str) -> int:
-  """Where in its split an example is, of 2^64 places."""
+def position(key: str) -> int:
+  """The position of an example in the order of its split, of 2^64."""
   data = key.encode("utf-8", "surrogateescape")
   return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
 def read(file: str) -> list[Item]:
-  """The items of a shard in their order.
+  """The items of a shard, sorted.
 
   Raises:
-    DataError: a key is there twice.
+    DataError: a key is listed twice.
   """
   with open(file) as f:
     items = [json.loads(line) for line in f]
-  items.sort(key=lambda item: (place(item["key"]), item["key"]))
-  for one, other in itertools.pairwise(items):
-    if one["key"] == other["key"]:
-      raise errors.DataError(f"{one['key']} is listed twice; keep one of them")
+  items.sort(key=lambda item: (position(item["key"]), item["key"]))
+  for item, following in itertools.pairwise(items):
+    if item["key"] == following["key"]:
+      raise errors.DataError(f"{item['key']} is listed twice; keep one of them")
   return items

@@ -1,4 +1,4 @@
-"""Writes shards on the processes of this machine, and says how far it is."""
+"""Writes shards with several processes on this machine, and shows progress."""
 
 from collections.abc import Iterator, Sequence
 from concurrent import futures
@@ -11,16 +11,17 @@ import signal
 import threading
 
 from vit_jax.core import errors, terminal
-from vit_jax.datasets import progress as progress_lib, shards
+from vit_jax.data import progress as progress_lib
+from vit_jax.datasets import shards
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(jobs: Sequence[shards.Job], workers: int) -> None:
-  """Writes shards; with one worker in this process.
+  """Writes shards; one worker is this process itself.
 
   Raises:
-    UserError: the first of a shard; those that are being written are dropped.
+    UserError: the first error of a shard; unfinished shards are dropped.
   """
   progress = progress_lib.Progress("written", sum(map(shards.count, jobs)))
   workers = min(workers, len(jobs))
@@ -43,7 +44,7 @@ def run(jobs: Sequence[shards.Job], workers: int) -> None:
 
 @contextlib.contextmanager
 def _pool(workers: int) -> Iterator[futures.ProcessPoolExecutor]:
-  # Threads may hold locks in a forked process for ever.
+  # A forked process could wait forever for a lock of another thread.
   context = multiprocessing.get_context("spawn")
   reader, writer = context.Pipe(duplex=False)
   with (
@@ -52,20 +53,17 @@ def _pool(workers: int) -> Iterator[futures.ProcessPoolExecutor]:
     futures.ProcessPoolExecutor(
       workers, context, _follow, (reader,)
     ) as executor,
+    contextlib.ExitStack() as after_error,
   ):
-    whole = False
-    try:
-      yield executor
-      whole = True
-    finally:
-      if not whole:
-        # Shards that are being written are dropped, not waited for.
-        writer.close()
-        executor.shutdown(cancel_futures=True)
+    # Closing the pipe ends the workers, so that unfinished shards are dropped.
+    after_error.callback(executor.shutdown, cancel_futures=True)
+    after_error.callback(writer.close)
+    yield executor
+    after_error.pop_all()
 
 
 def _follow(reader: connection.Connection) -> None:
-  """In a worker: ends when its parent closes the pipe, or is no more."""
+  """In a worker: ends it when its parent closes the pipe or dies."""
 
   def watch() -> None:
     reader.poll(None)
@@ -76,7 +74,7 @@ def _follow(reader: connection.Connection) -> None:
 
 @contextlib.contextmanager
 def _blocked() -> Iterator[None]:
-  """Processes that start here never get the signals: their parent does."""
+  """Processes started here ignore the signals, which their parent handles."""
   before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
   try:
     yield
@@ -86,7 +84,7 @@ def _blocked() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-  """SIGINT, SIGTERM and SIGHUP become an error that says how to go on."""
+  """Turns SIGINT, SIGTERM and SIGHUP into an error that says how to go on."""
   if threading.current_thread() is not threading.main_thread():
     yield
     return
@@ -95,8 +93,7 @@ def interruptible() -> Iterator[None]:
     del frame
     terminal.leave()
     raise errors.Interrupted(
-      "interrupted; the shards that are done stay: run the same command to go"
-      " on",
+      "interrupted; finished shards are kept: run the same command to go on",
       number,
     )
 

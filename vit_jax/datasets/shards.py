@@ -5,36 +5,35 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
 from typing import Any
 
-from array_record.python import array_record_module
+from array_record.python import array_record_module  # type: ignore[attr-defined]
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import example_serializer
 
 from vit_jax.core import errors, files
-from vit_jax.datasets import planned
+from vit_jax.datasets import checksums, planned
 
-# Each record alone, for random access; as it is, since encoded images do not
-# shrink and take longer to read.
+# Single records, for random access; uncompressed, since encoded images do not
+# shrink and would take longer to read.
 WRITER = "group_size:1,uncompressed"
-# Images that are read, or fetched, at the same time.
+# Images that are read or downloaded at the same time.
 _THREADS = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """A shard to write; can be pickled.
+  """A shard to be written; can be pickled.
 
   Attributes:
-    folder: where it goes, with the data set's features in TFDS's form.
-    file: its name.
-    plan: the file of its items.
+    folder: of the data set, which holds its features in TFDS's form.
+    file: name of the shard.
+    plan: the file that lists its items.
     read: makes the example of an item.
-    skip: whether an example that cannot be read is left out.
+    skip: whether to leave out an example that cannot be read.
   """
 
   folder: str
@@ -49,7 +48,7 @@ class Job:
 
 
 def done(job: Job) -> dict[str, Any] | None:
-  """What was written (examples, bytes, skipped, file), or None."""
+  """The report of a finished shard: examples, bytes, skipped, file; or None."""
   if not (pathlib.Path(job.folder) / job.file).exists():
     return None
   try:
@@ -65,14 +64,14 @@ def count(job: Job) -> int:
 
 
 def write(job: Job) -> int:
-  """Writes a shard; it is there whole or not at all. Returns its items.
+  """Writes a shard, completely or not at all; returns its number of items.
 
   Raises:
     DataError: an example cannot be read.
     StorageError: no room.
   """
   items = planned.read(job.plan)
-  features = tfds.features.FeatureConnector.from_config(job.folder)
+  features: Any = tfds.features.FeatureConnector.from_config(job.folder)
   serializer = example_serializer.ExampleSerializer(
     features.get_serialized_info()
   )
@@ -85,14 +84,14 @@ def write(job: Job) -> int:
       for example in _examples(job, items, result["skipped"]):
         record = serializer.get_tf_example(
           features.encode_example(example)
-          # A map's order is otherwise another in each process.
+          # Otherwise the order of a map differs between processes.
         ).SerializeToString(deterministic=True)
         writer.write(record)
         result["examples"] += 1
         result["bytes"] += len(record)
     finally:
       writer.close()
-    result["file"] = _sums(part)
+    result["file"] = checksums.of_file(part)
     files.write(job.report, json.dumps(result))
     os.replace(part, final)
   return len(items)
@@ -101,7 +100,7 @@ def write(job: Job) -> int:
 def _examples(
   job: Job, items: list[planned.Item], skipped: list[dict[str, str]]
 ) -> Iterator[dict[str, Any]]:
-  """The examples in the order of their items, read some ahead."""
+  """The examples in the order of their items, some of them read ahead."""
   threads = futures.ThreadPoolExecutor(_THREADS)
   ahead: deque[tuple[planned.Item, futures.Future]] = deque()
   rest = iter(items)
@@ -121,25 +120,19 @@ def _examples(
           ) from e
         skipped.append({"key": item["key"], "why": str(e)})
   finally:
-    # Nobody waits for what a host has still to send.
+    # Do not wait for a server that is still sending.
     threads.shutdown(wait=False, cancel_futures=True)
-
-
-def _sums(file: pathlib.Path) -> dict[str, Any]:
-  with file.open("rb") as f:
-    digest = hashlib.file_digest(f, "sha256").hexdigest()
-  return {"bytes": file.stat().st_size, "sha256": digest}
 
 
 @contextlib.contextmanager
 def _storage(part: pathlib.Path) -> Iterator[None]:
-  """A disk that is full, in one line, with what was half written removed."""
+  """Removes an unfinished file and reports why it cannot be written."""
   try:
     yield
   except (OSError, RuntimeError) as e:
     with contextlib.suppress(OSError):
       part.unlink(missing_ok=True)
-    # RuntimeError is how ArrayRecord says it.
+    # ArrayRecord raises a RuntimeError.
     reason = " ".join(str(e).split())
     raise errors.StorageError(
       f"{part} cannot be written: {reason[:200]}; make room and run the same"

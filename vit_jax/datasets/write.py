@@ -1,11 +1,11 @@
-"""Writes a data set in TFDS's form, shard by shard, on many processes.
+"""Writes a data set in TFDS's form, shard by shard, with many processes.
 
-First a plan: what goes into which shard, one file of JSON lines a shard, in
-the folder VERSION.plan. An example's place is a hash of its key, so neither
-the order of a listing nor the number of shards, processes or machines changes
-the order of a data set. Then the shards, each whole or not at all, into
-VERSION.incomplete, which is renamed at the end. The same command goes on where
-it was interrupted.
+First a plan is written to the folder VERSION.plan: for each shard a file of
+JSON lines that lists its items. An example's position is a hash of its key, so
+neither the order in which they are listed nor the number of shards, processes
+or machines changes the order of a data set. Then the shards are written, each
+completely or not at all, to VERSION.incomplete, which is renamed at the end.
+After an interruption the same command continues the work.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,11 +23,12 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_info, naming
 
 from vit_jax.core import errors, files
+from vit_jax.data import progress
 from vit_jax.data.sources import tfds as tfds_source
-from vit_jax.datasets import planned, pool, progress, shards, verify
+from vit_jax.datasets import checksums, planned, pool, shards
 
 SKIPPED = "skipped.jsonl"
-# Of a few hundred images' examples beside the images themselves.
+# Examples take a little more than their images.
 _OVERHEAD = 1.02
 
 
@@ -36,15 +37,15 @@ class Recipe:
   """A data set to write.
 
   Attributes:
-    info: its name, version and features, and in `data_dir` where it goes.
-    source: what it is made from, with all that must be the same when the work
-      goes on.
-    listing: gives split and item of each example, as JSON: "key" is unique in a
-      split, "size" its bytes where known; all else is for `read`. Raises
-      DataError or ConfigError where what is there is not what should be.
+    info: its name, version and features, and `data_dir`, where to write it.
+    source: what it is made from, including everything that must be the same
+      when the work is continued.
+    listing: yields split and item of each example. An item is JSON: "key" is
+      unique in a split, "size" is its bytes if known, the rest is for `read`.
+      Raises DataError or ConfigError if the source is not as it should be.
     read: makes the example of an item; can be pickled. Raises DataError.
-    metadata: beside the features, such as {"num_labels": 5}.
-    on_error: what an example that cannot be read does: "raise" ends the work,
+    metadata: is stored beside the features, such as {"num_labels": 5}.
+    on_error: what happens if an example cannot be read: "raise" ends the work,
       "skip" leaves it out and reports it.
   """
 
@@ -57,7 +58,7 @@ class Recipe:
 
 
 def identity(name: str, version: str, data_dir: str) -> Any:
-  """What stands in a DatasetInfo for the builder that a data set has not."""
+  """What a DatasetInfo has instead of a builder, for a data set without one."""
   return dataset_info.DatasetIdentity(
     name=name,
     version=tfds.core.Version(version),
@@ -67,20 +68,21 @@ def identity(name: str, version: str, data_dir: str) -> Any:
 
 
 def write(recipe: Recipe, *, workers: int = 0, beam: str = "") -> str:
-  """Writes a data set; says what was written.
+  """Writes a data set and describes what was written.
 
   Args:
     recipe: the data set.
-    workers: processes; 0 is one for each CPU. They do not change the result.
+    workers: processes; 0 is one per CPU. They do not change the result.
     beam: options of an Apache Beam pipeline that writes the shards instead,
       such as "--runner=DirectRunner".
 
   Raises:
-    ConfigError: work on it began with another source, or somebody else's files
-      are where it goes.
-    DataError: an example cannot be read, or another process writes the same.
-    StorageError: no room.
-    Interrupted: what is done stays.
+    ConfigError: there is unfinished work from another source, or the folder has
+      files of something else.
+    DataError: an example cannot be read, or another process writes the same
+      data set.
+    StorageError: not enough room.
+    Interrupted: finished shards are kept.
   """
   new = pathlib.Path(recipe.info.data_dir)
   work, plan = (new.with_name(new.name + s) for s in (".incomplete", ".plan"))
@@ -90,21 +92,22 @@ def write(recipe: Recipe, *, workers: int = 0, beam: str = "") -> str:
   with pool.interruptible(), _storage(new), locked(plan):
     work.mkdir(parents=True, exist_ok=True)
     facts = planned.open_or_make(str(plan), recipe.source, recipe.listing)
-    recipe.info.features.save_config(str(work))
+    features: Any = recipe.info.features
+    features.save_config(str(work))
     jobs = [
       shards.Job(
         folder=str(work),
         file=f"{recipe.info.name}-{file}",
-        plan=str(plan / "shards" / list_),
+        plan=str(plan / "shards" / items),
         read=recipe.read,
         skip=recipe.on_error == "skip",
       )
-      for list_, file in zip(
+      for items, file in zip(
         facts.files(), facts.files(tfds_source.FORMAT.value), strict=True
       )
     ]
     todo = [job for job in jobs if shards.done(job) is None]
-    _say(recipe, facts, work, len(jobs), len(todo))
+    _announce(recipe, facts, work, len(todo))
     if beam:
       from vit_jax.datasets import beam as beam_lib
 
@@ -114,27 +117,38 @@ def write(recipe: Recipe, *, workers: int = 0, beam: str = "") -> str:
     skipped = _finish(recipe, facts, jobs, work)
     work.rename(new)
   shutil.rmtree(plan)
-  return _report(recipe, new, facts, skipped)
+  left_out = ""
+  if skipped:
+    left_out = (
+      f"; {len(skipped)} of {facts.count} left out, the first"
+      f" {skipped[0]['why']}; all are in {SKIPPED}"
+    )
+  name = recipe.info.full_name.rpartition("/")[0]
+  sizes = describe_splits(recipe.info)
+  return f"tfds:{name} written to {new} ({sizes}{left_out})"
 
 
-def _say(
-  recipe: Recipe,
-  facts: planned.Facts,
-  work: pathlib.Path,
-  count: int,
-  todo: int,
+def describe_splits(info: tfds.core.DatasetInfo) -> str:
+  """How many examples each split has."""
+  sizes = (f"{name} {s.num_examples}" for name, s in info.splits.items())
+  return f"examples: {', '.join(sizes)}"
+
+
+def _announce(
+  recipe: Recipe, facts: planned.Facts, work: pathlib.Path, todo: int
 ) -> None:
-  """Says what will be written; refuses to begin without room for it."""
-  left = int(facts.size * _OVERHEAD * todo / count)
+  """Prints what will be written; raises StorageError without room for it."""
+  count = sum(facts.shards.values())
+  needed = int(facts.size * _OVERHEAD * todo / count)
   free = shutil.disk_usage(work).free
   progress.say(
     f"{recipe.info.full_name}: {facts.text()}, {_gb(facts.size)} of images in"
     f" {count} shards ({todo} to be written) to {work.parent};"
     f" {_gb(free)} are free there"
   )
-  if free < left:
+  if free < needed:
     raise errors.StorageError(
-      f"{work.parent} has {_gb(free)} free, and {_gb(left)} are needed; make"
+      f"{work.parent} has {_gb(free)} free, and {_gb(needed)} are needed; make"
       " room and run the same command, or choose another --data_dir"
     )
 
@@ -147,12 +161,12 @@ def _finish(
 ) -> list[dict[str, str]]:
   """Writes TFDS's metadata and the checksums; returns what was left out."""
   info = recipe.info
-  results = [shards.done(job) for job in jobs]
+  results = [done for job in jobs if (done := shards.done(job))]
   splits, first, skipped = [], 0, []
   for name, number in facts.shards.items():
-    mine = results[first : first + number]
+    reports = results[first : first + number]
     first += number
-    skipped += [{"split": name, **s} for r in mine for s in r["skipped"]]
+    skipped += [{"split": name, **s} for r in reports for s in r["skipped"]]
     template = naming.ShardedFileTemplate(
       data_dir=epath.Path(info.data_dir),
       dataset_name=info.name,
@@ -162,8 +176,8 @@ def _finish(
     splits.append(
       tfds.core.SplitInfo(
         name=name,
-        shard_lengths=[r["examples"] for r in mine],
-        num_bytes=sum(r["bytes"] for r in mine),
+        shard_lengths=[r["examples"] for r in reports],
+        num_bytes=sum(r["bytes"] for r in reports),
         filename_template=template,
       )
     )
@@ -176,34 +190,13 @@ def _finish(
     lines = "".join(json.dumps(s) + "\n" for s in skipped)
     (work / SKIPPED).write_text(lines)
   sums = {j.file: r["file"] for j, r in zip(jobs, results, strict=True)}
-  verify.record(str(work), sums)
+  checksums.record(work, sums)
   return skipped
-
-
-def _report(
-  recipe: Recipe,
-  new: pathlib.Path,
-  facts: planned.Facts,
-  skipped: list[dict[str, str]],
-) -> str:
-  sizes = ", ".join(
-    f"{name} {split.num_examples}" for name, split in recipe.info.splits.items()
-  )
-  left_out = ""
-  if skipped:
-    left_out = (
-      f"; {len(skipped)} of {facts.count} left out, the first"
-      f" {skipped[0]['why']}; all are in {SKIPPED}"
-    )
-  return (
-    f"tfds:{recipe.info.full_name.rpartition('/')[0]} written to {new}"
-    f" (examples: {sizes}{left_out})"
-  )
 
 
 @contextlib.contextmanager
 def locked(folder: pathlib.Path) -> Iterator[None]:
-  """Two processes that write the same data set would spoil it."""
+  """Raises DataError if another process writes the same data set."""
   with files.locked(folder / ".lock") as lock:
     if lock is None:
       raise errors.DataError(
@@ -213,14 +206,14 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
 
 
 def refuse_foreign(folder: pathlib.Path, ours: str = "") -> None:
-  """Refuses a folder whose files were not made while a data set was prepared.
+  """Refuses a folder with files that are not of a data set.
 
   Args:
     folder: need not exist; may be empty.
-    ours: regex of the names that are made there.
+    ours: regex of the names that belong there.
 
   Raises:
-    ConfigError: names a file of somebody else.
+    ConfigError: there is another file.
   """
   for path in sorted(folder.iterdir()) if folder.is_dir() else ():
     if not re.fullmatch(rf"{ours}|\..*|Thumbs\.db|desktop\.ini", path.name):

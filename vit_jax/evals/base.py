@@ -21,7 +21,7 @@ from jax.sharding import Mesh
 import numpy as np
 
 from vit_jax.core import duration, errors, mesh as mesh_lib
-from vit_jax.data import config as data_config, pipeline, sources
+from vit_jax.data import base as sources, config as data_config, pipeline
 
 Batch = dict[str, jax.Array]
 Values = dict[str, np.ndarray]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vit_jax.core import errors
-from vit_jax.data import sources
+from vit_jax.data import base as sources
 from vit_jax.evals import base
 
 _MAX_BYTES = 1 << 20

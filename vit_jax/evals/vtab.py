@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from vit_jax.core import errors
-from vit_jax.data import vtab
+from vit_jax.data.sources import vtab
 
 
 def means(accuracies: Mapping[str, float]) -> dict[str, float]:
@@ -14,7 +14,7 @@ def means(accuracies: Mapping[str, float]) -> dict[str, float]:
   Figure 2, arXiv:2010.11929, show these means.
 
   Args:
-    accuracies: by task, see `vit_jax.data.vtab.TASKS`.
+    accuracies: by task, see `vit_jax.data.sources.vtab.TASKS`.
 
   Raises:
     DataError: a task is missing, or unknown; a mean of fewer is no VTAB score.

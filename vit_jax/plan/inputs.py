@@ -4,7 +4,7 @@ import dataclasses
 
 from vit_jax.core import errors
 from vit_jax.core.duration import Duration
-from vit_jax.data import slices, sources
+from vit_jax.data import base as sources, slices
 from vit_jax.datasets import catalog
 from vit_jax.train import experiment as experiment_lib
 

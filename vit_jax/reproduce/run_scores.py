@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from vit_jax.analysis import run_files
 from vit_jax.core import errors
-from vit_jax.data import vtab
+from vit_jax.data.sources import vtab
 from vit_jax.models import bit, hybrid, vit
 from vit_jax.reproduce import paper
 from vit_jax.reproduce.paper import Number

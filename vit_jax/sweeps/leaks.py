@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vit_jax.core import config as config_lib, errors
-from vit_jax.data import sources
+from vit_jax.data import base as sources
 from vit_jax.sweeps import sweep as sweep_lib
 
 # What holds examples, and the first and the last but one in it.

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from vit_jax.checkpoints import steps
 from vit_jax.core import config as config_lib, duration, errors, files
-from vit_jax.data import sources
+from vit_jax.data import base as sources
 from vit_jax.sweeps import sweep as sweep_lib
 
 State = Literal["waiting", "interrupted", "running", "done", "failed"]

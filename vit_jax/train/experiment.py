@@ -6,7 +6,7 @@ from typing import Any, Literal
 from vit_jax.core import config as config_lib, errors, storage
 from vit_jax.core.duration import Duration
 from vit_jax.core.mesh import MeshShape
-from vit_jax.data import config as data_config, pipeline, sources
+from vit_jax.data import base as sources, config as data_config, pipeline
 
 
 @dataclasses.dataclass(frozen=True)

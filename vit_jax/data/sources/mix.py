@@ -1,10 +1,10 @@
 """Weighted mixtures: "mix:0.7*folder:A+0.3*tfds:B", or "mix:7*...+3*...".
 
 Training draws 7 of every 10 examples from A and 3 from B, spread evenly. Each
-part goes through its own epochs: it visits all its examples once, in an order
-of its own, before it visits one again. As a unit of duration an epoch is as
-many examples as all parts have together. Evaluation sees each example of each
-part once, whatever the weights.
+part has its own epochs: all its examples are visited once, in an order of its
+own, before one is visited again. As a unit of duration an epoch is as many
+examples as all parts have together. Evaluation sees each example of each part
+once, whatever the weights.
 """
 
 import bisect
@@ -15,44 +15,44 @@ import re
 from typing import Any
 
 from vit_jax.core import errors
-from vit_jax.data import sources
+from vit_jax.data import base
 
-# A plus that begins another part is followed by its weight.
+# A weight follows a plus that begins another part.
 _WEIGHT = r"\d+(?:\.\d+)?"
 _PLUS = re.compile(rf"\+(?={_WEIGHT}\*)")
 _PART = re.compile(rf"({_WEIGHT})\*(.+)")
 
 
-class Mix(sources.Source):
+class Mix(base.Source):
   """Sources one after another, each with its weight.
 
   Args:
     names: of the parts.
     weights: whole numbers > 0.
-    inner: the parts, with the same classes.
-    split: what was asked of each.
+    sources: the parts, with the same classes.
+    split: of each part.
   """
 
   def __init__(
     self,
     names: list[str],
     weights: list[int],
-    inner: list[sources.Source],
+    sources: list[base.Source],
     split: str,
   ):
-    self._inner = inner
+    self._sources = sources
     self._weights = weights
-    self._ends = list(itertools.accumulate(map(len, inner)))
-    self.num_classes = inner[0].num_classes
-    self.class_names = inner[0].class_names
+    self._ends = list(itertools.accumulate(map(len, sources)))
+    self.num_classes = sources[0].num_classes
+    self.class_names = sources[0].class_names
     self.fingerprint: dict[str, Any] = {
       "name": "mix",
       "version": "+".join(map(str, weights)),
       "split": split,
-      "shard_sizes": list(map(len, inner)),
+      "shard_sizes": list(map(len, sources)),
       "parts": {
         f"{i}:{name}": source.fingerprint
-        for i, (name, source) in enumerate(zip(names, inner, strict=True))
+        for i, (name, source) in enumerate(zip(names, sources, strict=True))
       },
     }
 
@@ -69,50 +69,50 @@ class Mix(sources.Source):
 
   @property
   def parts(self) -> tuple[tuple[int, int], ...]:
-    return tuple(zip(map(len, self._inner), self._weights, strict=True))
+    return tuple(zip(map(len, self._sources), self._weights, strict=True))
 
-  def _find(self, index: int) -> tuple[sources.Source, int]:
+  def _find(self, index: int) -> tuple[base.Source, int]:
     """The part that an index is in, and its index there."""
     if not 0 <= index < len(self):
       raise IndexError(index)
     part = bisect.bisect_right(self._ends, index)
     start = self._ends[part - 1] if part else 0
-    return self._inner[part], index - start
+    return self._sources[part], index - start
 
 
 def open_source(rest: str, split: str, data_dir: str) -> Mix:
-  """ "WEIGHT*NAME+WEIGHT*NAME...", the same split of each.
+  """The same split of each part of "WEIGHT*NAME+WEIGHT*NAME...".
 
   Raises:
-    ConfigError: not of this form, or parts whose classes differ.
+    ConfigError: another form, or parts whose classes differ.
   """
   names, weights = _parse(rest)
-  inner = [sources.open_source(name, split, data_dir) for name in names]
-  first = inner[0]
-  for name, source in zip(names, inner, strict=True):
-    ours = (source.num_classes, source.class_names)
-    if ours != (first.num_classes, first.class_names):
+  sources = [base.open_source(name, split, data_dir) for name in names]
+  first = sources[0]
+  for name, source in zip(names, sources, strict=True):
+    classes = (source.num_classes, source.class_names)
+    if classes != (first.num_classes, first.class_names):
       raise errors.ConfigError(
         f"{{name}}: {name} has other classes than {names[0]}"
         f" ({source.num_classes}: {_few(source)}, not {first.num_classes}:"
         f" {_few(first)})",
         {"name": f"mix:{rest}"},
       )
-  return Mix(names, weights, inner, split)
+  return Mix(names, weights, sources, split)
 
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
   """The splits that all parts have."""
-  first, *others = (sources.split_names(n, data_dir) for n in _parse(rest)[0])
+  first, *others = (base.split_names(n, data_dir) for n in _parse(rest)[0])
   return tuple(s for s in first if all(s in other for other in others))
 
 
 def _parse(rest: str) -> tuple[list[str], list[int]]:
   """Names of the parts, and their weights as whole numbers."""
-  found = [_PART.fullmatch(text) for text in _PLUS.split(rest)]
-  shares = [Fraction(m[1]) for m in found if m and Fraction(m[1])]
-  names = [m[2] for m in found if m]
-  if len(shares) < max(2, len(found)) or "mix" in map(sources.scheme, names):
+  matches = [_PART.fullmatch(text) for text in _PLUS.split(rest)]
+  shares = [Fraction(m[1]) for m in matches if m and Fraction(m[1])]
+  names = [m[2] for m in matches if m]
+  if len(shares) < max(2, len(matches)) or "mix" in map(base.scheme, names):
     raise errors.ConfigError(
       "{name} must be mix:WEIGHT*NAME+WEIGHT*NAME..., with weights > 0 and"
       " names of data sets other than mixtures, such as"
@@ -124,5 +124,5 @@ def _parse(rest: str) -> tuple[list[str], list[int]]:
   return names, [weight // math.gcd(*whole) for weight in whole]
 
 
-def _few(source: sources.Source) -> str:
+def _few(source: base.Source) -> str:
   return ", ".join([*source.class_names[:3], "..."])

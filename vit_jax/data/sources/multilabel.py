@@ -1,17 +1,19 @@
-"""Images with several labels each, from a manifest (the form of JFT)."""
+"""Images with several labels each, from a manifest (the form of JFT).
+
+A name is "multilabel:PATH[@CONFIDENCE]"; labels of less confidence are left
+out. An example that loses all its labels stays, with none. See
+data/manifest.py for manifests.
+"""
 
 from vit_jax.core import errors
-from vit_jax.data import files, index
+from vit_jax.data import index
+from vit_jax.data.sources import folder
 
 
-def open_source(rest: str, split: str, data_dir: str) -> files.Files:
-  """ "PATH[@CONFIDENCE]": labels of less confidence are left out.
-
-  For manifests see data/manifest.py. An example whose labels are all left out
-  stays, with none.
-  """
+def open_source(rest: str, split: str, data_dir: str) -> folder.Files:
+  """A part of the images that a manifest lists."""
   del data_dir
-  return files.Files(_index(rest), f"multilabel:{rest}", split)
+  return folder.Files(_index(rest), f"multilabel:{rest}", split)
 
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
@@ -23,14 +25,14 @@ def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
 def _index(rest: str) -> index.Index:
   path, at, text = rest.rpartition("@")
   if not at or text.endswith((".csv", ".jsonl")):
-    return files.open_index("multilabel", rest)
+    return folder.open_index("multilabel", rest)
   try:
-    least = float(text)
+    confidence = float(text)
   except ValueError:
-    least = -1.0
-  if not 0.0 <= least <= 1.0:
+    confidence = -1.0
+  if not 0.0 <= confidence <= 1.0:
     raise errors.ConfigError(
       f"{{name}}: the confidence {text} must be a number from 0 to 1",
       {"name": f"multilabel:{rest}"},
     )
-  return files.open_index("multilabel", path, min_confidence=least)
+  return folder.open_index("multilabel", path, min_confidence=confidence)

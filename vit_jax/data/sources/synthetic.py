@@ -1,6 +1,9 @@
-"""Made-up images that can be learnt, for runs without data."""
+"""Made-up images that can be learnt, for runs without data.
 
-import dataclasses
+A name is "synthetic[:NxHxWxCxCLASSES]": examples, height, width, channels and
+classes.
+"""
+
 import re
 from typing import Any
 import zlib
@@ -8,46 +11,47 @@ import zlib
 import numpy as np
 
 from vit_jax.core import errors
-from vit_jax.data import sources
+from vit_jax.data import base
 
 _SPLITS = ("train", "validation", "test")
 _DEFAULT = "1000x32x32x3x10"
 
 
-@dataclasses.dataclass(frozen=True)
-class Synthetic(sources.Source):
-  """Examples of class i % classes: noise around a pattern of that class."""
+class Synthetic(base.Source):
+  """Examples of class i % classes: noise around a pattern of that class.
 
-  split: str
-  size: int
-  shape: tuple[int, int, int]
-  num_classes: int
+  Args:
+    split: each has other noise.
+    size: how many examples.
+    shape: of the images, [h, w, c].
+    num_classes: how many classes.
+  """
 
-  @property
-  def class_names(self) -> tuple[str, ...]:
-    return tuple(map(str, range(self.num_classes)))
-
-  @property
-  def fingerprint(self) -> dict[str, Any]:
-    return {
+  def __init__(
+    self, split: str, size: int, shape: tuple[int, int, int], num_classes: int
+  ):
+    self._split, self._size, self._shape = split, size, shape
+    self.num_classes = num_classes
+    self.class_names = tuple(map(str, range(num_classes)))
+    self.fingerprint = {
       "name": "synthetic",
       "version": "1",
-      "split": self.split,
-      "shard_sizes": [self.size, *self.shape, self.num_classes],
+      "split": split,
+      "shard_sizes": [size, *shape, num_classes],
     }
 
   def __len__(self) -> int:
-    return self.size
+    return self._size
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    if not 0 <= index < self.size:
+    if not 0 <= index < self._size:
       raise IndexError(index)
     label = index % self.num_classes
     # The patterns are common to all splits, the noise is not.
     draw = np.random.default_rng(label)
-    pattern = draw.integers(0, 192, self.shape, np.uint8)
-    key = [zlib.crc32(self.split.encode()), index]
-    noise = np.random.default_rng(key).integers(0, 64, self.shape, np.uint8)
+    pattern = draw.integers(0, 192, self._shape, np.uint8)
+    key = [zlib.crc32(self._split.encode()), index]
+    noise = np.random.default_rng(key).integers(0, 64, self._shape, np.uint8)
     return {"image": pattern + noise, "label": label, "id": index}
 
 
@@ -58,7 +62,7 @@ def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
 
 
 def open_source(rest: str, split: str, data_dir: str) -> Synthetic:
-  """ "NxHxWxCxCLASSES": examples, height, width, channels, classes."""
+  """A split, which has N examples of its own."""
   del data_dir
   match = re.fullmatch(r"[1-9]\d*(x[1-9]\d*){4}", rest or _DEFAULT)
   if not match:

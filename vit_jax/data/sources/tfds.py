@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import constants
 from tensorflow_datasets.proto import tf_example_pb2
 
 from vit_jax.core import errors, storage
-from vit_jax.data import sources
+from vit_jax.data import base
 
 NAME = re.compile(
   r"(?P<name>\w+)(/(?P<config>\w[\w.+=-]*))?(:(?P<version>\d+\.\d+\.\d+))?"
@@ -21,11 +22,11 @@ _UNREADABLE = (RuntimeError, ValueError, OSError)
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
-class Tfds(sources.Source):
+class Tfds(base.Source):
   """A split of a prepared data set; images stay encoded.
 
-  Lists of classes in a feature "labels" become "label", padded; see
-  sources.Source.
+  A feature "labels" of lists of classes becomes the padded "label" of
+  base.Source.
 
   Args:
     directory: the data set's version directory.
@@ -34,21 +35,22 @@ class Tfds(sources.Source):
 
   def __init__(self, directory: str, split: str):
     self._arguments = (directory, split)
-    # In a worker process TFDS is to be told what gs:// is as well.
-    builder = tfds.builder_from_directory(str(storage.path(directory)))
+    # TFDS must learn what gs:// is in a worker process as well.
+    place = str(storage.path(directory))
+    builder: Any = tfds.builder_from_directory(place)
     info, features = builder.info, builder.info.features
     self._parse = _parser(features)
     self._records = builder.as_data_source(
       split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
     )
-    label = dict(features.items()).get("label")
+    label: Any = dict(features.items()).get("label")
     self._num_labels = 0
     if label is None and _is_labels(dict(features.items()).get("labels")):
       label = features["labels"].feature
       self._num_labels = _num_labels(info)
     is_class = isinstance(label, tfds.features.ClassLabel)
-    self.num_classes: int = label.num_classes if is_class else 0
-    self.class_names: tuple[str, ...] = tuple(label.names) if is_class else ()
+    self.num_classes = (label.num_classes or 0) if is_class else 0
+    self.class_names = tuple(label.names) if is_class else ()
     self._shards = info.splits[split].file_instructions
     self.fingerprint: dict[str, Any] = {
       "name": info.full_name.rpartition("/")[0],
@@ -105,25 +107,28 @@ class Tfds(sources.Source):
 def _parser(
   features: tfds.features.FeaturesDict,
 ) -> Callable[[bytes], dict[str, Any]]:
-  """What makes an example of a record.
+  """The function that makes an example from a record.
 
-  TFDS's own way knows every feature, and takes four times as long as what is
-  done where all are encoded images, texts, classes and lists of classes.
+  TFDS's own parser knows every feature. It takes four times as long as ours,
+  which is used if all features are encoded images, texts, classes and lists of
+  classes.
   """
   plain = {key: _plain(feature) for key, feature in features.items()}
-  if None not in plain.values():
-    return functools.partial(_parse, plain)
+  simple = {key: read for key, read in plain.items() if read}
+  if len(simple) == len(plain):
+    return functools.partial(_parse, simple)
   decoders = {
     key: tfds.decode.SkipDecoding()
     for key, feature in features.items()
     if isinstance(feature, tfds.features.Image)
   }
-  return functools.partial(features.deserialize_example_np, decoders=decoders)
+  parse: Any = features.deserialize_example_np
+  return functools.partial(parse, decoders=decoders)
 
 
 def _plain(feature: Any) -> Callable[[Any], Any] | None:
-  """What reads a feature from its message; None if that takes more."""
-  # Not isinstance: a class derived from these may store something else.
+  """The function that reads a feature from its message; None if not simple."""
+  # Not isinstance: a class derived from one of these may store more.
   if type(feature) in (tfds.features.Image, tfds.features.Text):
     return lambda message: message.bytes_list.value[0]
   if type(feature) is tfds.features.ClassLabel:
@@ -136,8 +141,10 @@ def _plain(feature: Any) -> Callable[[Any], Any] | None:
 def _parse(
   plain: dict[str, Callable[[Any], Any]], record: bytes
 ) -> dict[str, Any]:
-  found = tf_example_pb2.Example.FromString(record).features.feature
-  return {key: read(found[key]) for key, read in plain.items()}
+  # protoc's classes are made at run time, where pyright does not see them.
+  example_class = tf_example_pb2.Example  # type: ignore[attr-defined]
+  features = example_class.FromString(record).features.feature
+  return {key: read(features[key]) for key, read in plain.items()}
 
 
 def _is_labels(feature: Any) -> bool:
@@ -147,12 +154,12 @@ def _is_labels(feature: Any) -> bool:
 
 
 def _num_labels(info: tfds.core.DatasetInfo) -> int:
-  """The most labels of an example, which `data prepare` notes."""
+  """The largest number of labels of an example, as `data prepare` noted it."""
   number = (info.metadata or {}).get("num_labels")
   if type(number) is not int or not 0 < number < 2**16:
     raise errors.ConfigError(
-      f"{{name}} has lists of labels, but no num_labels in"
-      f" {info.data_dir}/metadata.json, the most of an example; write it there",
+      f"{{name}} has lists of labels, but {info.data_dir}/metadata.json has no"
+      " num_labels, the largest number of labels of an example; write it there",
       {"name": f"tfds:{info.name}"},
     )
   return number
@@ -165,9 +172,7 @@ def open_source(rest: str, split: str, data_dir: str) -> Tfds:
     ConfigError: no such data set, version or split, or one that is not in
       ArrayRecord.
   """
-  directory = find(rest, data_dir)
-  info = tfds.builder_from_directory(directory).info
-  check_format(info, rest)
+  directory, info = built(rest, data_dir)
   known = sorted(info.splits)
   try:
     instructions = info.splits[split].file_instructions
@@ -185,13 +190,25 @@ def open_source(rest: str, split: str, data_dir: str) -> Tfds:
 
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
-  """The splits of a built data set."""
-  info = tfds.builder_from_directory(find(rest, data_dir)).info
-  return tuple(info.splits)
+  """The splits of a prepared data set."""
+  return tuple(built(rest, data_dir)[1].splits)
 
 
-def check_format(info: tfds.core.DatasetInfo, rest: str) -> None:
-  """Raises ConfigError for a built data set that is not in ArrayRecord."""
+def built(rest: str, data_dir: str) -> tuple[str, Any]:
+  """The directory and the tfds.core.DatasetInfo of a data set.
+
+  Raises:
+    ConfigError: no such data set or version, or one that is not in
+      ArrayRecord.
+  """
+  directory = find(rest, data_dir)
+  info = tfds.builder_from_directory(directory).info
+  check_format(info, rest)
+  return directory, info
+
+
+def check_format(info: Any, rest: str) -> None:
+  """Raises a ConfigError for a data set that is not in ArrayRecord."""
   if FORMAT not in info.available_file_formats():
     home = str(info.data_dir).removesuffix(f"/{info.full_name}")
     raise errors.ConfigError(
@@ -204,11 +221,11 @@ def check_format(info: tfds.core.DatasetInfo, rest: str) -> None:
 
 def root(data_dir: str) -> storage.AnyPath:
   """The directory of all data sets."""
-  return storage.path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+  return storage.path(data_dir or constants.DATA_DIR).expanduser()
 
 
 def parse(rest: str) -> dict[str, str]:
-  """Parts of "NAME[/CONFIG][:VERSION]": name, config, version ("" if not)."""
+  """Name, config and version ("" if absent) of "NAME[/CONFIG][:VERSION]"."""
   match = NAME.fullmatch(rest)
   if not match:
     raise errors.ConfigError(
@@ -220,12 +237,12 @@ def parse(rest: str) -> dict[str, str]:
 
 
 def is_built(directory: storage.AnyPath) -> bool:
-  """Whether a version directory holds a whole data set."""
+  """Whether a version directory holds a complete data set."""
   return (directory / "dataset_info.json").exists()
 
 
 def find(rest: str, data_dir: str) -> str:
-  """The version directory of a built data set; its newest if not given."""
+  """The version directory of a data set; the newest where none is named."""
   parts = parse(rest)
   home = root(data_dir)
   place = home / parts["name"] / parts["config"]
@@ -250,7 +267,7 @@ def find(rest: str, data_dir: str) -> str:
 
 
 def _versions(place: storage.AnyPath) -> list[str]:
-  """Built versions, the newest last."""
+  """Prepared versions, the newest last."""
   return sorted(
     (
       d

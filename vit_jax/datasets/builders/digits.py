@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,7 +53,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     # Not at the top: scikit-learn takes a second to import.
     from sklearn import datasets
 
-    digits = datasets.load_digits()
+    digits: Any = datasets.load_digits()
     images = digits.images.astype(np.uint8)
     for i, (image, label) in enumerate(zip(images, digits.target, strict=True)):
       if split_of(image) == split:

@@ -1,18 +1,19 @@
 """ImageNet-1k (ILSVRC-2012) from the official files, as TFDS's imagenet2012.
 
-Features, class order, version and names are TFDS's, whose builder describes
-the data set. Differs from TFDS, which builds one process at a time and needs
-both tar files: also extracted folders are read. Differs from TFDS: the one PNG
-and the 22 CMYK JPEGs of the training set keep their bytes (our `decode` reads
-them as RGB), where TFDS writes them again as RGB JPEGs, with a further loss.
+Features, class order, version and names are those of TFDS, whose builder
+describes the data set. Differs from TFDS, which builds with one process and
+needs both tar files: extracted folders can be read as well. Differs from TFDS,
+which writes the one PNG and the 22 CMYK JPEGs of the training set again as RGB
+JPEGs with a further loss: here they keep their bytes, and `decode` reads them
+as RGB.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 import dataclasses
 import functools
-import hashlib
 import io
+import itertools
 import os
 import pathlib
 from typing import Any
@@ -20,14 +21,15 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
-from vit_jax.datasets import archives, images, planned, progress, write
+from vit_jax.data import progress
+from vit_jax.datasets import archives, checksums, planned, write
 
 NEEDS = (
   "ILSVRC2012_img_train.tar or train/CLASS/*.JPEG (or train/CLASS.tar), and"
   " ILSVRC2012_img_val.tar or val/*.JPEG or val/CLASS/*.JPEG; from"
   " image-net.org, 155 GB"
 )
-# Of TFDS's package: WordNet ids in the order of the sorted names of images.
+# A file of TFDS's package: WordNet ids, in the order of the images' names.
 _VALIDATION = "datasets/imagenet2012/validation_labels.txt"
 
 
@@ -36,17 +38,17 @@ class Facts:
   """What is published about the data set.
 
   Attributes:
-    images: of train and validation.
-    classes: with images, in each.
-    of_a_class: least and most images of a class in train and validation.
+    images: how many train and validation have.
+    classes: how many each of them has.
+    images_per_class: the fewest and most images of a class in each.
     tars: bytes and SHA-256 of the tar files.
-    validation: the class of each validation image, by sorted name; where
-      empty, the list that TFDS carries.
+    validation: the class of each validation image, in the order of their
+      names; if empty, TFDS's list is used.
   """
 
   images: dict[str, int]
   classes: int
-  of_a_class: dict[str, tuple[int, int]]
+  images_per_class: dict[str, tuple[int, int]]
   tars: dict[str, tuple[int, str]]
   validation: tuple[str, ...] = ()
 
@@ -56,7 +58,7 @@ class Facts:
 FACTS = Facts(
   images={"train": 1_281_167, "validation": 50_000},
   classes=1000,
-  of_a_class={"train": (732, 1300), "validation": (50, 50)},
+  images_per_class={"train": (732, 1300), "validation": (50, 50)},
   tars={
     "ILSVRC2012_img_train.tar": (
       147_897_477_120,
@@ -78,10 +80,10 @@ def recipe(
   on_error: str,
   facts: Facts = FACTS,
 ) -> write.Recipe:
-  """What is to be written; see NEEDS for what `from_dir` must hold.
+  """What to write; see NEEDS for what `from_dir` must contain.
 
   Raises:
-    ConfigError: it holds something else.
+    ConfigError: it contains something else.
   """
   folder = pathlib.Path(from_dir).expanduser()
   train, val = (_find(folder, part) for part in ("train", "val"))
@@ -97,7 +99,7 @@ def recipe(
 def example(item: planned.Item) -> dict[str, Any]:
   """Reads an item."""
   data = archives.read(item["path"], item["offset"], item["size"], item["key"])
-  images.check(data, item["key"])
+  archives.check_image(data, item["key"])
   return {
     "image": io.BytesIO(data),
     "label": item["label"],
@@ -117,23 +119,23 @@ def _find(folder: pathlib.Path, part: str) -> pathlib.Path:
 
 
 def _items(
-  info: tfds.core.DatasetInfo,
+  info: Any,
   train: pathlib.Path,
   val: pathlib.Path,
   facts: Facts,
 ) -> Iterator[tuple[str, planned.Item]]:
-  """All images, then their counts against the published ones."""
+  """All images; then compares their counts with the published ones."""
   _check_tars([p for p in (train, val) if p.suffix == ".tar"], facts)
   feature = info.features["label"]
   known = set(feature.names)
   counts = {split: Counter[str]() for split in facts.images}
-  for split, wnid, found in (*_train(train), *_val(val, facts)):
+  for split, wnid, image in itertools.chain(_train(train), _val(val, facts)):
     if wnid not in known:
-      raise errors.DataError(f"{found.path}: {wnid} is none of the classes")
+      raise errors.DataError(f"{image.path}: {wnid} is none of the classes")
     counts[split][wnid] += 1
-    yield split, planned.item(found, label=feature.str2int(wnid))
+    yield split, planned.item(image, label=feature.str2int(wnid))
   for split, count in counts.items():
-    least, most = facts.of_a_class[split]
+    least, most = facts.images_per_class[split]
     wanted = facts.images[split], facts.classes
     if (count.total(), len(count)) != wanted:
       raise errors.DataError(
@@ -151,35 +153,34 @@ def _train(
   train: pathlib.Path,
 ) -> Iterator[tuple[str, str, archives.Slice]]:
   is_tar = train.suffix == ".tar"
-  of_class = archives.nested(train) if is_tar else archives.classes(train)
-  for wnid, found in of_class:
-    for image in found:
+  classes = archives.nested(train) if is_tar else archives.classes(train)
+  for wnid, images in classes:
+    for image in images:
       yield "train", wnid, image
 
 
 def _val(
   val: pathlib.Path, facts: Facts
 ) -> Iterator[tuple[str, str, archives.Slice]]:
-  """Validation images; their classes by name, checked where folders say them.
+  """Validation images, whose class is known from the order of their names.
 
   Raises:
-    DataError: other images, or images in wrong folders.
+    DataError: other images, or images in folders of another class.
   """
-  in_folders = val.is_dir() and any(p.is_dir() for p in val.iterdir())
-  if in_folders:
-    found = [(c, i) for c, some in archives.classes(val) for i in some]
+  if val.is_dir() and any(p.is_dir() for p in val.iterdir()):
+    images = [(c, i) for c, some in archives.classes(val) for i in some]
   else:
     flat = archives.members(val) if val.is_file() else archives.files(val)
-    found = [("", image) for image in flat]
-  found.sort(key=lambda pair: pair[1].name)
+    images = [("", image) for image in flat]
+  images.sort(key=lambda pair: pair[1].name)
   wnids = facts.validation
   if not wnids:
     wnids = tuple(tfds.core.tfds_path(_VALIDATION).read_text().split())
-  if len(found) != len(wnids):
+  if len(images) != len(wnids):
     raise errors.DataError(
-      f"{val} has {len(found):,} images, not {len(wnids):,}"
+      f"{val} has {len(images):,} images, not {len(wnids):,}"
     )
-  for (folder, image), wnid in zip(found, wnids, strict=True):
+  for (folder, image), wnid in zip(images, wnids, strict=True):
     if folder not in ("", wnid):
       raise errors.DataError(
         f"{image.path} is of the class {wnid}, not {folder}"
@@ -188,10 +189,10 @@ def _val(
 
 
 def _check_tars(tars: list[pathlib.Path], facts: Facts) -> None:
-  """Sizes of all, then their SHA-256.
+  """Compares the sizes of all tar files, then their SHA-256.
 
   Raises:
-    DataError: one is not as published.
+    DataError: a file is not the published one.
   """
   for tar in tars:
     size, wanted = tar.stat().st_size, facts.tars[tar.name][0]
@@ -201,8 +202,7 @@ def _check_tars(tars: list[pathlib.Path], facts: Facts) -> None:
       )
   for tar in tars:
     progress.say(f"checking the SHA-256 of {tar}")
-    with tar.open("rb") as f:
-      digest = hashlib.file_digest(f, "sha256").hexdigest()
+    digest = checksums.of_file(tar)["sha256"]
     if digest != facts.tars[tar.name][1]:
       raise errors.DataError(
         f"{tar} has the SHA-256 {digest}, not the published"

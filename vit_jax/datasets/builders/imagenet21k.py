@@ -1,12 +1,12 @@
 """ImageNet-21k (the whole of ImageNet) from its official tar files.
 
-A config is a release and a list of classes: fall11 (21,841 synsets, 14.2
-million images) or winter21 (19,167, the one that image-net.org gives today),
-each with the 21,843 labels of the published checkpoints, or the 21,841 of the
-release of fall 2011. Labels of classes that a release does not have do not
-occur; a label means the same in both releases.
+A config is a release and a list of classes. The release is fall11 (21,841
+synsets, 14.2 million images) or winter21 (19,167 synsets, which image-net.org
+offers today); the list has the 21,843 labels of the published checkpoints or
+the 21,841 of the release of fall 2011. A label means the same in both
+releases; labels of classes that a release lacks do not occur.
 
-There is one split, `full`, in an order by hash. The published runs hold out
+The only split, `full`, is ordered by a hash. The published runs hold out
 HELD_OUT of it (google-research/big_vision, configs/vit_i21k.py and
 bit_i21k.py). Differs from the published: their order was never published, so
 other images are held out.
@@ -26,7 +26,7 @@ import zlib
 import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
-from vit_jax.datasets import archives, images, planned, write
+from vit_jax.datasets import archives, planned, write
 
 NEEDS = (
   "n01440764.tar, n01443537.tar, ..., folders n01440764, ..., or"
@@ -39,13 +39,13 @@ HELD_OUT = {
   "test": "full[:25600]",
 }
 _NOT_IN_FALL11 = ("n03931044", "n09859684")
-# Some images of fall 2011 are compressed once more: facebookresearch/dinov2,
+# Some images of fall 2011 are compressed in addition: facebookresearch/dinov2,
 # data/datasets/image_net_22k.py.
 _GZIP = b"\x1f\x8b"
 _MOST_BYTES = 2**26
 _DESCRIPTION = """\
-ImageNet-21k: images of WordNet's nouns. One label an image, as a list, since
-the published models take it for one of several (sigmoid outputs).
+ImageNet-21k: images of WordNet's nouns. Each image has one label, in a list
+because the published models treat labels as independent (sigmoid outputs).
 """
 
 
@@ -55,7 +55,7 @@ class Facts:
 
   Attributes:
     classes: synsets with images.
-    images: 0 where no number is published.
+    images: 0 if no number is published.
   """
 
   classes: int
@@ -98,7 +98,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   ]
 
   def _info(self) -> tfds.core.DatasetInfo:
-    names = class_names(self.builder_config.classes)
+    config: Any = self.builder_config
+    names = class_names(config.classes)
     return tfds.core.DatasetInfo(
       builder=self,
       description=_DESCRIPTION,
@@ -131,8 +132,8 @@ def class_names(classes: int) -> list[str]:
   """
   lines = pathlib.Path(__file__).with_suffix(".txt").read_text().splitlines()
   names = [line for line in lines if not line.startswith("#")]
-  left_out = _NOT_IN_FALL11 if classes == 21_841 else ()
-  return [name for name in names if name not in left_out]
+  missing = _NOT_IN_FALL11 if classes == 21_841 else ()
+  return [name for name in names if name not in missing]
 
 
 def recipe(
@@ -141,13 +142,14 @@ def recipe(
   on_error: str,
   facts: Facts | None = None,
 ) -> write.Recipe:
-  """What is to be written; see NEEDS for what `from_dir` must hold.
+  """What to write; see NEEDS for what `from_dir` must contain.
 
   Raises:
-    ConfigError: it holds something else.
+    ConfigError: it contains something else.
   """
   folder = pathlib.Path(from_dir).expanduser()
-  facts = facts or FACTS[builder.builder_config.release]
+  config: Any = builder.builder_config
+  facts = facts or FACTS[config.release]
   return write.Recipe(
     info=builder.info,
     source=os.path.abspath(folder),
@@ -163,7 +165,7 @@ def example(item: planned.Item) -> dict[str, Any]:
   data = archives.read(item["path"], item["offset"], item["size"], item["key"])
   if data.startswith(_GZIP):
     data = _unzipped(data, item["key"])
-  images.check(data, item["key"])
+  archives.check_image(data, item["key"])
   return {
     "image": io.BytesIO(data),
     "labels": [item["label"]],
@@ -185,16 +187,16 @@ def _unzipped(data: bytes, where: str) -> bytes:
 
 
 def _items(
-  info: tfds.core.DatasetInfo, folder: pathlib.Path, facts: Facts
+  info: Any, folder: pathlib.Path, facts: Facts
 ) -> Iterator[tuple[str, planned.Item]]:
-  """All images, then their counts against the published ones."""
+  """All images; then compares their counts with the published ones."""
   names = info.features["labels"].feature.names
   labels = {name: i for i, name in enumerate(names)}
   counts = Counter[str]()
-  for wnid, found in _classes(folder):
+  for wnid, images in _classes(folder):
     if wnid not in labels:
       raise errors.DataError(f"{folder}: {wnid} is none of the classes")
-    for image in found:
+    for image in images:
       counts[wnid] += 1
       yield "full", planned.item(image, label=labels[wnid])
   wrong = facts.images and counts.total() != facts.images

@@ -1,38 +1,37 @@
-"""Says how far long work is."""
+"""Shows on stderr how far long work has come."""
 
 import sys
 import time
 
-_SAY_EVERY_S = 5.0
+_PERIOD_S = 5.0
 
 
 class Progress:
-  """Lines on stderr: how many of how many, how fast, how long still.
+  """Prints every few seconds how many are done, how fast, and the time left.
 
   Args:
     what: such as "written".
-    total: how many there are; 0 where that is what is being found out.
+    total: how many there are; 0 if this is not known yet.
   """
 
   def __init__(self, what: str, total: int):
     self._what, self._total, self._done = what, total, 0
-    self._start = self._said = time.monotonic()
+    self._start = self._printed = time.monotonic()
 
   def add(self, count: int) -> None:
+    """Counts `count` images as done."""
     self._done += count
     now = time.monotonic()
-    if now < self._said + _SAY_EVERY_S:
+    if now < self._printed + _PERIOD_S:
       return
-    self._said = now
+    self._printed = now
     rate = self._done / (now - self._start)
-    text = f"{self._what} {self._done:,}"
+    whole = left = ""
     if self._total:
       left_s = (self._total - self._done) / max(rate, 1e-9)
       minutes, seconds = divmod(int(left_s), 60)
-      text += f" of {self._total:,}"
-      say(f"{text} images, {rate:,.0f}/s, {minutes}:{seconds:02d} left")
-    else:
-      say(f"{text} images, {rate:,.0f}/s")
+      whole, left = f" of {self._total:,}", f", {minutes}:{seconds:02d} left"
+    say(f"{self._what} {self._done:,}{whole} images, {rate:,.0f}/s{left}")
 
 
 def say(text: str) -> None:

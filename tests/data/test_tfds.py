@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from vit_jax.core import config as config_lib, errors
-from vit_jax.data import config, sources
+from vit_jax.core import errors
+from vit_jax.data import base
 from vit_jax.data.sources import tfds as tfds_source
 
 
 def open_digits(split, data_dir):
-  return sources.open_source("tfds:digits", split, data_dir)
+  return base.open_source("tfds:digits", split, data_dir)
 
 
 def test_digits(digits_dir):
@@ -72,7 +72,7 @@ def test_a_version_is_the_newest_that_is_whole(digits_dir, tmp_path):
   (home / "2.0.0").mkdir()
   opened = open_digits("test", str(tmp_path))
   assert opened.fingerprint["version"] == "1.0.10"
-  named = sources.open_source("tfds:digits:1.0.2", "test", str(tmp_path))
+  named = base.open_source("tfds:digits:1.0.2", "test", str(tmp_path))
   assert named.fingerprint["version"] == "1.0.2"
 
 
@@ -109,7 +109,7 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_refused(what, digits_dir):
   with pytest.raises(errors.ConfigError) as caught:
-    sources.open_source(*what, digits_dir)
+    base.open_source(*what, digits_dir)
   said = str(caught.value)
   assert REFUSED[what].replace("DIR", digits_dir) in said
   assert "\n" not in said
@@ -136,10 +136,10 @@ def test_tfrecord_is_refused(digits_dir, tmp_path):
 def test_reading_imports_no_tensorflow(digits_dir):
   code = f"""
 import sys
-from vit_jax.data import pipeline, sources
+from vit_jax.data import base, pipeline
 from vit_jax.preprocess.pipeline import Pipeline
 assert "tensorflow_datasets" not in sys.modules
-source = sources.open_source("tfds:digits", "train", {digits_dir!r})
+source = base.open_source("tfds:digits", "train", {digits_dir!r})
 batches = pipeline.train_batches(
   source, Pipeline.parse("decode(1)"), batch_size=4, seed=0, num_steps=2)
 assert [b["image"].shape for b in pipeline.iterate(batches)] == [(4,8,8,1)] * 2
@@ -149,40 +149,6 @@ print([m for m in sys.modules if m.split(".")[0] == "tensorflow"])
     [sys.executable, "-c", code], capture_output=True, text=True, check=True
   )
   assert done.stdout == "[]\n"
-
-
-def test_synthetic_is_a_function_of_split_and_index():
-  a = sources.open_source("synthetic:20x4x6x3x5", "train")
-  b = sources.open_source("synthetic:20x4x6x3x5", "test")
-  again = sources.open_source("synthetic:20x4x6x3x5", "train")
-  assert len(a) == 20 and a.num_classes == 5
-  assert a[7]["image"].shape == (4, 6, 3)
-  assert a[7]["image"].dtype == np.uint8
-  assert (a[7]["label"], a[7]["id"]) == (2, 7)
-  np.testing.assert_array_equal(a[7]["image"], again[7]["image"])
-  assert not np.array_equal(a[7]["image"], a[2]["image"])
-  assert not np.array_equal(a[7]["image"], b[7]["image"])
-  with pytest.raises(IndexError):
-    a[20]
-
-
-def test_config_round_trip_and_rules():
-  default = config_lib.to_config_dict(config.Config())
-  assert default.train.preprocess == (
-    "decode(channels=1)|value_range(-1.0, 1.0)"
-  )
-  assert config_lib.build(config.Config, default) == config.Config()
-  for path, value, said in (
-    ("batch_size", 0, "batch_size=0 must be at least 1"),
-    ("train.name", "tfd:x", "train.name=tfd:x: unknown scheme tfd"),
-    ("train.split", "", "train.split='' must name a split"),
-    ("train.preprocess", "decod", "train.preprocess=decod: unknown op decod"),
-  ):
-    broken = config_lib.to_config_dict(config.Config())
-    config_lib.parent_of(broken, path)[path.rpartition(".")[2]] = value
-    with pytest.raises(errors.ConfigError) as caught:
-      config_lib.build(config.Config, broken)
-    assert said in str(caught.value)
 
 
 PIXELS = b"\xff\xd8 pixels"
