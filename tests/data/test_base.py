@@ -117,39 +117,43 @@ def refused(name):
     base.open_source(name, "train")
   text = str(caught.value)
   assert "\n" not in text
-  assert text.startswith(f"name={name}: ")
-  return text.removeprefix(f"name={name}: ")
+  scheme = name.partition(":")[0]
+  assert text.startswith((f"name={name}: ", f"name={scheme}: "))
+  return text.partition(": ")[2]
 
 
 def test_what_a_module_lacks_is_named(lab):
   file = "mylab/sources/video.py"
   trees.write(lab, {file: VIDEO.replace("def open_", "def open").encode()})
-  said = f"{file} defines no open_source; see vit_jax/data/base.py"
-  assert refused("mylab.sources.video:x") == said
+  said = f"{lab / file} defines no open_source; see vit_jax.data.base"
+  assert refused("mylab.sources.video:x").endswith(said)
   sys.modules.pop("mylab.sources.video")
   trees.write(lab, {"mylab/sources/video2.py": b"open_source = 1"})
-  said = "mylab/sources/video2.py defines no split_names; see vit_jax/data/base"
-  assert refused("mylab.sources.video2:x").startswith(said)
+  said = "mylab/sources/video2.py defines no split_names; see vit_jax.data.base"
+  assert refused("mylab.sources.video2:x").endswith(said)
   trees.write(lab, {"mylab/package/__init__.py": b""})
-  said = "mylab/package/__init__.py defines no open_source; see"
-  assert refused("mylab.package:x").startswith(said)
+  said = "mylab/package/__init__.py defines no open_source; it defines no"
+  assert said in refused("mylab.package:x")
 
 
 def test_a_module_that_is_not_there(lab):
-  remedy = "; run the command in the folder that has it, or install it"
+  remedy = (
+    "; its folder must be the working directory, on PYTHONPATH or installed"
+  )
   for name in (
     "mylab.sources.audio",
     "otherlab.audio",
     "mylab.sources.video.x",
   ):
     assert refused(f"{name}:x").endswith(remedy)
-  assert refused("otherlab.audio:x") == f"there is no module otherlab{remedy}"
+  assert "No module named 'otherlab'" in refused("otherlab.audio:x")
 
 
-def test_what_a_module_itself_cannot_import_is_its_own_error(lab):
+def test_what_a_module_itself_cannot_import_is_named(lab):
   trees.write(lab, {"mylab/broken.py": b"import nothing_of_that_name"})
-  with pytest.raises(ModuleNotFoundError, match="nothing_of_that_name"):
-    base.open_source("mylab.broken:x", "train")
+  assert (
+    "mylab.broken cannot be imported (No module named 'nothing_of_that_name')"
+  ) in refused("mylab.broken:x")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ waits no longer than the timeouts of `timeouts.Timeouts`.
 from collections.abc import Callable, Mapping
 import itertools
 import json
+import sys
 from typing import Any, TypeVar
 
 import jax
@@ -136,6 +137,12 @@ def together(f: Callable[[], T]) -> T:
       where = f"{lifeline.name(process)}: " if one else ""
       _raise(f"{kind}:{where}{message}")
   return value
+
+
+def say(text: str) -> None:
+  """Prints a line for the user, from the first process only."""
+  if is_first():
+    print(text, file=sys.stderr, flush=True)
 
 
 def check_same(facts: Callable[[], Mapping[str, Any]], what: str) -> None:

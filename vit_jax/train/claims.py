@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 
+from vit_jax.cluster import processes
 from vit_jax.core import errors, files, storage
 from vit_jax.train import recording
 
@@ -85,7 +86,7 @@ class Lease:
   def _outwait(self, theirs: bytes, generation: bytes) -> bytes:
     """The generation of a claim that turns out to be dead."""
     who = _name(theirs)
-    recording.say(
+    processes.say(
       f"{self._workdir} is claimed by {who}; taking over in {_DEAD_S:.0f} s"
       " unless it shows that it lives"
     )

@@ -6,8 +6,9 @@ import jax
 import numpy as np
 
 from vit_jax import checkpoints
+from vit_jax.cluster import processes
 from vit_jax.core import tree
-from vit_jax.train import recording, setup
+from vit_jax.train import setup
 from vit_jax.train.state import State
 
 
@@ -31,7 +32,7 @@ def state(run: setup.Run) -> State:
   if start.new_head and "head" in params:
     params["head"] = jax.tree.map(np.zeros_like, params["head"])
     said.append("head of zeros")
-  recording.say(
+  processes.say(
     f"starts from {start.checkpoint} ({loaded.source_format};"
     f" {', '.join(said) or 'nothing changed'})"
   )

@@ -83,7 +83,7 @@ def _start(
     return initial.state(run), 0
   workdir_lib.check_same(saved.read_meta(step), meta, step)
   state, _ = saved.restore(step, run.state.replace(weights={}))
-  recording.say(f"resuming from step {step:,}")
+  processes.say(f"resuming from step {step:,}")
   return state.replace(weights=initial.weights(run)), step
 
 

@@ -10,8 +10,8 @@ import pathlib
 import tempfile
 import threading
 
+from vit_jax.cluster import processes
 from vit_jax.core import errors, storage
-from vit_jax.train import recording
 
 # What a run that goes on continues.
 _CONTINUED = (
@@ -93,4 +93,4 @@ def mirrored(home: storage.BucketPath) -> Iterator[Mirror]:
       except errors.BucketError as e:
         if not failed:
           raise
-        recording.say(f"the last rows were not uploaded: {e}")
+        processes.say(f"the last rows were not uploaded: {e}")

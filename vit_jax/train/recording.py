@@ -7,7 +7,6 @@ import math
 import os
 import pathlib
 import socket
-import sys
 import time
 from typing import Any, TypeAlias
 
@@ -138,7 +137,7 @@ class Recording:
     if processes.is_first():
       self._scores.write(row)
       self._tensorboard.write(step, name, scores)
-    say(f"step {step:,}  {name}: {scores_text(scores)}")
+    processes.say(f"step {step:,}  {name}: {scores_text(scores)}")
 
   def sync(self) -> None:
     """Puts the rows on the disk: they survive the death of the machine."""
@@ -243,7 +242,7 @@ def writing(path: Any) -> Iterator[None]:
 
 
 def _regular(path: pathlib.Path) -> bytes:
-  """What a file holds; nothing where there is none."""
+  """The content of a file, empty if there is none."""
   if not path.exists():
     return b""
   if not path.is_file():
@@ -267,13 +266,13 @@ def _warn(rows: Journal, scores: Journal, step: int) -> None:
   """Says what the journals do not hold of the steps before `step`."""
   for journal in (rows, scores):
     if journal.unreadable:
-      say(
+      processes.say(
         f"{journal.path}: {journal.unreadable} lines cannot be read; they are"
         f" kept in {journal.cut_path.name}"
       )
   have = len({row["step"] for row in rows.rows})
   if have < step:
-    say(
+    processes.say(
       f"{rows.path} has rows of {have} of the {step} steps of this checkpoint;"
       " the others were lost before this start"
     )
@@ -363,9 +362,7 @@ class Progress:
   def __call__(self, row: Mapping[str, Any], shown: Iterable[str] = ()) -> bool:
     """Notes a row; prints and returns True where a line is due.
 
-    Args:
-      row: its step and metrics.
-      shown: names of metrics that are printed after the loss.
+    After the loss it prints the metrics whose names are in `shown`.
     """
     step = row["step"]
     if step != self._first and step % self._every and step != self._total:
@@ -380,7 +377,7 @@ class Progress:
     self._last = (step, now)
     rate = f"{self.images_per_s:,.1f}" if self.images_per_s else "-"
     metrics = "  ".join(f"{name} {row[name]:.4f}" for name in ("loss", *shown))
-    say(
+    processes.say(
       f"step {step:,}/{self._total:,} ({step / self._total:.0%})"
       f"  {metrics}  {rate} images/s  {left} left"
     )
@@ -400,9 +397,3 @@ def scores_text(scores: Mapping[str, float]) -> str:
     f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:.4f}"
     for name, value in scores.items()
   )
-
-
-def say(text: str) -> None:
-  """A line for the user, from the first process only."""
-  if processes.is_first():
-    print(text, file=sys.stderr, flush=True)

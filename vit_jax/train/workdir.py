@@ -205,7 +205,7 @@ def _set_aside(workdir: Workdir) -> None:
     for name in names:
       (workdir.files / name).unlink(missing_ok=True)
   if names:
-    recording.say(f"what was in {home} is now in {home / f'before-{n}'}")
+    processes.say(f"what was in {home} is now in {home / f'before-{n}'}")
 
 
 def _refuse_other(
@@ -300,7 +300,7 @@ def check_same(saved: dict[str, Any], ours: dict[str, Any], step: int) -> None:
   )
   changed = config_lib.difference(ours["parts"], saved.get("parts", {}))
   if changed:
-    recording.say(
+    processes.say(
       f"the code of parts from outside changed since step {step} was saved:"
       f" {'; '.join(changed)}"
     )
