@@ -11,7 +11,7 @@ import pytest
 from tests.checkpoints import files
 from tests.parity import rule
 from vit_jax import checkpoints, models
-from vit_jax.checkpoints import native, npz, safetensors, tensors
+from vit_jax.checkpoints import native, npz, safetensors_io, tensors
 from vit_jax.core import errors, tree
 
 
@@ -280,7 +280,7 @@ def test_heads_of_a_fused_qkv_are_assumed_and_told(tmp_path):
   for name, value in arrays.items():
     shape = [n * 4 if n % 48 == 0 else n for n in value.shape]
     wide[name] = np.zeros(shape, np.float32)
-  path = write(tmp_path / "x", wide, safetensors)
+  path = write(tmp_path / "x", wide, safetensors_io)
   got = checkpoints.load(path)
   assert got.model.config.width == width
   # Heads of 64 features.

@@ -17,7 +17,7 @@ from vit_jax.checkpoints import (
   keys,
   layouts,
   npz,
-  safetensors,
+  safetensors_io,
   tensors as tensors_lib,
 )
 from vit_jax.checkpoints.layout import (
@@ -116,7 +116,7 @@ def _container(path: pathlib.Path) -> tuple[str, Any]:
   if start.startswith(npz.MAGIC):
     return NPZ, npz.opened
   if start[8:9] == b"{":
-    return SAFETENSORS, safetensors.opened
+    return SAFETENSORS, safetensors_io.opened
   raise tensors_lib.refused(
     path,
     "it begins like neither an npz nor a safetensors file; if it is a pickle,"

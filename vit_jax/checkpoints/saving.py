@@ -20,7 +20,7 @@ from vit_jax.checkpoints import (
   loading,
   manifest,
   npz,
-  safetensors,
+  safetensors_io,
   tensors,
 )
 from vit_jax.checkpoints.layout import NPZ, Layout
@@ -93,7 +93,7 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
     return Saved(file, layout.format, tuple(notes))
   if file.suffix != ".safetensors":
     file /= _WEIGHTS
-  safetensors.write(file, theirs)
+  safetensors_io.write(file, theirs)
   for name, content in _beside(checkpoint, layout, config).items():
     files.write(file.with_name(name), json.dumps(content, indent=2) + "\n")
   return Saved(file, layout.format, tuple(notes))
