@@ -11,7 +11,7 @@ import pytest
 from tests.checkpoints import files
 from tests.parity import rule
 from vit_jax import checkpoints, models
-from vit_jax.checkpoints import native, npz, safetensors_io, tensors
+from vit_jax.checkpoints import npz, run_checkpoints, safetensors_io, tensors
 from vit_jax.core import errors, tree
 
 
@@ -463,7 +463,7 @@ def run(tmp_path_factory):
       },
     }
   }
-  with native.Checkpointer(workdir / "checkpoints", keep=2) as saved:
+  with run_checkpoints.Checkpointer(workdir / "checkpoints", keep=2) as saved:
     for step in (1, 2):
       state = dict(params, ema={}, task_state={}, opt_state={"n": jnp.ones(3)})
       scaled = jax.tree.map(lambda x, s=step: x * s, state)
@@ -499,7 +499,7 @@ def test_averaged_parameters_are_taken(run, tmp_path):
   averaged = jax.tree.map(lambda x: x + 1, params)
   state = {"params": params, "ema": averaged, "task_state": {}}
   meta = {"config": {"model": {"name": "vit", **model.config.__dict__}}}
-  with native.Checkpointer(tmp_path / "checkpoints", keep=1) as saved:
+  with run_checkpoints.Checkpointer(tmp_path / "checkpoints", keep=1) as saved:
     saved.save(1, state, meta)
   got = checkpoints.load(tmp_path)
   same(got.params, averaged)

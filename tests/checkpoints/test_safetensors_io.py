@@ -55,7 +55,9 @@ def test_what_is_written_is_read(tmp_path):
     "n": np.asarray(7, np.int64),
   }
   path = tmp_path / "x"
-  safetensors_io.write(path, {k: tensors.of_array(v) for k, v in arrays.items()})
+  safetensors_io.write(
+    path, {k: tensors.of_array(v) for k, v in arrays.items()}
+  )
   got = read(path)
   assert got.keys() == arrays.keys()
   for name, value in arrays.items():

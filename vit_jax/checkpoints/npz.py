@@ -22,7 +22,9 @@ from vit_jax.checkpoints import tensors
 from vit_jax.checkpoints.tensors import Tensor, refused
 from vit_jax.core import files
 
-MAGIC = b"PK\x03\x04"
+NAME = "npz"
+SUFFIX = ".npz"
+_MAGIC = b"PK\x03\x04"
 _MAX_MEMBERS = 100_000
 _MAX_HEADER = 4096
 # Deflate cannot do better than this, and weights never come near it.
@@ -39,6 +41,11 @@ _NO_HEADER = (
   *(ValueError, TypeError, KeyError, SyntaxError, tokenize.TokenError),
   *(RecursionError, MemoryError),
 )
+
+
+def begins(head: bytes) -> bool:
+  """Whether a file that begins with these nine bytes is of this kind."""
+  return head.startswith(_MAGIC)
 
 
 @contextlib.contextmanager

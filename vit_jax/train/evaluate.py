@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from vit_jax import checkpoints
-from vit_jax.checkpoints import manifest, native
+from vit_jax.checkpoints import manifest, run_checkpoints
 from vit_jax.core import (
   config as config_lib,
   errors,
@@ -91,7 +91,7 @@ def _check_head(
 def _step(folder: storage.AnyPath) -> storage.AnyPath:
   """The newest good step of a workdir or of its checkpoints, or this one."""
   inner = folder / "checkpoints"
-  return native.open_step(inner if inner.is_dir() else folder)
+  return run_checkpoints.open_step(inner if inner.is_dir() else folder)
 
 
 def _restore(
@@ -117,12 +117,12 @@ def _restore(
   others = mesh_lib.with_shardings(
     variables, jax.tree.map(lambda _: mesh_lib.replicated(mesh), variables)
   )
-  saved = native.read_arrays(path)
+  saved = run_checkpoints.read_arrays(path)
   averaged = any(name.startswith("ema/") for name in saved)
   which = "ema" if averaged else "params"
   target = {which: params, "task_state": others}
   shapes = {name: x.shape for name, x in tree.flatten(target).items()}
   if any(saved[k][1] != shapes[k] for k in saved.keys() & shapes.keys()):
     return None
-  state, _ = native.restore_step(path, target, partial=True)
+  state, _ = run_checkpoints.restore_step(path, target, partial=True)
   return {"params": state[which], **state["task_state"]}

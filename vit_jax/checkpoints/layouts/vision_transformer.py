@@ -3,52 +3,39 @@
 AugReg's (arXiv:2106.10270) are among them.
 """
 
-import dataclasses
 from typing import Any
 
-from vit_jax.checkpoints import layout
+from vit_jax.checkpoints import npz
+from vit_jax.checkpoints.base import Inferred, Source, numbers
 from vit_jax.checkpoints.keys import Rule
-from vit_jax.checkpoints.layout import Inferred, Source
-from vit_jax.checkpoints.layouts import vit_like
-from vit_jax.models import hybrid, vit
+from vit_jax.checkpoints.layouts import bit, vit_like
+from vit_jax.models import vit
 
-POSITIONS = "Transformer/posembed_input/pos_embedding"
-
-# (theirs, ours, axes) of the modules of a block.
-_MODULES = (
+# (theirs, ours, axes) of what blocks and attention pooling have.
+ATTENTION_AND_MLP = (
+  *(
+    (f"MultiHeadDotProductAttention_0/{part}", f"attention/{part}", axes)
+    for name in ("query", "key", "value")
+    for part, axes in ((f"{name}/kernel", "D H K"), (f"{name}/bias", "H K"))
+  ),
+  (
+    "MultiHeadDotProductAttention_0/out/kernel",
+    "attention/out/kernel",
+    "H K D",
+  ),
+  ("MultiHeadDotProductAttention_0/out/bias", "attention/out/bias", "D"),
+  ("MlpBlock_0/Dense_0/kernel", "mlp/hidden/kernel", "D M"),
+  ("MlpBlock_0/Dense_0/bias", "mlp/hidden/bias", "M"),
+  ("MlpBlock_0/Dense_1/kernel", "mlp/out/kernel", "M D"),
+  ("MlpBlock_0/Dense_1/bias", "mlp/out/bias", "D"),
+)
+_BLOCK = (
   ("LayerNorm_0/scale", "norm_attention/scale", "D"),
   ("LayerNorm_0/bias", "norm_attention/bias", "D"),
   ("LayerNorm_1/scale", "norm_mlp/scale", "D"),
   ("LayerNorm_1/bias", "norm_mlp/bias", "D"),
+  *ATTENTION_AND_MLP,
 )
-_PARTS = (
-  ("MultiHeadDotProductAttention_0", "attention"),
-  ("MlpBlock_0/Dense_0", "mlp/hidden"),
-  ("MlpBlock_0/Dense_1", "mlp/out"),
-)
-_AXES = {
-  "attention": (
-    ("query/kernel", "D H K"),
-    ("query/bias", "H K"),
-    ("key/kernel", "D H K"),
-    ("key/bias", "H K"),
-    ("value/kernel", "D H K"),
-    ("value/bias", "H K"),
-    ("out/kernel", "H K D"),
-    ("out/bias", "D"),
-  ),
-  "mlp/hidden": (("kernel", "D M"), ("bias", "M")),
-  "mlp/out": (("kernel", "M D"), ("bias", "D")),
-}
-
-
-def attention_and_mlp() -> list[tuple[str, str, str]]:
-  """(theirs, ours, axes) of what blocks and attention pooling have."""
-  return [
-    (f"{theirs}/{part}", f"{ours}/{part}", axes)
-    for theirs, ours in _PARTS
-    for part, axes in _AXES[ours]
-  ]
 
 
 def blocks(depth: int, *, scanned: bool = False) -> list[Rule]:
@@ -58,16 +45,13 @@ def blocks(depth: int, *, scanned: bool = False) -> list[Rule]:
     depth: L.
     scanned: theirs are stacked as well.
   """
-  table = [*_MODULES, *attention_and_mlp()]
-  if scanned:
-    return [
-      Rule(f"Transformer/encoderblock/{a}", f"L {x}", f"blocks/{b}", f"L {x}")
-      for a, b, x in table
-    ]
-  labels = {"L": layout.numbers(depth)}
-  name = "Transformer/encoderblock_{L}"
+  name = "Transformer/encoderblock"
+  stack, labels = "L ", {}
+  if not scanned:
+    name, stack, labels = f"{name}_{{L}}", "", {"L": numbers(depth)}
   return [
-    Rule(f"{name}/{a}", x, f"blocks/{b}", f"L {x}", labels) for a, b, x in table
+    Rule(f"{name}/{a}", f"{stack}{x}", f"blocks/{b}", f"L {x}", labels)
+    for a, b, x in _BLOCK
   ]
 
 
@@ -105,21 +89,28 @@ def sizes(source: Source) -> dict[str, Any]:
   )
 
 
-def ends(source: Source) -> dict[str, Any]:
-  """The fields of what follows the pooling."""
-  return dict(
-    num_classes=source.size("head/(kernel|bias)", -1, 0),
-    pre_logits_dim=source.size("pre_logits/(kernel|bias)", -1, 0),
-  )
+class JaxVit(vit_like.VitLike):
+  """A ViT of google-research's JAX code, in an npz file."""
+
+  export = "npz"
+  container = npz
+  required = {"norm_at": "tokens"}
+  implied = {"gelu": "tanh", "norm_epsilon": 1e-6}
+
+  def ends(self, source: Source) -> dict[str, Any]:
+    return dict(
+      num_classes=source.size("head/(kernel|bias)", -1, 0),
+      pre_logits_dim=source.size("pre_logits/(kernel|bias)", -1, 0),
+    )
 
 
-class VisionTransformer(layout.Layout):
+class VisionTransformer(JaxVit):
   """ViT; the class token has a position embedding."""
 
   format = "vision_transformer"
-  container = layout.NPZ
-  model = "vit"
-  marks = (r"Transformer/encoderblock_\d+/.*", POSITIONS)
+  positions = "Transformer/posembed_input/pos_embedding"
+  marks = (r"Transformer/encoderblock_\d+/.*", positions)
+  pools = ("token", "gap")
   # Before Flax Linen all modules of a block were numbered in one row.
   renamed = (
     (r"^(Transformer/encoderblock_\d+/Multi\w+)_1/", r"\1_0/"),
@@ -127,34 +118,25 @@ class VisionTransformer(layout.Layout):
     (r"^(Transformer/encoderblock_\d+/MlpBlock)_3/", r"\1_0/"),
   )
 
-  def infer(self, source: Source, given: vit.Config | None) -> Inferred:
-    config = given or self._new(source)
-    config = dataclasses.replace(config, **ends(source))
-    count = source.size(POSITIONS, -2, 0)
-    return vit_like.sized(config, count, source.sizes(given), [])
+  def fields(self, source: Source) -> dict[str, Any]:
+    """The fields of a ViT that names and shapes tell."""
+    return {**sizes(source), "pool": "token" if source.has("cls") else "gap"}
 
-  def _new(self, source: Source) -> vit.Config:
-    pool = "token" if source.has("cls") else "gap"
-    return vit_like.smallest({**sizes(source), "pool": pool})
+  def new(self, source: Source) -> Inferred:
+    return Inferred(vit_like.smallest(self.fields(source)))
 
   def rules(self, config: vit.Config) -> list[Rule]:
     return [
-      Rule(POSITIONS, "1 N D", "posemb/table", "N D"),
+      Rule(self.positions, "1 N D", "posemb/table", "N D"),
       *blocks(config.depth),
       *around(config),
     ]
 
   def objections(self, config: vit.Config) -> list[str]:
-    token = config.class_token
-    return vit_like.objections(
-      config,
-      *("token", "gap"),
-      norm_at="tokens",
-      class_token_position=token or config.class_token_position,
-    )
-
-  def notes(self, config: vit.Config) -> list[str]:
-    return vit_like.notes(config, self.format)
+    objections = super().objections(config)
+    if config.class_token and not config.class_token_position:
+      objections.append("class_token_position=False")
+    return objections
 
 
 class Hybrid(VisionTransformer):
@@ -162,52 +144,35 @@ class Hybrid(VisionTransformer):
 
   model = "hybrid"
   marks = (*VisionTransformer.marks, r"(conv_root|gn_root|block\d+/unit\d+)/.*")
-
   # Files from before Flax 0.3.6 have three axes more.
   vectors = (r".*gn(\d|_root|_proj)/(scale|bias)",)
+  implied = {
+    **VisionTransformer.implied,
+    "standardization": "std + 1e-5",
+    "group_norm_epsilon": 1e-6,
+  }
 
-  def _new(self, source: Source) -> hybrid.Config:
-    depths: list[int] = []
-    while units := source.count(rf"block{len(depths) + 1}/unit(\d+)/.*"):
-      # They count from 1, so that the count is one too high.
-      depths.append(units - 1)
+  def new(self, source: Source) -> Inferred:
     root = source.size("(conv_root|gn_root)/(kernel|scale|bias)", -1, 64)
-    return vit_like.smallest_hybrid(
-      {
-        **sizes(source),
-        "pool": "token" if source.has("cls") else "gap",
-        "resnet_depths": tuple(depths),
-        "resnet_width_factor": root / 64,
-      }
-    )
-
-  def notes(self, config: Any) -> list[str]:
-    theirs: dict[str, Any] = dict(
-      standardization="std + 1e-5", group_norm_epsilon=1e-6
-    )
-    more = layout.differences(config, self.format, **theirs)
-    return [*super().notes(config), *more]
+    fields = {
+      **self.fields(source),
+      "resnet_depths": source.depths(r"block{}/unit(\d+)/.*", first=1),
+      "resnet_width_factor": root / 64,
+    }
+    return Inferred(vit_like.smallest_hybrid(fields))
 
   def rules(self, config: Any) -> list[Rule]:
     kernel = "kh kw I O"
-    rules = [
+    parts = ("1", "2", "3", "_proj")
+    return [
+      *super().rules(config),
       Rule("conv_root/kernel", kernel, "resnet/conv_root/kernel", kernel),
-      *_group_norm("gn_root", "resnet/norm_root"),
+      *bit.group_norm("gn_root", "resnet/norm_root"),
+      *bit.units(
+        config.resnet_depths,
+        "block{}/unit{}",
+        [f"conv{part}" for part in parts],
+        [f"gn{part}" for part in parts],
+        ours="resnet/",
+      ),
     ]
-    for i, depth in enumerate(config.resnet_depths, 1):
-      for j in range(1, depth + 1):
-        theirs, ours = f"block{i}/unit{j}", f"resnet/stage{i}_unit{j:02}"
-        names = {"1": "1", "2": "2", "3": "3"}
-        for a, b in (
-          names | {"_proj": "_shortcut"} if j == 1 else names
-        ).items():
-          conv = f"{ours}/conv{b}/kernel"
-          rules.append(Rule(f"{theirs}/conv{a}/kernel", kernel, conv, kernel))
-          rules += _group_norm(f"{theirs}/gn{a}", f"{ours}/norm{b}")
-    return [*super().rules(config), *rules]
-
-
-def _group_norm(theirs: str, ours: str) -> list[Rule]:
-  return [
-    Rule(f"{theirs}/{x}", "D", f"{ours}/{x}", "D") for x in ("scale", "bias")
-  ]
