@@ -25,6 +25,8 @@ def evaluate(
   checkpoint: str,
   config: config_lib.ConfigDict | None = None,
   devices: Sequence[jax.Device] | None = None,
+  *,
+  layout: str = "",
 ) -> dict[str, dict[str, float]]:
   """The scores of every evaluator.
 
@@ -34,6 +36,7 @@ def evaluate(
     config: None takes the config that was saved with a run's checkpoint. Its
       model may have another image size or other classes.
     devices: None takes all.
+    layout: of published weights, see `checkpoints.load`; "" recognises it.
 
   Raises:
     ConfigError: the config breaks a rule or has no evaluator.
@@ -64,10 +67,10 @@ def evaluate(
   mesh = mesh_lib.make(experiment.runtime.mesh, devices)
   model = setup.make_model(experiment)
   variables = None
-  if own:
+  if own and not layout:
     variables = _restore(path, experiment, model, image_shape, mesh)
   if variables is None:
-    loaded = checkpoints.load(path, model=model)
+    loaded = checkpoints.load(path, model=model, layout=layout)
     _check_head(loaded, experiment)
     variables = jax.device_put(loaded.variables, mesh_lib.replicated(mesh))
   evaluators = setup.make_evaluators(experiment, sources, model, mesh)

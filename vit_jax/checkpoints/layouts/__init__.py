@@ -48,8 +48,9 @@ def _outside(name: str) -> tuple[Layout, ...]:
     module = importlib.import_module(name)
   except ImportError as e:
     raise errors.ConfigError(
-      f"layout={name} cannot be imported ({e}); it is a module of the working"
-      " directory or of an installed package"
+      f"{{layout}} cannot be imported ({e}); name a module of the working"
+      " directory or of an installed package",
+      {"layout": name},
     ) from e
   layouts, faults = _defined_in(module)
   if faults or not layouts:

@@ -79,9 +79,10 @@ class Bit(Layout):
   norm_axes, kernel_axes = "1 1 1 D", "D C"
 
   def new(self, source: Source) -> Inferred:
+    unit = self.unit.replace("{:02}", r"(\d+)")
     config = bit.Config(
       image_size=source.image_size or (224, 224),
-      depths=source.depths(r"(?:resnet/)?block{}/unit(\d+)/.*", first=1),
+      depths=source.depths(f"{unit}/.*", first=1),
       width_factor=source.size(self.root, -1, 64) / 64,
       root_padding=self.padding,
     )
