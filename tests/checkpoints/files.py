@@ -32,7 +32,7 @@ def write(folder, name, change=None, config=True):
     change(arrays)
   path = folder / ("model.safetensors" if is_torch(name) else "weights.bin")
   container(name).write(
-    path, {k: tensors.of_array(v) for k, v in arrays.items()}
+    path, {k: tensors.from_array(v) for k, v in arrays.items()}
   )
   if config and is_torch(name):
     path.with_name("config.json").write_text(json.dumps(hub_config(fixture)))

@@ -56,7 +56,7 @@ def test_what_is_written_is_read(tmp_path):
   }
   path = tmp_path / "x"
   safetensors_io.write(
-    path, {k: tensors.of_array(v) for k, v in arrays.items()}
+    path, {k: tensors.from_array(v) for k, v in arrays.items()}
   )
   got = read(path)
   assert got.keys() == arrays.keys()

@@ -1,4 +1,4 @@
-"""Loaded weights for another image size, other classes, another head."""
+"""Adapts loaded weights to another image size, other classes, another head."""
 
 from collections.abc import Mapping
 import dataclasses

@@ -30,13 +30,8 @@ class Container(Protocol):
   """A kind of file that holds tensors: the module that reads and writes it."""
 
   @property
-  def NAME(self) -> str:
-    """What errors call it."""
-    ...
-
-  @property
   def SUFFIX(self) -> str:
-    """How the names of such files end, with the dot."""
+    """How the names of such files end, such as ".npz"."""
     ...
 
   def begins(self, head: bytes) -> bool:
@@ -240,12 +235,10 @@ class Layout(abc.ABC):
     return name
 
   def place(self, out: pathlib.Path) -> pathlib.Path:
-    """The file of the weights: in a folder if others belong to it."""
+    """The file of the weights, in a folder if others lie beside it."""
     suffix = self.container.SUFFIX
-    return out / f"model{suffix}" if self.is_folder(out) else out
-
-  def is_folder(self, out: pathlib.Path) -> bool:
-    return bool(self.side_names) and out.suffix != self.container.SUFFIX
+    alone = not self.side_names or out.suffix == suffix
+    return out if alone else out / f"model{suffix}"
 
 
 def numbers(count: int) -> tuple[str, ...]:

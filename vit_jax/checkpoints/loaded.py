@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 from typing import Any, TypeAlias
 
 import flax.linen as nn
@@ -108,6 +109,7 @@ def given_config(
   return config
 
 
+@functools.lru_cache(maxsize=8)
 def model_shapes(model: nn.Module, channels: int) -> dict[str, Shape]:
   """The shapes of a model's arrays by our names; computes nothing."""
   size = model.config.image_size  # type: ignore[attr-defined]

@@ -91,7 +91,7 @@ def _container(path: pathlib.Path, candidates: Sequence[Layout]) -> Container:
     raise errors.CheckpointError(f"{path} is no regular file")
   with path.open("rb") as f:
     head = f.read(9)
-  containers = {x.container.NAME: x.container for x in candidates}
+  containers = {x.container.SUFFIX[1:]: x.container for x in candidates}
   for container in containers.values():
     if container.begins(head):
       return container

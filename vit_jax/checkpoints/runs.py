@@ -54,6 +54,11 @@ def load_run(
     )
   name = group["name"]
   given = given_config(step, name, name, model)
+  if "." in name and given is None:
+    raise errors.CheckpointError(
+      f"{step} holds a {name}, a model from outside of vit_jax, which is not"
+      " imported for a checkpoint; give the model"
+    )
   fields = {k: v for k, v in group.items() if k != "name"}
   module = config_lib.module_of(MODELS, name)
   saved = module.Model(config_lib.build(module.Config, fields))

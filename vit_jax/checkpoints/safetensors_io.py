@@ -22,7 +22,6 @@ from vit_jax.checkpoints import tensors
 from vit_jax.checkpoints.tensors import Tensor, refused
 from vit_jax.core import files
 
-NAME = "safetensors"
 SUFFIX = ".safetensors"
 _MAX_HEADER = 16 << 20
 _MAX_AXES = 32

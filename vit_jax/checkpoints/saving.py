@@ -74,7 +74,7 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
     beside[CONFIG][OWN] = own
   elif notes:
     text = np.frombuffer(json.dumps(own).encode(), np.uint8)
-    theirs[OWN] = tensors.of_array(text)
+    theirs[OWN] = tensors.from_array(text)
   # A bucket was refused.
   file = layout.place(pathlib.Path(path))
   layout.container.write(file, theirs)
@@ -125,7 +125,7 @@ def _checked_place(
   for layout in candidates:
     file, kind = layout.place(path), layout.container
     if not layout.side_names:
-      what = f"an {kind.NAME} file"
+      what = f"an {kind.SUFFIX[1:]} file"
       owners.check_file("out", file, lambda x, k=kind: k.begins(x[:9]), what)
     for name in layout.side_names:
       owners.check_file(

@@ -373,7 +373,8 @@ def added_fields(cls: Any, config: Any) -> dict[str, Any]:
       parts = {f".{k}": v for k, v in config.get(name, {}).items()}
     for key, part in parts.items():
       if isinstance(part, Mapping | ConfigDict):
-        inner = module_of(package, part["name"]).Config if package else None
+        kind: Any = part.get("name")
+        inner = module_of(package, kind).Config if package else None
         below = added_fields(inner or hints[name], part)
         defaults |= {f"{name}{key}.{k}": v for k, v in below.items()}
   return leaves(defaults)

@@ -78,8 +78,8 @@ def _defined_in(module: types.ModuleType) -> tuple[list[Layout], list[str]]:
     ):
       missing = [name for name in needed if not hasattr(cls, name)]
       missing += sorted(cls.__abstractmethods__)
-      if missing:
+      if missing and not cls.__subclasses__():
         faults.append(f"defines {cls.__name__} without {', '.join(missing)}")
-      else:
+      elif not missing:
         layouts.append(cls())
   return layouts, faults

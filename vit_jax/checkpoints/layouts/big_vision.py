@@ -50,13 +50,14 @@ class BigVision(vision_transformer.JaxVit):
     if config.posemb != "sincos_2d":
       rules.append(Rule(self.positions, "1 N D", "posemb/table", "N D"))
     if config.pool == "map":
-      table = [
-        ("probe", "probe", "1 1 D"),
-        ("LayerNorm_0/scale", "norm/scale", "D"),
-        ("LayerNorm_0/bias", "norm/bias", "D"),
+      rules.append(Rule("MAPHead_0/probe", "1 1 D", "pool/probe", "1 1 D"))
+      for theirs, ours, *axes in (
+        ("LayerNorm_0", "norm", "D", "D"),
         *vision_transformer.ATTENTION_AND_MLP,
-      ]
-      rules += [Rule(f"MAPHead_0/{a}", x, f"pool/{b}", x) for a, b, x in table]
+      ):
+        rules += vision_transformer.module(
+          f"MAPHead_0/{theirs}", f"pool/{ours}", *axes
+        )
     return rules
 
   def objections(self, config: vit.Config) -> list[str]:

@@ -3,6 +3,7 @@
 AugReg's (arXiv:2106.10270) are among them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from vit_jax.checkpoints import npz
@@ -11,31 +12,49 @@ from vit_jax.checkpoints.keys import Rule
 from vit_jax.checkpoints.layouts import bit, vit_like
 from vit_jax.models import vit
 
-# (theirs, ours, axes) of what blocks and attention pooling have.
+# (theirs, ours, axes of the kernel or scale, axes of the bias) of the modules
+# that blocks and attention pooling have.
 ATTENTION_AND_MLP = (
   *(
-    (f"MultiHeadDotProductAttention_0/{part}", f"attention/{part}", axes)
-    for name in ("query", "key", "value")
-    for part, axes in ((f"{name}/kernel", "D H K"), (f"{name}/bias", "H K"))
+    (f"MultiHeadDotProductAttention_0/{x}", f"attention/{x}", "D H K", "H K")
+    for x in ("query", "key", "value")
   ),
-  (
-    "MultiHeadDotProductAttention_0/out/kernel",
-    "attention/out/kernel",
-    "H K D",
-  ),
-  ("MultiHeadDotProductAttention_0/out/bias", "attention/out/bias", "D"),
-  ("MlpBlock_0/Dense_0/kernel", "mlp/hidden/kernel", "D M"),
-  ("MlpBlock_0/Dense_0/bias", "mlp/hidden/bias", "M"),
-  ("MlpBlock_0/Dense_1/kernel", "mlp/out/kernel", "M D"),
-  ("MlpBlock_0/Dense_1/bias", "mlp/out/bias", "D"),
+  ("MultiHeadDotProductAttention_0/out", "attention/out", "H K D", "D"),
+  ("MlpBlock_0/Dense_0", "mlp/hidden", "D M", "M"),
+  ("MlpBlock_0/Dense_1", "mlp/out", "M D", "D"),
 )
 _BLOCK = (
-  ("LayerNorm_0/scale", "norm_attention/scale", "D"),
-  ("LayerNorm_0/bias", "norm_attention/bias", "D"),
-  ("LayerNorm_1/scale", "norm_mlp/scale", "D"),
-  ("LayerNorm_1/bias", "norm_mlp/bias", "D"),
+  ("LayerNorm_0", "norm_attention", "D", "D"),
+  ("LayerNorm_1", "norm_mlp", "D", "D"),
   *ATTENTION_AND_MLP,
 )
+
+
+def module(
+  theirs: str,
+  ours: str,
+  axes: str,
+  bias_axes: str,
+  *,
+  stacks: tuple[str, str] = ("", ""),
+  **labels: Sequence[str],
+) -> list[Rule]:
+  """The rules of a dense layer, a convolution or a norm.
+
+  Args:
+    theirs: what their names begin with.
+    ours: what ours begin with.
+    axes: of the kernel or scale.
+    bias_axes: of the bias.
+    stacks: axes that theirs and ours have before these.
+    **labels: of the letters in the names.
+  """
+  kernel = "scale" if "norm" in ours.rpartition("/")[2] else "kernel"
+  a, b = stacks
+  return [
+    Rule(f"{theirs}/{name}", a + x, f"{ours}/{name}", b + x, labels)
+    for name, x in ((kernel, axes), ("bias", bias_axes))
+  ]
 
 
 def blocks(depth: int, *, scanned: bool = False) -> list[Rule]:
@@ -45,33 +64,31 @@ def blocks(depth: int, *, scanned: bool = False) -> list[Rule]:
     depth: L.
     scanned: theirs are stacked as well.
   """
-  name = "Transformer/encoderblock"
-  stack, labels = "L ", {}
+  name, stack, labels = "Transformer/encoderblock", "L ", {}
   if not scanned:
     name, stack, labels = f"{name}_{{L}}", "", {"L": numbers(depth)}
   return [
-    Rule(f"{name}/{a}", f"{stack}{x}", f"blocks/{b}", f"L {x}", labels)
-    for a, b, x in _BLOCK
+    rule
+    for a, b, *axes in _BLOCK
+    for rule in module(
+      f"{name}/{a}", f"blocks/{b}", *axes, stacks=(stack, "L "), **labels
+    )
   ]
 
 
 def around(config: vit.Config) -> list[Rule]:
   """The rules of all but the blocks and the position embeddings."""
-  table = [
-    ("embedding/kernel", "embedding/kernel", "ph pw c D"),
-    ("embedding/bias", "embedding/bias", "D"),
-    ("Transformer/encoder_norm/scale", "norm/scale", "D"),
-    ("Transformer/encoder_norm/bias", "norm/bias", "D"),
+  rules = [
+    *module("embedding", "embedding", "ph pw c D", "D"),
+    *module("Transformer/encoder_norm", "norm", "D", "D"),
   ]
   if config.class_token:
-    table.append(("cls", "class_token", "1 1 D"))
+    rules.append(Rule("cls", "1 1 D", "class_token", "1 1 D"))
   if config.pre_logits_dim:
-    table.append(("pre_logits/kernel", "pre_logits/kernel", "D R"))
-    table.append(("pre_logits/bias", "pre_logits/bias", "R"))
+    rules += module("pre_logits", "pre_logits", "D R", "R")
   if config.num_classes:
-    table.append(("head/kernel", "head/kernel", "R C"))
-    table.append(("head/bias", "head/bias", "C"))
-  return [Rule(a, x, b, x) for a, b, x in table]
+    rules += module("head", "head", "R C", "C")
+  return rules
 
 
 def sizes(source: Source) -> dict[str, Any]:
