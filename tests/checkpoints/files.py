@@ -3,7 +3,7 @@
 import json
 
 from tests.parity import rule
-from vit_jax.checkpoints import npz, safetensors, tensors
+from vit_jax.checkpoints import npz, safetensors_io, tensors
 
 
 def is_torch(name):
@@ -11,7 +11,7 @@ def is_torch(name):
 
 
 def container(name):
-  return safetensors if is_torch(name) else npz
+  return safetensors_io if is_torch(name) else npz
 
 
 def write(folder, name, change=None, config=True):
@@ -32,7 +32,7 @@ def write(folder, name, change=None, config=True):
     change(arrays)
   path = folder / ("model.safetensors" if is_torch(name) else "weights.bin")
   container(name).write(
-    path, {k: tensors.of_array(v) for k, v in arrays.items()}
+    path, {k: tensors.from_array(v) for k, v in arrays.items()}
   )
   if config and is_torch(name):
     path.with_name("config.json").write_text(json.dumps(hub_config(fixture)))

@@ -10,7 +10,7 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from vit_jax.checkpoints import native
+from vit_jax.checkpoints import run_checkpoints
 from vit_jax.core import errors
 
 
@@ -22,7 +22,7 @@ def state_at(step: int) -> dict:
   }
 
 
-def save_forever(checkpointer: native.Checkpointer) -> None:
+def save_forever(checkpointer: run_checkpoints.Checkpointer) -> None:
   step = checkpointer.latest() or 0
   while True:
     step += 1
@@ -30,7 +30,7 @@ def save_forever(checkpointer: native.Checkpointer) -> None:
     print(step, flush=True)
 
 
-def fill_the_disk(checkpointer: native.Checkpointer) -> None:
+def fill_the_disk(checkpointer: run_checkpoints.Checkpointer) -> None:
   checkpointer.save(1, state_at(1), {})
   checkpointer.wait()
   # No file can grow beyond 64 KiB, which is what a full disk does to large
@@ -49,5 +49,5 @@ def fill_the_disk(checkpointer: native.Checkpointer) -> None:
 
 if __name__ == "__main__":
   jax.config.update("jax_platforms", "cpu")
-  with native.Checkpointer(sys.argv[1], keep=3) as opened:
+  with run_checkpoints.Checkpointer(sys.argv[1], keep=3) as opened:
     {"steps": save_forever, "full": fill_the_disk}[sys.argv[2]](opened)

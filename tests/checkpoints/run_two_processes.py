@@ -13,7 +13,7 @@ import jax
 from jax.experimental import multihost_utils
 import numpy as np
 
-from vit_jax.checkpoints import native
+from vit_jax.checkpoints import run_checkpoints
 from vit_jax.core import errors, mesh
 
 
@@ -36,7 +36,7 @@ def target_of(state):
 def run(directory: pathlib.Path) -> dict:
   on = mesh.make(mesh.MeshShape(data=1, fsdp=4))
   seen = {}
-  with native.Checkpointer(directory, keep=2) as checkpointer:
+  with run_checkpoints.Checkpointer(directory, keep=2) as checkpointer:
     seen["before"] = checkpointer.latest()
     for step in (1, 2, 3):
       checkpointer.save(step, state_at(step, on), {"at": step})
@@ -60,21 +60,21 @@ def run(directory: pathlib.Path) -> dict:
       checkpointer.save(4, state_at(4, on), {})
     except errors.CheckpointError as e:
       seen["error"] = str(e)
-    seen["opened"] = native.open_step(directory).name
+    seen["opened"] = run_checkpoints.open_step(directory).name
     if jax.process_index() == 0:
-      write = native.manifest.write
+      write = run_checkpoints.manifest.write
 
       def full(*_):
         raise OSError(28, "No space left on device")
 
-      native.manifest.write = full
+      run_checkpoints.manifest.write = full
     checkpointer.save(5, state_at(5, on), {})
     try:
       checkpointer.wait()
     except errors.CheckpointError as e:
       seen["late"] = str(e)
     if jax.process_index() == 0:
-      native.manifest.write = write
+      run_checkpoints.manifest.write = write
     checkpointer.save(5, state_at(5, on), {})
   return seen
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vit_jax.checkpoints import native
+from vit_jax.checkpoints import run_checkpoints
 from vit_jax.core import mesh, tree
 
 
@@ -63,7 +63,7 @@ def bits(state):
 
 def saved(directory, *numbers, keep=5):
   """A directory with checkpoints of these steps."""
-  with native.Checkpointer(directory, keep=keep) as checkpointer:
+  with run_checkpoints.Checkpointer(directory, keep=keep) as checkpointer:
     for step in numbers:
       checkpointer.save(step, place(state_at(step)), {"at": step})
   return directory

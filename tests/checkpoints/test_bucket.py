@@ -4,7 +4,7 @@ import pytest
 
 from tests.checkpoints.states import bits, place, saved, state_at, target_of
 from vit_jax import checkpoints
-from vit_jax.checkpoints import native, steps
+from vit_jax.checkpoints import run_checkpoints, steps
 from vit_jax.core import errors, storage
 
 HOME = "gs://bucket/run/checkpoints"
@@ -23,9 +23,9 @@ def two(bucket):
 
 def test_restore_is_bit_identical_on_another_mesh(two):
   want = place(state_at(200), "data=2,fsdp=4")
-  path = native.open_step(HOME)
+  path = run_checkpoints.open_step(HOME)
   assert path == two / "200"
-  got, meta = native.restore_step(path, target_of(want))
+  got, meta = run_checkpoints.restore_step(path, target_of(want))
   assert bits(got) == bits(want)
   assert meta == {"at": 200}
 
@@ -40,7 +40,7 @@ def test_damage_anywhere_is_found_and_kept_aside(bucket, two, caplog):
   objects = bucket.names("run/checkpoints/200/")
   assert len(objects) > 8
   whole = {name: bucket.read(name) for name in objects}
-  with native.Checkpointer(HOME, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(HOME, keep=5) as checkpointer:
     for count, name in enumerate(objects, 1):
       flip(bucket, name)
       data = bucket.read(name)
@@ -58,7 +58,7 @@ def test_damage_anywhere_is_found_and_kept_aside(bucket, two, caplog):
 
 def test_an_unfinished_save_is_removed(bucket, two, caplog):
   bucket.objects.pop("run/checkpoints/200/manifest.json")
-  with native.Checkpointer(HOME, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(HOME, keep=5) as checkpointer:
     assert "200: no manifest.json: an unfinished save; removed" in caplog.text
     assert not bucket.names("run/checkpoints/200/")
     state = place(state_at(200, seed=3))
@@ -78,7 +78,7 @@ def test_a_network_that_fails_is_no_damage(bucket, two, monkeypatch):
 
   monkeypatch.setattr(storage.BucketPath, "read", sometimes)
   with (
-    native.Checkpointer(HOME, keep=5) as checkpointer,
+    run_checkpoints.Checkpointer(HOME, keep=5) as checkpointer,
     pytest.raises(errors.CheckpointError, match="no answer"),
   ):
     checkpointer.latest()

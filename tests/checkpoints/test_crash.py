@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from tests.checkpoints import run_saver
-from vit_jax.checkpoints import native, steps
+from vit_jax.checkpoints import run_checkpoints, steps
 
 _ROOT = pathlib.Path(__file__).parents[2]
 
@@ -38,7 +38,7 @@ def test_kill_9_at_any_moment_leaves_the_latest_good_one(tmp_path):
     process.kill()
     out, _ = process.communicate()
     called += map(int, out.split())
-    with native.Checkpointer(tmp_path, keep=3) as checkpointer:
+    with run_checkpoints.Checkpointer(tmp_path, keep=3) as checkpointer:
       step = checkpointer.latest()
       # Each call waits for the save before it; the one that was running may
       # have come to its end without a word.

@@ -14,7 +14,7 @@ from tests.checkpoints.states import (
   state_at,
   target_of,
 )
-from vit_jax.checkpoints import manifest, native, steps
+from vit_jax.checkpoints import manifest, run_checkpoints, steps
 
 
 def test_a_flipped_byte_in_any_file_is_named_and_the_older_one_used(
@@ -30,7 +30,7 @@ def test_a_flipped_byte_in_any_file_is_named_and_the_older_one_used(
   original = copy.with_name("original")
   shutil.copytree(copy / "200", original)
   count = 0
-  with native.Checkpointer(copy, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=5) as checkpointer:
     assert checkpointer.latest() == 200
     for file in files:
       size = (original / file).stat().st_size
@@ -70,7 +70,7 @@ def link(path):
 @pytest.mark.parametrize("file", ["manifest.json", "state/_METADATA"])
 def test_other_damage_is_found(copy, caplog, change, file):
   change(copy / "200" / file)
-  with native.Checkpointer(copy, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=5) as checkpointer:
     assert checkpointer.latest() == 100
   assert damaged(copy) == ["200-1"]
   record = next(r for r in caplog.records if "damaged/200-1" in r.message)
@@ -91,7 +91,7 @@ def test_files_of_others_are_no_damage(copy, caplog, where):
       (folder / name).parent.mkdir(parents=True, exist_ok=True)
       (folder / name).write_bytes(b"somebody else's")
   (copy / "200" / where / ".link").symlink_to("/nowhere")
-  with native.Checkpointer(copy, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=5) as checkpointer:
     assert checkpointer.latest() == checkpointer.latest() == 200
     got, _ = checkpointer.restore(200, target_of(place(state_at(200))))
     assert bits(got) == bits(place(state_at(200)))
@@ -109,7 +109,7 @@ def test_files_of_others_are_not_listed_while_saving(copy, monkeypatch):
     (directory / "state" / ".nfs01").unlink()
 
   monkeypatch.setattr(manifest, "write", write)
-  with native.Checkpointer(copy, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=5) as checkpointer:
     checkpointer.save(300, place(state_at(300)), {})
     assert checkpointer.latest() == 300
 
@@ -121,7 +121,7 @@ def test_a_step_may_be_a_link(copy, relative):
   (copy / "200").rename(elsewhere)
   target = "../elsewhere/200" if relative else elsewhere
   (copy / "200").symlink_to(target)
-  with native.Checkpointer(copy, keep=2) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=2) as checkpointer:
     assert checkpointer.latest() == 200
     got, _ = checkpointer.restore(200, target_of(place(state_at(200))))
     assert bits(got) == bits(place(state_at(200)))
@@ -139,7 +139,7 @@ def test_a_damaged_step_that_is_a_link_is_set_aside_as_a_link(copy):
   (copy / "200").rename(elsewhere)
   (copy / "200").symlink_to("../elsewhere/200")
   grow(elsewhere / "state" / "_METADATA")
-  with native.Checkpointer(copy, keep=2) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=2) as checkpointer:
     assert checkpointer.latest() == 100
   assert (copy / "damaged" / "200-1" / "state" / "_METADATA").exists()
   assert (elsewhere / "manifest.json").exists()
@@ -154,7 +154,7 @@ def test_unfinished_saves_are_set_aside_on_opening(copy, caplog):
   (copy / "400").write_text("a file")
   (copy / "500").symlink_to(copy / "100")
   (copy / "50.obsolete").mkdir()
-  with native.Checkpointer(copy, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=5) as checkpointer:
     assert damaged(copy) == ["200-1", "300-1"]
     assert "200: no manifest.json: an unfinished save" in caplog.text
     assert "300.orbax-checkpoint-tmp: an unfinished save" in caplog.text
@@ -166,21 +166,21 @@ def test_unfinished_saves_are_set_aside_on_opening(copy, caplog):
 def test_all_damaged_is_none_and_nothing_is_deleted(copy):
   for step in (100, 200):
     grow(copy / str(step) / "state" / "_METADATA")
-  with native.Checkpointer(copy, keep=1) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=1) as checkpointer:
     assert checkpointer.latest() is None
   assert damaged(copy) == ["100-1", "200-1"]
 
 
 def test_a_checkpoint_under_another_steps_name_is_refused(copy, caplog):
   (copy / "200").rename(copy / "300")
-  with native.Checkpointer(copy, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=5) as checkpointer:
     assert checkpointer.latest() == 100
   assert "its manifest is of step 200" in caplog.text
 
 
 def test_saving_goes_on_after_a_fallback(copy):
   grow(copy / "200" / "state" / "_METADATA")
-  with native.Checkpointer(copy, keep=9) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=9) as checkpointer:
     assert checkpointer.latest() == 100
     for step in (150, 200, 250):
       state = place(state_at(step, seed=7))
@@ -195,13 +195,13 @@ def test_saving_goes_on_after_a_fallback(copy):
 
 def test_saving_a_step_again(copy, caplog):
   before = (copy / "200" / "manifest.json").read_bytes()
-  with native.Checkpointer(copy, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=5) as checkpointer:
     checkpointer.save(200, place(state_at(1)), {"other": 1})
     checkpointer.wait()
     # The good one stays.
     assert (copy / "200" / "manifest.json").read_bytes() == before
   grow(copy / "200" / "state" / "_METADATA")
-  with native.Checkpointer(copy, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=5) as checkpointer:
     checkpointer.save(200, place(state_at(1)), {"other": 1})
     assert checkpointer.latest() == 200
     # The damaged one made room.

@@ -181,6 +181,22 @@ SAFETENSORS = {
   "a shape of fractions": lambda: tensors(entry(shape=[4.0])),
   "a shape of truths": lambda: tensors(entry(shape=[True, 4])),
   "too many axes": lambda: tensors(entry(shape=[1] * 99)),
+  "too many axes of the right size": lambda: tensors(
+    entry(shape=[1] * 98 + [4])
+  ),
+  "a dtype that numpy lacks": lambda: tensors(
+    entry(dtype="F8_E4M3", shape=[16])
+  ),
+  "complex numbers": lambda: tensors(entry(dtype="C64", shape=[2])),
+  "a dtype that is given twice": lambda: tensors(
+    text='{"a": {"dtype": "F64", "dtype": "F32", "shape": [4],'
+    ' "data_offsets": [0, 16]}}'
+  ),
+  "metadata that is no text": lambda: tensors(
+    {**entry(), "__metadata__": {"a": 3}}
+  ),
+  # The library takes 800 MB to parse such a header.
+  "a header of 20 MB": lambda: tensors(entry() | {"n" * (20 << 20): {}}),
   "offsets beyond the file": lambda: tensors(entry(data_offsets=[0, HUGE])),
   "offsets the wrong way round": lambda: tensors(entry(data_offsets=[16, 0])),
   "three offsets": lambda: tensors(entry(data_offsets=[0, 8, 16])),

@@ -15,7 +15,7 @@ FUSED = keys.Rule(
 
 
 def as_tensors(arrays):
-  return {k: tensors.of_array(v) for k, v in arrays.items()}
+  return {k: tensors.from_array(v) for k, v in arrays.items()}
 
 
 def both_ways(rule, theirs, ours_shape):

@@ -53,7 +53,7 @@ def test_nothing_is_read_before_it_is_asked_for(tmp_path):
 
 def test_numpy_reads_what_is_written(tmp_path):
   path = tmp_path / "x.npz"
-  npz.write(path, {k: tensors.of_array(v) for k, v in ARRAYS.items()})
+  npz.write(path, {k: tensors.from_array(v) for k, v in ARRAYS.items()})
   with np.load(path) as got:
     assert set(got) == set(ARRAYS)
     for name, value in ARRAYS.items():
@@ -63,7 +63,7 @@ def test_numpy_reads_what_is_written(tmp_path):
 def test_equal_arrays_make_equal_files(tmp_path):
   for name in ("x", "y"):
     path = tmp_path / name
-    npz.write(path, {k: tensors.of_array(v) for k, v in ARRAYS.items()})
+    npz.write(path, {k: tensors.from_array(v) for k, v in ARRAYS.items()})
   assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
   with zipfile.ZipFile(tmp_path / "x") as archive:
     assert {i.date_time[0] for i in archive.infolist()} == {1980}

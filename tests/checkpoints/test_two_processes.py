@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from tests.checkpoints import run_two_processes
-from vit_jax.checkpoints import native, steps
+from vit_jax.checkpoints import run_checkpoints, steps
 from vit_jax.core import mesh
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -65,7 +65,7 @@ def test_two_processes_agree_and_one_resumes(tmp_path):
   # One process with eight devices goes on.
   on = mesh.make(mesh.MeshShape(data=2, fsdp=4))
   want = run_two_processes.state_at(5, on)
-  with native.Checkpointer(tmp_path, keep=2) as checkpointer:
+  with run_checkpoints.Checkpointer(tmp_path, keep=2) as checkpointer:
     target = run_two_processes.target_of(want)
     got, _ = checkpointer.restore(checkpointer.latest(), target)
   np.testing.assert_array_equal(got["rows"], want["rows"])

@@ -11,7 +11,7 @@ from jax._src import xla_bridge
 import jax.numpy as jnp
 import numpy as np
 
-from vit_jax.checkpoints import native
+from vit_jax.checkpoints import run_checkpoints
 from vit_jax.cluster import lifeline, processes
 from vit_jax.cluster.timeouts import Timeouts
 from vit_jax.core import errors
@@ -47,7 +47,7 @@ def main(address, index, directory):
   }
   seen["backend"] = xla_bridge.backends_are_initialized()
   jax.config.update("jax_num_cpu_devices", 1)
-  with native.Checkpointer(directory, keep=1) as saved:
+  with run_checkpoints.Checkpointer(directory, keep=1) as saved:
     lifeline.timeouts = lambda: Timeouts(save=1)
     if index == 0:
       state = {"x": jnp.zeros(2)}

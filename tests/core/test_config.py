@@ -404,6 +404,33 @@ def test_fingerprint_does_not_depend_on_the_order_of_fields():
   assert config_lib.to_json(one) == config_lib.to_json(two)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Inner:
+  old: int = 1
+  new: tuple[int, ...] = config_lib.added((2, 3))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Outer:
+  inner: _Inner = dataclasses.field(default_factory=_Inner)
+
+
+def test_a_config_on_record_lacks_added_fields():
+  config = config_lib.to_config_dict(_Outer())
+  earlier = ml_collections.ConfigDict({"inner": {"old": 1}})
+  assert config_lib.build(_Outer, earlier) == _Outer()
+  added = config_lib.added_fields(_Outer, config)
+  assert added == {"inner.new": [2, 3]}
+  same = config_lib.fingerprint(earlier)
+  assert config_lib.fingerprint(config, added) == same
+  assert config_lib.fingerprint(config) != same
+  config.inner.new = (2, 4)
+  assert config_lib.fingerprint(config, added) != same
+  assert config_lib.difference(
+    config_lib.identity(config, added), config_lib.identity(earlier, added)
+  ) == ["inner.new: '(absent)' -> [2, 4]"]
+
+
 def test_identity_survives_json():
   config = default()
   config.crop.rates = (("head", 0.5),)

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vit_jax.checkpoints import native
+from vit_jax.checkpoints import run_checkpoints
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = str(ROOT / "tests/e2e/tiny.py")
@@ -114,11 +114,11 @@ def during_save(workdir):
 
 def arrays(workdir):
   """Every array of the newest checkpoint, read as it was written."""
-  path = native.open_step(workdir / "checkpoints")
+  path = run_checkpoints.open_step(workdir / "checkpoints")
   place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
   target = {
     name: jax.ShapeDtypeStruct(shape, dtype, sharding=place)
-    for name, (dtype, shape) in native.read_arrays(path).items()
+    for name, (dtype, shape) in run_checkpoints.read_arrays(path).items()
   }
-  state, _ = native.restore_step(path, target)
+  state, _ = run_checkpoints.restore_step(path, target)
   return {name: np.asarray(value) for name, value in state.items()}

@@ -144,9 +144,22 @@ def test_frozen_parameters_stay_bit_identical(old, data_dir, tmp_path):
     assert same != name.startswith("head/"), name
 
 
+def test_the_layout_is_taken_where_it_is_named(old, data_dir):
+  _, files = old
+  _, run = run_of(files["npz"], data_dir, start__layout="vision_transformer")
+  assert initial.state(run).params["posemb"]["table"].shape == (17, 16)
+  _, run = run_of(files["npz"], data_dir, start__layout="bit")
+  with pytest.raises(errors.CheckpointError, match=r"not of bit \(bit\)"):
+    initial.state(run)
+
+
 def test_wrong_starts(old, data_dir):
   with pytest.raises(errors.ConfigError, match="new_head=False has no effect"):
     experiment_lib.Start(new_head=False)
+  with pytest.raises(errors.ConfigError, match="layout=timm has no effect"):
+    experiment_lib.Start(layout="timm")
+  with pytest.raises(errors.ConfigError, match="did you mean timm"):
+    experiment_lib.Start(checkpoint="x", layout="tim")
   _, run = run_of("/nowhere.npz", data_dir)
   with pytest.raises(
     errors.CheckpointError, match=r"/nowhere\.npz does not ex"

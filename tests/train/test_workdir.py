@@ -5,7 +5,7 @@ import json
 import pytest
 
 from vit_jax.core import config as config_lib, errors, storage
-from vit_jax.train import mirror, recording, workdir
+from vit_jax.train import experiment, mirror, recording, workdir
 
 CONFIG = config_lib.ConfigDict({"seed": 1})
 
@@ -35,6 +35,23 @@ def test_a_bucket_belongs_to_one_config(bucket):
   assert json.loads(bucket.read("run/config.json")) == {"seed": 1}
   # The refused one holds it no longer.
   assert bucket.names() == ["run/config.json"]
+
+
+def test_a_run_of_an_earlier_version(tmp_path):
+  """Its config lacks a field that was added since, and has its default."""
+  ours = config_lib.to_config_dict(experiment.Experiment())
+  earlier = json.loads(config_lib.to_json(ours))
+  del earlier["start"]["layout"]
+  (tmp_path / "config.json").write_text(json.dumps(earlier))
+  with workdir.claim(str(tmp_path), ours):
+    pass
+  (tmp_path / "config.json").write_text(json.dumps(earlier))
+  ours.start.layout = "timm"
+  with (
+    pytest.raises(errors.ConfigError, match=r"start\.layout: '\(absent\)'"),
+    workdir.claim(str(tmp_path), ours),
+  ):
+    pass
 
 
 def test_journals_go_on_where_they_were(bucket):

@@ -1,85 +1,86 @@
-"""Loaded weights for another image size, other classes, another head."""
+"""Adapts loaded weights to another image size, other classes, another head."""
 
 from collections.abc import Mapping
 import dataclasses
-from typing import Any, TypeAlias
+from typing import Any
 
+import flax.linen as nn
 import numpy as np
 
-from vit_jax.checkpoints.keys import Shape
+from vit_jax.checkpoints.loaded import (
+  Arrays,
+  Loaded,
+  flat,
+  image_channels,
+  model_shapes,
+  nested,
+)
 from vit_jax.core import errors, tree
 from vit_jax.models import segmenter
 from vit_jax.nn import posemb, posemb_resize
 
-Arrays: TypeAlias = dict[str, np.ndarray]
-
-
-@dataclasses.dataclass
-class Changes:
-  """What was changed, by our names.
-
-  Attributes:
-    resized: position embeddings for another grid.
-    reset: started anew, as zeros.
-    dropped: not part of the model that was asked for.
-  """
-
-  resized: list[str] = dataclasses.field(default_factory=list)
-  reset: list[str] = dataclasses.field(default_factory=list)
-  dropped: list[str] = dataclasses.field(default_factory=list)
-
 
 def adapt(
-  arrays: Arrays, have: Any, want: Any, shapes: dict[str, Shape], method: str
-) -> tuple[Arrays, Changes]:
-  """The arrays of one model for another, that differs in size or head.
+  loaded: Loaded, want: Any, method: str, model: nn.Module | None
+) -> Loaded:
+  """A checkpoint for a model that differs in size or head; reports how.
 
   Args:
-    arrays: by our names.
-    have: the config that they belong to.
-    want: the config that they are for.
-    shapes: of all arrays of that model.
+    loaded: as it was saved.
+    want: the config of the model that it is for.
     method: how positions are resized, see nn/posemb_resize.py.
+    model: that model, for its other attributes, or None.
 
   Raises:
     CheckpointError: the models differ in more than that; lists all arrays.
   """
-  changes = Changes()
-  out: Arrays = {}
-  wrong: list[str] = []
+  have = loaded.model.config  # type: ignore[attr-defined]
+  model = (loaded.model if model is None else model).clone(config=want)
+  arrays = flat(loaded.variables)
+  shapes = model_shapes(model, image_channels(arrays))
   other_head = have.num_classes != want.num_classes or _representation(
     have
   ) != _representation(want)
+  out: Arrays = {}
+  resized, reset, wrong = [], [], []
   for name, shape in shapes.items():
     value = arrays.get(name)
     if name.startswith("head/") and other_head:
-      out[name] = np.zeros(shape, np.float32)
-      changes.reset.append(name)
-      continue
-    if value is not None and "posemb/" in name:
+      value = np.zeros(shape, np.float32)
+      reset.append(name)
+    elif value is not None and "posemb/" in name:
       old, new = _backbone(have).grid, _backbone(want).grid
       if old != new:
         value = posemb_resize.of_name(name, value, old, new, method)
-        changes.resized.append(name)
+        resized.append(name)
     if value is None:
       wrong.append(f"{name} is missing")
     elif value.shape != shape:
       wrong.append(f"{name} is {value.shape} there, {shape} here")
     else:
       out[name] = value
-  changes.dropped = [name for name in arrays if name not in shapes]
-  # A task's own parameters, such as those that predict masked patches.
-  ends = ("head/", "pre_logits/", "task/")
-  wrong += [
-    f"{name} is only there"
-    for name in changes.dropped
-    if not name.startswith(ends)
-  ]
+  dropped = [name for name in arrays if name not in shapes]
+  ends = ("head/", "pre_logits/")
+  wrong += [f"{x} is only there" for x in dropped if not x.startswith(ends)]
   if wrong:
     raise errors.CheckpointError(
       f"the weights are of another model: {'; '.join(wrong)}"
     )
-  return out, changes
+  params, stats = nested(out)
+  return dataclasses.replace(
+    loaded,
+    model=model,
+    params=params,
+    batch_stats=stats,
+    # A new head has other classes.
+    labels=() if reset else loaded.labels,
+    report=dataclasses.replace(
+      loaded.report,
+      resized=tuple(resized),
+      reset=tuple(reset),
+      dropped=(*loaded.report.dropped, *dropped),
+    ),
+  )
 
 
 def changed(config: Any, change: Mapping[str, Any]) -> Any:

@@ -6,10 +6,10 @@ A table is a list of rules, each of which reads both ways:
          "blocks/attention/{S}/kernel", "L D H K",
          {"L": ("0", "1"), "S": ("query", "key", "value")})
 
-Every letter is an axis. A letter in the braces of a name means that there is
-one array for each of its labels; so here L is an axis of ours and tells their
-tensors apart, and S is an axis of theirs and tells ours apart. Parentheses
-join axes into one; 1 is an axis of size 1.
+Every letter is an axis. A letter in braces means that there is one array for
+each of its labels. Here each of their tensors is one layer L of our arrays, and
+each of our arrays is one part S of their tensors. Parentheses join axes into
+one; 1 is an axis of size 1.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,10 +34,11 @@ class Rule:
 
   Attributes:
     theirs: their name or names.
-    their_axes: of each of them.
+    their_axes: axes of each of their tensors.
     ours: our name or names.
-    our_axes: of each of them.
-    labels: what each letter in the names stands for, in the axis's order.
+    our_axes: axes of each of our arrays.
+    labels: for each letter in braces, the words that it stands for, in the
+      order of the axis.
   """
 
   theirs: str
@@ -47,11 +48,11 @@ class Rule:
   labels: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
   def their_names(self) -> Iterator[tuple[str, _At]]:
-    """Their names, each with its place along the axes of its letters."""
+    """Their names, each with its place along the axes in its braces."""
     return _names(self.theirs, self.labels)
 
   def our_names(self) -> Iterator[tuple[str, _At]]:
-    """Our names, each with its place along the axes of its letters."""
+    """Our names, each with its place along the axes in its braces."""
     return _names(self.ours, self.labels)
 
   def sizes(self, ours: Mapping[str, Shape]) -> dict[str, int]:
@@ -83,8 +84,8 @@ def _names(
 
 
 def _groups(axes: str) -> list[list[str]]:
-  found = re.findall(r"\(([^)]*)\)|(\S+)", axes)
-  return [(joined or single).split() for joined, single in found]
+  groups = re.findall(r"\(([^)]*)\)|(\S+)", axes)
+  return [(joined or single).split() for joined, single in groups]
 
 
 def load(
@@ -139,20 +140,25 @@ def _views(
   part: _At,
 ) -> tuple[np.ndarray, np.ndarray]:
   """The same elements in ours and theirs, with equal axes."""
-  a = ours[tuple(layer.get(x, slice(None)) for x in our_axes)]
-  b = theirs[tuple(part.get(x, slice(None)) for x in their_axes)]
-  of_a = [x for x in our_axes if x not in layer]
-  of_b = [x for x in their_axes if x not in part]
-  a = a.squeeze(tuple(i for i, x in enumerate(of_a) if x == "1"))
-  b = b.squeeze(tuple(i for i, x in enumerate(of_b) if x == "1"))
-  of_a, of_b = ([x for x in axes if x != "1"] for axes in (of_a, of_b))
-  return a, b.transpose([of_b.index(x) for x in of_a])
+  a, a_axes = _selected(ours, our_axes, layer)
+  b, b_axes = _selected(theirs, their_axes, part)
+  return a, b.transpose([b_axes.index(x) for x in a_axes])
+
+
+def _selected(
+  array: np.ndarray, axes: list[str], at: _At
+) -> tuple[np.ndarray, list[str]]:
+  """The part of an array at these places, and its axes; none of size 1."""
+  array = array[tuple(at.get(x, slice(None)) for x in axes)]
+  axes = [x for x in axes if x not in at]
+  array = array.squeeze(tuple(i for i, x in enumerate(axes) if x == "1"))
+  return array, [x for x in axes if x != "1"]
 
 
 def faults(
   rules: Sequence[Rule], theirs: Tensors, ours: Mapping[str, Shape]
 ) -> list[str]:
-  """Everything that keeps a file and a model from corresponding.
+  """All the ways in which a file does not fit a model; empty if it fits.
 
   Each tensor must be used, and each of our arrays filled, exactly once.
   """
@@ -194,7 +200,7 @@ def faults(
 def _with_nearest(names: list[str], others: list[str]) -> list[str]:
   out = []
   for i, name in enumerate(names):
-    # Comparing all of a foreign file's names would take minutes.
+    # To compare all names of an unrelated file would take minutes.
     near = others[:500] if i < 30 else []
     close = difflib.get_close_matches(name, near, n=1)
     out.append(f"{name} (nearest: {close[0]})" if close else name)

@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 import dataclasses
-from typing import Any
+import functools
+from typing import Any, TypeAlias
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vit_jax.checkpoints.keys import Shape
-from vit_jax.core import tree
+from vit_jax.core import errors, tree
 
+Arrays: TypeAlias = dict[str, np.ndarray]
 MODELS = "vit_jax.models"
 STATS = "batch_stats"
-# What our own config.json files say beside what other programs read.
+# Our own entry in config.json or among the tensors; other programs ignore it.
 OWN = "vit_jax"
 # The first convolution of a model, whose kernel tells the images' channels.
 FIRST = (
@@ -77,12 +80,52 @@ class Loaded:
     return {"params": self.params, **stats}
 
 
+def model_name(config: Any) -> str:
+  """The name of a model by its config, as a config file has it."""
+  return type(config).__module__.removeprefix(f"{MODELS}.")
+
+
+def given_config(
+  place: object, name: str, shown: str, model: nn.Module | None
+) -> Any | None:
+  """The config of the model that a checkpoint is for, or None.
+
+  Args:
+    place: of the checkpoint.
+    name: of the model that it holds.
+    shown: the same for the error.
+    model: what it is for, or None.
+
+  Raises:
+    CheckpointError: it holds another model.
+  """
+  if model is None:
+    return None
+  config = model.config  # type: ignore[attr-defined]
+  if model_name(config) != name:
+    raise errors.CheckpointError(
+      f"{place} holds a {shown}, the model is a {model_name(config)}"
+    )
+  return config
+
+
+@functools.lru_cache(maxsize=8)
 def model_shapes(model: nn.Module, channels: int) -> dict[str, Shape]:
   """The shapes of a model's arrays by our names; computes nothing."""
   size = model.config.image_size  # type: ignore[attr-defined]
   images = jax.ShapeDtypeStruct((1, *size, channels), jnp.float32)
   variables = jax.eval_shape(model.init, jax.random.key(0), images)
   return {k: v.shape for k, v in flat(dict(variables)).items()}
+
+
+def image_channels(arrays: Mapping[str, Any]) -> int:
+  """The channels of the images, by the kernel of the first convolution."""
+  return next(
+    value.shape[2]
+    for first in FIRST
+    for name, value in arrays.items()
+    if f"/{name}".endswith(f"/{first}")
+  )
 
 
 def flat(variables: Mapping[str, Any]) -> dict[str, Any]:

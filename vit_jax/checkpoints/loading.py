@@ -5,7 +5,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from vit_jax.checkpoints import manifest, published, runs
+from vit_jax.checkpoints import layouts, manifest, published, runs
 from vit_jax.checkpoints.loaded import Loaded
 from vit_jax.core import errors, storage
 from vit_jax.core.storage import AnyPath
@@ -19,6 +19,7 @@ def load(
   *,
   resolution: int | tuple[int, int] | None = None,
   num_classes: int | None = None,
+  layout: str = "",
 ) -> Loaded:
   """Loads published weights or an own run; what they are is seen in them.
 
@@ -30,14 +31,18 @@ def load(
     resolution: size of the images in px, a side or (height, width); position
       embeddings are resized.
     num_classes: another number than the file's gets a new head, of zeros.
+    layout: a format or a module of `layouts`; a name with a dot is a module of
+      one's own, which is imported, see base.py. "" recognises the layout by
+      the names of the tensors.
 
   Raises:
     CheckpointError: nothing that can be loaded, a damaged or hostile file, or
       tensors that do not fit the model; all of them are listed.
-    ConfigError: the model cannot have this resolution.
+    ConfigError: the model cannot have this resolution, or there is no such
+      layout.
   """
-  place = storage.path(path)
-  if not place.exists():
+  candidates = layouts.named(layout) if layout else layouts.find_all()
+  if not storage.path(path).exists():
     raise errors.CheckpointError(f"{path} does not exist")
   change: dict[str, Any] = {}
   if resolution is not None:
@@ -45,34 +50,44 @@ def load(
     change["image_size"] = tuple(sides)
   if num_classes is not None:
     change["num_classes"] = num_classes
-  if is_run(place):
-    return runs.load_run(place, model, change)
-  file = _weights_in(place) or place
+  file = weights(path)
+  if file.is_dir():
+    if layout:
+      raise errors.ConfigError(
+        f"layout={layout} is for files of weights, and {path} is a run; leave"
+        " it out"
+      )
+    return runs.load_run(file, model, change)
   if isinstance(file, storage.BucketPath):
     raise errors.CheckpointError(
       f"{file}: published weights are read from a disk alone; copy them first"
       f" (gcloud storage cp -r {path} FOLDER)"
     )
-  return published.load_file(file, model, change)
+  return published.load_file(file, model, change, candidates)
 
 
 def is_run(path: str | os.PathLike) -> bool:
   """Whether a folder is an own run's, or a part of one."""
+  return weights(path).is_dir()
+
+
+def weights(path: str | os.PathLike) -> AnyPath:
+  """The file of published weights in a folder; or the path, if it is none.
+
+  Raises:
+    CheckpointError: there are several such files.
+  """
   place = storage.path(path)
-  return place.is_dir() and not _weights_in(place)
-
-
-def _weights_in(place: AnyPath) -> AnyPath | None:
-  """The file of weights in a folder that is no run's."""
   run = (place / "checkpoints").is_dir() or (place / manifest.FILE).exists()
   if run or not place.is_dir():
-    return None
+    return place
   if (place / _WEIGHTS).exists():
     return place / _WEIGHTS
-  found = [*place.glob("*.safetensors"), *place.glob("*.npz")]
+  suffixes = {layout.container.SUFFIX for layout in layouts.find_all()}
+  found = [file for x in sorted(suffixes) for file in place.glob(f"*{x}")]
   if len(found) > 1:
     names = ", ".join(sorted(p.name for p in found))
     raise errors.CheckpointError(
       f"{place} has several files: {names}; name one"
     )
-  return found[0] if found else None
+  return found[0] if found else place

@@ -1,8 +1,8 @@
 """The manifest of a checkpoint: what was saved, and the hash of every file.
 
 It is written last, so a directory with a manifest is a finished save. It is
-JSON in one canonical form that carries its own SHA-256: a flipped bit anywhere
-in it shows as well as one in the files it lists.
+JSON in a canonical form and holds its own SHA-256, so that a flipped bit in the
+manifest is detected just like one in the files that it lists.
 """
 
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ FORMAT = 1
 # A manifest holds one line a file and array, and at most so much metadata.
 MAX_BYTES = 32 << 20
 MAX_META_BYTES = 8 << 20
-# Of macOS, Windows, NFS, FUSE, Synology and Syncthing: they come and go.
+# Files that macOS, Windows, NFS, FUSE, Synology and Syncthing add and remove.
 _FOREIGN = re.compile(
   r"\.DS_Store|\._.*|desktop\.ini|Thumbs\.db|\.nfs.*|\.fuse_hidden.*"
   r"|@eaDir|\.stfolder|\.stversions|\.directory"
 )
 _log = logging.getLogger(__name__)
-# Objects of a bucket that are in memory at a time; Orbax makes them 400 MB.
+# Objects of a bucket that are in memory at once; Orbax writes 400 MB each.
 _OBJECTS = 4
 
 
@@ -113,24 +113,24 @@ def _open(path: AnyPath) -> IO[bytes]:
 
 
 def verify(directory: AnyPath) -> dict[str, Any]:
-  """`read`, after every file was found to be there and as it was written.
+  """Reads the manifest and compares every file with it.
 
   Only files found by walking the directory are opened, never a path that the
   manifest names, so no entry can lead out of it.
 
   Raises:
-    CheckpointError: a file is missing, no regular file (links count as none),
-      or differs in size or SHA-256. Files that are not listed do not count.
+    CheckpointError: a file is missing, is no regular file (a link is none),
+      or differs in size or SHA-256. Files that are not listed are ignored.
   """
   body = read(directory)
   listed = body["files"]
   try:
-    found = set(_files(directory)) - {FILE}
-    for name in sorted(listed.keys() - found):
-      link = any(p.is_symlink() for p in _way(directory, name))
+    names = set(_files(directory)) - {FILE}
+    for name in sorted(listed.keys() - names):
+      link = any(p.is_symlink() for p in _path_parts(directory, name))
       raise _damaged(directory, f"{name} is {'a link' if link else 'missing'}")
-    if others := found - listed.keys():
-      _warn_of(directory, tuple(sorted(others)))
+    if others := names - listed.keys():
+      _warn_about(directory, tuple(sorted(others)))
     digests = _digests(directory, sorted(listed), durable=False)
   except errors.BucketError:
     raise
@@ -143,8 +143,8 @@ def verify(directory: AnyPath) -> dict[str, Any]:
 
 
 @functools.cache
-def _warn_of(directory: AnyPath, names: tuple[str, ...]) -> None:
-  """Names files that nobody listed, once in a process."""
+def _warn_about(directory: AnyPath, names: tuple[str, ...]) -> None:
+  """Warns, once in a process, of files that the manifest does not list."""
   more = f" and {len(names) - 3} more" if len(names) > 3 else ""
   _log.warning(
     "%s has files that are not part of it, which are ignored: %s%s",
@@ -154,8 +154,8 @@ def _warn_of(directory: AnyPath, names: tuple[str, ...]) -> None:
   )
 
 
-def _way(directory: AnyPath, name: str) -> Iterator[AnyPath]:
-  """A file in the directory and the folders on the way to it."""
+def _path_parts(directory: AnyPath, name: str) -> Iterator[AnyPath]:
+  """The paths of the folders that lead to a file, and its own path."""
   path = directory
   for part in name.split("/"):
     path /= part
@@ -199,7 +199,7 @@ def _digests(
 ) -> dict[str, list[Any]]:
   """[size in bytes, SHA-256] of each file; `durable` also puts it on disk."""
 
-  def one(name: str) -> list[Any]:
+  def digest_file(name: str) -> list[Any]:
     with (directory / name).open("rb") as f:
       digest = hashlib.file_digest(f, "sha256").hexdigest()
       if durable and not remote:
@@ -208,7 +208,7 @@ def _digests(
 
   remote = isinstance(directory, storage.BucketPath)
   with futures.ThreadPoolExecutor(_OBJECTS if remote else None) as pool:
-    return dict(zip(names, pool.map(one, names), strict=True))
+    return dict(zip(names, pool.map(digest_file, names), strict=True))
 
 
 def _sync_directory(path: str | os.PathLike) -> None:

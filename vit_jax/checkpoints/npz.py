@@ -1,7 +1,7 @@
-"""npz files: zip archives of .npy arrays, read without trusting them.
+"""npz files: zip archives of .npy arrays, from anybody.
 
-Names, sizes and headers are all checked when the file is opened; an array is
-read only after that, and its checksum verified. No pickle, no objects.
+Names, sizes and headers are all checked when the file is opened. An array is
+only read after that, and its checksum is verified. No pickles, no objects.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,10 +22,11 @@ from vit_jax.checkpoints import tensors
 from vit_jax.checkpoints.tensors import Tensor, refused
 from vit_jax.core import files
 
-MAGIC = b"PK\x03\x04"
+SUFFIX = ".npz"
+_MAGIC = b"PK\x03\x04"
 _MAX_MEMBERS = 100_000
 _MAX_HEADER = 4096
-# Deflate cannot do better than this, and weights never come near it.
+# Deflate cannot compress more than this, and weights are far from it.
 _MAX_RATIO = 1032
 _MAX_TOTAL_RATIO, _FREE_TOTAL = 100, 256 << 20
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -39,6 +40,11 @@ _NO_HEADER = (
   *(ValueError, TypeError, KeyError, SyntaxError, tokenize.TokenError),
   *(RecursionError, MemoryError),
 )
+
+
+def begins(head: bytes) -> bool:
+  """Whether a file that begins with these nine bytes is of this kind."""
+  return head.startswith(_MAGIC)
 
 
 @contextlib.contextmanager
@@ -63,7 +69,7 @@ def opened(path: pathlib.Path) -> Iterator[dict[str, Tensor]]:
 
 
 def _check_members(path: pathlib.Path, infos: list[zipfile.ZipInfo]) -> None:
-  """Names and sizes of all members, by the archive's directory."""
+  """Checks names and sizes of all members in the archive's directory."""
   size = os.path.getsize(path)
   if len(infos) > _MAX_MEMBERS:
     raise refused(path, f"{len(infos)} members")
@@ -105,7 +111,7 @@ def _check_members(path: pathlib.Path, infos: list[zipfile.ZipInfo]) -> None:
 def _member(
   path: pathlib.Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo
 ) -> Tensor:
-  """The array of a member, after its header agreed with its size."""
+  """The array of a member, whose header agrees with its size."""
   with archive.open(info) as stream:
     start = stream.read(_MAX_HEADER)
   shape, fortran, dtype, offset = _header(path, info.filename, start)

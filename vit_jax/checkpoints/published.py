@@ -1,6 +1,6 @@
 """Loads files of weights that others publish."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import json
@@ -11,32 +11,20 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from vit_jax.checkpoints import (
-  adapt,
-  inputs,
-  keys,
-  layouts,
-  npz,
-  safetensors,
-  tensors as tensors_lib,
-)
-from vit_jax.checkpoints.layout import (
-  NPZ,
-  SAFETENSORS,
-  Inferred,
-  Layout,
-  Source,
-)
+from vit_jax.checkpoints import adapt, keys, preprocessing
+from vit_jax.checkpoints.base import CONFIG, Container, Inferred, Layout, Source
 from vit_jax.checkpoints.loaded import (
   FIRST,
   MODELS,
   OWN,
+  Arrays,
   Loaded,
   Report,
+  given_config,
   model_shapes,
   nested,
 )
-from vit_jax.checkpoints.tensors import Tensor, Tensors
+from vit_jax.checkpoints.tensors import Tensor, Tensors, refused
 from vit_jax.core import config as config_lib, errors, parts
 
 _MAX_JSON = 8 << 20
@@ -49,7 +37,10 @@ _FORMS = (
 
 
 def load_file(
-  path: pathlib.Path, model: nn.Module | None, change: dict[str, Any]
+  path: pathlib.Path,
+  model: nn.Module | None,
+  change: dict[str, Any],
+  candidates: Sequence[Layout],
 ) -> Loaded:
   """A file of weights, with what lies beside it.
 
@@ -57,118 +48,95 @@ def load_file(
     path: the file.
     model: what it is for, or None.
     change: fields of the model's config that are to have other values.
+    candidates: the layouts that it may have.
 
   Raises:
     CheckpointError: see `loading.load`.
   """
-  container, opened = _container(path)
-  with opened(path) as found:
-    layout, source, names, ignored = _recognised(path, container, found)
+  container = _container(path, candidates)
+  candidates = [x for x in candidates if x.container is container]
+  with container.opened(path) as tensors:
+    layout, source, names, ignored = _recognised(path, candidates, tensors)
     source = dataclasses.replace(source, image_size=change.get("image_size"))
-    given = None if model is None else _given(path, layout, model)
+    kind = f"{layout.model} ({layout.format})"
+    given = given_config(path, layout.model, kind, model)
     inferred = _inferred(layout, source, given)
-    have = inferred.config
-    module = parts.find(MODELS, layout.model)
-    rules = layout.rules(have)
-    channels = _channels(rules, source)
-    shapes = model_shapes(module.Model(have), channels)
-    faults = keys.faults(rules, source.tensors, shapes)
-    if faults:
-      raise errors.CheckpointError(
-        f"{path} does not fit {layout.model} as {layout.format} names it:"
-        f" {'; '.join(faults)}"
-      )
-    arrays = {
-      name: np.empty(shape, np.float32) for name, shape in shapes.items()
-    }
-    keys.load(rules, source.tensors, arrays)
-  want = adapt.changed(given or have, change)
-  wanted = model_shapes(module.Model(want), channels)
-  arrays, changes = adapt.adapt(arrays, have, want, wanted, layout.resize)
-  preprocess, more = _preprocess(layout, source, want)
-  report = Report(
-    used=tuple(names[name] for name in source.tensors),
-    resized=tuple(changes.resized),
-    reset=tuple(changes.reset),
-    dropped=tuple(changes.dropped),
-    ignored=tuple(ignored),
-    assumptions=(*inferred.assumptions, *_casts(source.tensors), *more),
-  )
+    have = parts.find(MODELS, layout.model).Model(inferred.config)
+    arrays = _read(layout, source, have)
+  want = adapt.changed(given or inferred.config, change)
+  with _one_line(source):
+    preprocess, assumed = _preprocess(layout, source, want)
+    labels = tuple(str(name) for name in layout.labels(source))
   params, stats = nested(arrays)
-  return Loaded(
-    model=module.Model(want) if model is None else model.clone(config=want),
+  loaded = Loaded(
+    model=have,
     params=params,
     batch_stats=stats,
     source_format=layout.format,
-    report=report,
+    report=Report(
+      used=tuple(names[name] for name in source.tensors),
+      ignored=tuple(ignored),
+      assumptions=(*inferred.assumptions, *_casts(source.tensors), *assumed),
+    ),
     preprocess=preprocess,
-    labels=_labels(source, want) if "head/kernel" not in changes.reset else (),
+    labels=labels if len(labels) == want.num_classes else (),
     metadata=source.config,
   )
+  return adapt.adapt(loaded, want, layout.resize, model)
 
 
-def _container(path: pathlib.Path) -> tuple[str, Any]:
+def _container(path: pathlib.Path, candidates: Sequence[Layout]) -> Container:
   """What kind of file it is, by its first bytes."""
   if not path.is_file():
     raise errors.CheckpointError(f"{path} is no regular file")
   with path.open("rb") as f:
-    start = f.read(9)
-  if start.startswith(npz.MAGIC):
-    return NPZ, npz.opened
-  if start[8:9] == b"{":
-    return SAFETENSORS, safetensors.opened
-  raise tensors_lib.refused(
+    head = f.read(9)
+  containers = {x.container.SUFFIX[1:]: x.container for x in candidates}
+  for container in containers.values():
+    if container.begins(head):
+      return container
+  raise refused(
     path,
-    "it begins like neither an npz nor a safetensors file; if it is a pickle,"
-    " convert it to safetensors where it comes from",
+    f"it does not begin like a file of {' or '.join(sorted(containers))}; if it"
+    " is a pickle, convert it to safetensors where it comes from",
   )
 
 
 def _recognised(
-  path: pathlib.Path, container: str, found: Tensors
+  path: pathlib.Path, candidates: Sequence[Layout], tensors: Tensors
 ) -> tuple[Layout, Source, dict[str, str], list[str]]:
-  """The layout, the source, the file's own names, and those ignored."""
-  own = found.get(OWN)
+  """The layout, the source, the file's names by ours, and names left out."""
+  own = tensors.get(OWN)
   if own is not None and (own.dtype != np.uint8 or own.nbytes > _MAX_JSON):
-    raise tensors_lib.refused(path, f"{OWN} is no text")
-  found = {name: tensor for name, tensor in found.items() if name != OWN}
-  outside = [name for name in found if not name.startswith("params/")]
-  if len(outside) == len(found):
-    outside = []
-  else:
-    # A whole training state: the optimiser's part is of no use here.
-    found = {k: v for k, v in found.items() if k.startswith("params/")}
-  for layout in layouts.ALL:
-    if layout.container != container:
-      continue
+    raise refused(path, f"{OWN} is no text")
+  weights = {name: tensor for name, tensor in tensors.items() if name != OWN}
+  # Of a whole training state, the optimiser's part is of no use here.
+  params = {k: v for k, v in weights.items() if k.startswith("params/")}
+  params = params or weights
+  for layout in candidates:
+    renamed: dict[str, Tensor] = {}
     names: dict[str, str] = {}
-    ignored = list(outside)
-    tensors = {}
-    for name, tensor in found.items():
-      known = layout.canonical(name.removeprefix("params/"))
-      if any(re.fullmatch(pattern, known) for pattern in layout.ignored):
+    ignored = [name for name in weights if name not in params]
+    for name, tensor in params.items():
+      new = layout.canonical(name.removeprefix("params/"))
+      if any(re.fullmatch(pattern, new) for pattern in layout.ignored):
         ignored.append(name)
         continue
-      if known in names:
-        raise tensors_lib.refused(
-          path, f"{name} and {names[known]} are the same weights"
-        )
-      names[known] = name
-      tensors[known] = _vector(layout, known, tensor)
-    source = Source(path, tensors, {}, {})
+      if new in names:
+        raise refused(path, f"{name} and {names[new]} are the same weights")
+      names[new] = name
+      renamed[new] = _vector(layout, new, tensor)
+    source = Source(path, renamed)
     if all(source.has(mark) for mark in layout.marks):
-      if container == SAFETENSORS:
-        config = _json_beside(path, "config.json")
-        preprocessor = _json_beside(path, "preprocessor_config.json")
-        source = Source(path, tensors, config, preprocessor)
-      elif own is not None:
-        text = own.read().tobytes()
-        source = Source(path, tensors, {OWN: _json(path, text)}, {})
+      side = {name: _json_beside(path, name) for name in layout.side_names}
+      if own is not None and not side:
+        side[CONFIG] = {OWN: _json(path, own.read().tobytes())}
+      source = dataclasses.replace(source, side_files=side)
       return layout, source, names, ignored
-  known = sorted({f"{x.format} ({x.model})" for x in layouts.ALL})
+  known = sorted({f"{x.format} ({x.model})" for x in candidates})
   raise errors.CheckpointError(
     f"{path} is of no known layout: its names, such as"
-    f" {', '.join(list(found)[:3]) or 'none at all'}, are not of"
+    f" {', '.join(list(params)[:3]) or 'none at all'}, are not of"
     f" {', '.join(known)}"
   )
 
@@ -185,7 +153,7 @@ def _vector(layout: Layout, name: str, tensor: Tensor) -> Tensor:
 
 
 def _json_beside(weights: pathlib.Path, name: str) -> dict[str, Any]:
-  """What a JSON file beside the weights says; empty if there is none."""
+  """The content of a JSON file beside the weights; empty if there is none."""
   path = weights.with_name(name)
   if not path.is_file():
     return {}
@@ -195,29 +163,20 @@ def _json_beside(weights: pathlib.Path, name: str) -> dict[str, Any]:
 
 def _json(path: pathlib.Path, text: bytes) -> dict[str, Any]:
   if len(text) > _MAX_JSON:
-    raise tensors_lib.refused(path, f"over {_MAX_JSON} bytes of JSON")
+    raise refused(path, f"over {_MAX_JSON} bytes of JSON")
   try:
     value = json.loads(text)
   except (ValueError, RecursionError) as e:
-    raise tensors_lib.refused(path, f"it has no readable JSON ({e})") from e
+    raise refused(path, f"it has no readable JSON ({e})") from e
   if not isinstance(value, dict):
-    raise tensors_lib.refused(path, "its JSON is no table")
+    raise refused(path, "its JSON is no table")
   return value
 
 
-def _given(path: pathlib.Path, layout: Layout, model: Any) -> Any:
-  """The config of the model that was given; it is of the file's kind."""
-  kind = type(model).__module__.rpartition(".")[-1]
-  if kind != layout.model:
-    raise errors.CheckpointError(
-      f"{path} holds a {layout.model} ({layout.format}), the model is a {kind}"
-    )
-  return model.config
-
-
 def _inferred(layout: Layout, source: Source, given: Any) -> Inferred:
+  """The config that the file needs, be it that of the given model."""
   with _one_line(source):
-    inferred = _of_file(layout, source, given)
+    inferred = _from_file(layout, source, given)
     if given:
       theirs = inferred.config
       inferred = layout.infer(source, given)
@@ -245,12 +204,12 @@ def _one_line(source: Source) -> Iterator[None]:
     ) from e
 
 
-def _of_file(layout: Layout, source: Source, given: Any) -> Inferred:
-  """What the file says for itself; `given` only helps with the image size."""
+def _from_file(layout: Layout, source: Source, given: Any) -> Inferred:
+  """The config by the file alone; `given` only helps with the image size."""
   if OWN in source.config:
     module = parts.find(MODELS, layout.model)
-    said = dict(source.config[OWN]["model"])
-    return Inferred(config_lib.build(module.Config, said))
+    fields = dict(source.config[OWN]["model"])
+    return Inferred(config_lib.build(module.Config, fields))
   if given and not source.image_size:
     source = dataclasses.replace(source, image_size=given.image_size)
   return layout.infer(source, None)
@@ -266,12 +225,27 @@ def _other_forms(theirs: Any, given: Any) -> list[str]:
   ]
 
 
-def _channels(rules: list[keys.Rule], source: Source) -> int:
-  """Channels of the images: what the first convolution takes."""
+def _read(layout: Layout, source: Source, model: nn.Module) -> Arrays:
+  """The arrays of the model by our names, in float32.
+
+  Raises:
+    CheckpointError: lists all tensors that are missing, extra or do not fit.
+  """
+  rules = layout.rules(model.config)  # type: ignore[attr-defined]
+  # The first convolution takes the channels of the images.
   by_name = {rule.ours: rule for rule in rules}
   rule = next(by_name[name] for name in FIRST if name in by_name)
   axis = rule.their_axes.split().index(rule.our_axes.split()[2])
-  return source.size(re.escape(rule.theirs), axis, 3)
+  channels = source.size(re.escape(rule.theirs), axis, 3)
+  shapes = model_shapes(model, channels)
+  if faults := keys.faults(rules, source.tensors, shapes):
+    raise errors.CheckpointError(
+      f"{source.path} does not fit {layout.model} as {layout.format} names it:"
+      f" {'; '.join(faults)}"
+    )
+  arrays = {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
+  keys.load(rules, source.tensors, arrays)
+  return arrays
 
 
 def _casts(tensors: Tensors) -> list[str]:
@@ -285,25 +259,10 @@ def _casts(tensors: Tensors) -> list[str]:
 def _preprocess(
   layout: Layout, source: Source, config: Any
 ) -> tuple[str, list[str]]:
+  """The pipeline for the model's images, and what was assumed for it."""
   size = config.image_size
   own = source.config.get(OWN, {})
-  with _one_line(source):
-    if tuple(own.get("model", {}).get("image_size", ())) == size:
-      return inputs.checked(own["preprocess"]), []
-    if layout.format == "timm":
-      text, more = inputs.of_timm(source.config, layout.model, size)
-    elif layout.format == "hf":
-      text, more = inputs.of_hf(source.preprocessor, size)
-    else:
-      text, more = inputs.jax_default(size, layout.format), []
-    return inputs.checked(text), more
-
-
-def _labels(source: Source, config: Any) -> tuple[str, ...]:
-  """The names of all classes, if config.json has them."""
-  found = source.config.get("id2label") or source.config.get("label_names")
-  if isinstance(found, dict):
-    found = [found.get(str(i)) for i in range(len(found))]
-  names = tuple(str(name) for name in found or ())
-  placeholder = all(re.fullmatch(r"LABEL_\d+", name) for name in names)
-  return () if placeholder or len(names) != config.num_classes else names
+  if tuple(own.get("model", {}).get("image_size", ())) == size:
+    return preprocessing.checked(own["preprocess"]), []
+  text, assumptions = layout.preprocess(source, size)
+  return preprocessing.checked(text), assumptions

@@ -1,26 +1,42 @@
-"""Loads our own runs, and what was converted to their format."""
+"""Runs as models: loads one, and writes a model as if a run had saved it."""
 
 from collections.abc import Mapping
+import json
+import os
+import pathlib
+import tempfile
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 
-from vit_jax.checkpoints import adapt, inputs, manifest
+from vit_jax.checkpoints import adapt, manifest, preprocessing
 from vit_jax.checkpoints.loaded import (
-  FIRST,
   MODELS,
   STATS,
+  Arrays,
   Loaded,
   Report,
+  given_config,
+  image_channels,
+  model_name,
   model_shapes,
   nested,
 )
-from vit_jax.core import config as config_lib, errors, parts, tree
+from vit_jax.core import (
+  config as config_lib,
+  errors,
+  files,
+  storage,
+  tree,
+)
 from vit_jax.core.storage import AnyPath
 
 
-def load_run(place: AnyPath, model: Any, change: dict[str, Any]) -> Loaded:
+def load_run(
+  place: AnyPath, model: nn.Module | None, change: dict[str, Any]
+) -> Loaded:
   """A step of a run.
 
   Args:
@@ -31,90 +47,84 @@ def load_run(place: AnyPath, model: Any, change: dict[str, Any]) -> Loaded:
   Raises:
     CheckpointError: see `loading.load`.
   """
-  step, meta, module, have = _opened(place)
-  if model is not None and type(model) is not module.Model:
-    kind = module.__name__.rpartition(".")[-1]
+  # Orbax takes seconds to import, which loading a file need not wait for.
+  from vit_jax.checkpoints import run_checkpoints
+
+  inner = place / "checkpoints"
+  step = run_checkpoints.open_step(inner if inner.is_dir() else place)
+  meta = manifest.read(step)["meta"]
+  group = meta.get("config", {}).get("model")
+  if not isinstance(group, dict) or not isinstance(group.get("name"), str):
     raise errors.CheckpointError(
-      f"{step} holds a {kind}, the model is a"
-      f" {type(model).__module__.rpartition('.')[-1]}"
+      f"{step} does not say of what model it is; it was not saved by a run"
     )
-  arrays, target, ignored, averaged = _read(step)
-  want = adapt.changed(have if model is None else model.config, change)
-  channels = next(
-    value.shape[2]
-    for first in FIRST
-    for name, value in arrays.items()
-    if f"/{name}".endswith(f"/{first}")
-  )
-  wanted = model_shapes(module.Model(want), channels)
-  arrays, changes = adapt.adapt(arrays, have, want, wanted, "linear")
-  params, stats = nested(arrays)
-  preprocess, assumptions = _preprocess(meta, have, want)
-  if averaged:
-    assumptions.append("the averaged parameters, which the run kept")
-  return Loaded(
-    model=module.Model(want) if model is None else model.clone(config=want),
+  name = group["name"]
+  given = given_config(step, name, name, model)
+  if "." in name and given is None:
+    raise errors.CheckpointError(
+      f"{step} holds a {name}, a model from outside of vit_jax, which is not"
+      " imported for a checkpoint; give the model"
+    )
+  fields = {k: v for k, v in group.items() if k != "name"}
+  module = parts.find(MODELS, name)
+  saved = module.Model(config_lib.build(module.Config, fields))
+  arrays, used, ignored, assumptions = _read(step)
+  # The other groups are parameters of the task that the run was trained for.
+  groups = {x.partition("/")[0] for x in _shapes(saved, arrays)}
+  dropped = [x for x in arrays if x.partition("/")[0] not in groups]
+  params, stats = nested({k: v for k, v in arrays.items() if k not in dropped})
+  want = adapt.changed(given or saved.config, change)
+  preprocess, assumed = _preprocess(meta, saved.config, want)
+  loaded = Loaded(
+    model=saved,
     params=params,
     batch_stats=stats,
     source_format="orbax",
     report=Report(
-      used=target,
-      resized=tuple(changes.resized),
-      reset=tuple(changes.reset),
-      dropped=tuple(changes.dropped),
+      used=used,
+      dropped=tuple(dropped),
       ignored=ignored,
-      assumptions=tuple(assumptions),
+      assumptions=(*assumed, *assumptions),
     ),
     preprocess=preprocess,
-    labels=tuple(meta.get("labels", ())) if not changes.reset else (),
+    labels=tuple(meta.get("labels", ())),
     metadata=meta,
   )
+  return adapt.adapt(loaded, want, "linear", model)
 
 
-def _opened(
-  place: AnyPath,
-) -> tuple[AnyPath, Mapping[str, Any], Any, Any]:
-  """The step, what is beside its state, and its model's module and config."""
-  # Orbax takes seconds to import, which loading a file need not wait for.
-  from vit_jax.checkpoints import native
-
-  inner = place / "checkpoints"
-  step = native.open_step(inner if inner.is_dir() else place)
-  meta = manifest.read(step)["meta"]
-  said = meta.get("config", {}).get("model")
-  if not isinstance(said, dict) or not isinstance(said.get("name"), str):
-    raise errors.CheckpointError(
-      f"{step} does not say of what model it is; it was not saved by a run"
-    )
-  fields = {k: v for k, v in said.items() if k != "name"}
-  module = parts.find(MODELS, said["name"])
-  return step, meta, module, config_lib.build(module.Config, fields)
+def _shapes(model: nn.Module, arrays: Arrays) -> Mapping[str, Any]:
+  return model_shapes(model, image_channels(arrays))
 
 
 def _read(
   step: AnyPath,
-) -> tuple[adapt.Arrays, tuple[str, ...], tuple[str, ...], bool]:
-  """Arrays by our names, names read, names not read, whether averaged."""
-  from vit_jax.checkpoints import native
+) -> tuple[Arrays, tuple[str, ...], tuple[str, ...], list[str]]:
+  """Arrays by our names, names read, names not read, and what was assumed."""
+  from vit_jax.checkpoints import run_checkpoints
 
-  saved = native.read_arrays(step)
+  saved = run_checkpoints.read_arrays(step)
   averaged = any(name.startswith("ema/") for name in saved)
-  which = "ema" if averaged else "params"
-  prefixes = {f"{which}/": "", f"task_state/{STATS}/": f"{STATS}/"}
-  one = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  prefixes = {
+    "ema/" if averaged else "params/": "",
+    f"task_state/{STATS}/": f"{STATS}/",
+  }
+  device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   target = {
-    name: jax.ShapeDtypeStruct(shape, dtype, sharding=one)
+    name: jax.ShapeDtypeStruct(shape, dtype, sharding=device)
     for name, (dtype, shape) in saved.items()
     if name.startswith(tuple(prefixes))
   }
-  state, _ = native.restore_step(step, tree.unflatten(target), partial=True)
+  state, _ = run_checkpoints.restore_step(
+    step, tree.unflatten(target), partial=True
+  )
   arrays = {}
   for name, value in tree.flatten(state).items():
     prefix = next(p for p in prefixes if name.startswith(p))
-    ours = prefixes[prefix] + name.removeprefix(prefix)
-    arrays[ours] = np.asarray(value)
+    arrays[prefixes[prefix] + name.removeprefix(prefix)] = np.asarray(value)
   ignored = tuple(name for name in saved if name not in target)
-  return arrays, tuple(target), ignored, averaged
+  assumptions = ["the averaged parameters, which the run kept"]
+  return arrays, tuple(target), ignored, assumptions if averaged else []
 
 
 def _preprocess(
@@ -122,10 +132,83 @@ def _preprocess(
 ) -> tuple[str, list[str]]:
   """As the run evaluated, unless the images have another size now."""
   evaluators = meta["config"].get("evals", {}).values()
-  said = [evaluator["data"]["preprocess"] for evaluator in evaluators]
+  texts = [evaluator["data"]["preprocess"] for evaluator in evaluators]
   if "preprocess" in meta:
-    said.insert(0, meta["preprocess"])
-  if said and have.image_size == want.image_size:
-    return inputs.checked(said[0]), []
-  text = inputs.checked(inputs.jax_default(want.image_size, "orbax"))
+    texts.insert(0, meta["preprocess"])
+  if texts and have.image_size == want.image_size:
+    return preprocessing.checked(texts[0]), []
+  text = preprocessing.checked(preprocessing.default(want.image_size))
   return text, [f"preprocessing: {text}, as the run does not say"]
+
+
+def save_run(checkpoint: Loaded, path: AnyPath) -> None:
+  """Writes a workdir with one step; replaces one that was converted before.
+
+  Raises:
+    ConfigError: the folder is in use, or holds a run that was trained.
+    StorageError: it cannot be written.
+  """
+  config = checkpoint.model.config  # type: ignore[attr-defined]
+  stats = checkpoint.batch_stats
+  state = {
+    "params": checkpoint.params,
+    "task_state": {STATS: stats} if stats else {},
+  }
+  meta = {
+    "config": {"model": {"name": model_name(config), **plain(config)}},
+    "preprocess": checkpoint.preprocess,
+    "labels": list(checkpoint.labels),
+    "converted_from": checkpoint.source_format,
+  }
+  if isinstance(path, storage.BucketPath):
+    if path.is_dir():
+      raise errors.ConfigError(
+        f"out={path} is not empty, and nothing can be renamed in a bucket; name"
+        " another folder"
+      )
+    _write_step(path / "checkpoints", state, meta)
+    return
+  with files.locked(path / ".lock") as lock:
+    if lock is None:
+      raise errors.ConfigError(
+        f"out={path} is in use by another process; name another folder"
+      )
+    home = path / "checkpoints"
+    if home.exists() and not _is_converted(home):
+      raise errors.ConfigError(
+        f"out={path} is a run that was trained, which is not replaced; name"
+        " another folder"
+      )
+    with tempfile.TemporaryDirectory(dir=path, prefix=".converted-") as work:
+      new = pathlib.Path(work) / "new"
+      _write_step(new, state, meta)
+      if home.exists():
+        home.rename(pathlib.Path(work) / "old")
+      new.rename(home)
+
+
+def _is_converted(home: pathlib.Path) -> bool:
+  """Whether these checkpoints came from a conversion and nothing else."""
+  if any(name.isdigit() and name != "0" for name in os.listdir(home)):
+    return False
+  try:
+    meta = manifest.read(home / "0")["meta"]
+  except errors.CheckpointError:
+    return False
+  return "converted_from" in meta
+
+
+def _write_step(
+  folder: AnyPath, state: dict[str, Any], meta: dict[str, Any]
+) -> None:
+  # Orbax takes seconds to import, which the other formats need not wait for.
+  from vit_jax.checkpoints import run_checkpoints
+
+  with run_checkpoints.Checkpointer(folder, keep=1) as saved:
+    saved.save(0, jax.device_put(state), meta)
+
+
+def plain(config: Any) -> dict[str, Any]:
+  """A model's config as JSON."""
+  fields = config_lib.to_config_dict(config)
+  return json.loads(config_lib.to_json(fields))

@@ -1,14 +1,14 @@
-"""The step directories of a run: which there are, which are good, what goes.
+"""The step directories of a run: lists, verifies, sets aside and removes them.
 
     checkpoints/
       200/             state/ (Orbax), manifest.json (hashes, arrays, meta)
       300/
       damaged/250-1/   what was found unfinished or damaged; never deleted
 
-Names that are not ours, and links to other steps here, are left alone. A step
-may be a link to a folder elsewhere, which stays as it is when the link goes. In
-a bucket nothing can be renamed: what is damaged is copied, and what is
-unfinished or old is removed, its manifest first.
+Other names, and links to other steps of the same run, are left alone. A step
+may be a link to a folder elsewhere; only the link is ever removed. Nothing can
+be renamed in a bucket: damaged steps are copied, and unfinished or old ones are
+removed, the manifest first.
 """
 
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def finished(directory: AnyPath) -> list[int]:
 
 
 def verify(path: AnyPath) -> None:
-  """`manifest.verify`, and the manifest is of the step in the path's name."""
+  """Verifies the files of a step, and that its manifest is of that step."""
   step = manifest.verify(path)["step"]
   if str(step) != path.name:
     raise errors.CheckpointError(
@@ -73,7 +73,7 @@ def verify(path: AnyPath) -> None:
 def newest_good(
   directory: AnyPath, on_damaged: Callable[[AnyPath, str], None]
 ) -> int | None:
-  """The newest step that verifies, after a call for each that does not."""
+  """The newest step that verifies; `on_damaged` is called for newer ones."""
   for step in reversed(all_steps(directory)):
     path = directory / str(step)
     try:
@@ -89,7 +89,7 @@ def set_aside(path: AnyPath, reason: str) -> None:
   if (
     isinstance(path, storage.BucketPath) and not (path / manifest.FILE).exists()
   ):
-    # It can never be read, and moving would be to copy all of it.
+    # It can never be read, and to move it would be to copy all of it.
     _remove(path)
     _log.warning("%s: %s; removed", path, reason)
     return
@@ -108,7 +108,7 @@ def set_aside(path: AnyPath, reason: str) -> None:
 
 
 def exists(path: AnyPath) -> bool:
-  """Whether anything is there, be it a link that leads nowhere."""
+  """Whether there is anything, even a link that leads nowhere."""
   return path.is_symlink() or path.exists()
 
 
@@ -127,7 +127,7 @@ def _remove(path: AnyPath) -> None:
 
 
 def tidy(directory: AnyPath) -> None:
-  """Sets unfinished saves aside; ends removals that were interrupted."""
+  """Sets unfinished saves aside and completes interrupted removals."""
   for path in sorted(directory.iterdir()):
     if not path.is_dir():
       continue

@@ -1,4 +1,4 @@
-"""Tensors in files: what a file claims to hold, read one at a time."""
+"""Tensors in files, which are read one at a time."""
 
 from collections.abc import Callable, Mapping
 import dataclasses
@@ -11,18 +11,18 @@ import numpy as np
 
 from vit_jax.core import errors
 
-# numpy's own type for it has no name in the formats that are read here.
+# numpy has no type of its own for it; this is that of ml_dtypes.
 BFLOAT16 = np.dtype(jnp.bfloat16)
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-  """One array, its claims already checked against the size of its file.
+  """One array of a file, whose size was compared with that of the file.
 
   Attributes:
-    shape: its axes.
-    dtype: as stored.
-    read: its values; nothing of that size exists before the call.
+    shape: the sizes of its axes.
+    dtype: the type in the file.
+    read: returns the values; no memory of that size is taken before the call.
   """
 
   shape: tuple[int, ...]
@@ -37,8 +37,8 @@ class Tensor:
 Tensors: TypeAlias = Mapping[str, Tensor]
 
 
-def of_array(array: Any) -> Tensor:
-  """The tensor with these values."""
+def from_array(array: Any) -> Tensor:
+  """The tensor that holds an array."""
   return Tensor(array.shape, np.dtype(array.dtype), lambda: np.asarray(array))
 
 
@@ -58,5 +58,5 @@ def fill(stream: IO[bytes], tensor: np.ndarray) -> None:
 
 
 def refused(path: str | os.PathLike, reason: str) -> errors.CheckpointError:
-  """The error of a file that is cut off, damaged or lies about itself."""
+  """The error about a file that is cut off, damaged or hostile."""
   return errors.CheckpointError(f"{path} is refused: {reason}")

@@ -60,7 +60,9 @@ def run(args: argparse.Namespace) -> None:
     "out", out / "index.html", flags.is_page, "a page of analyze"
   )
   paths = predict.images(args.images)
-  checkpoint = checkpoints.load(args.checkpoint, resolution=args.resolution)
+  checkpoint = checkpoints.load(
+    args.checkpoint, resolution=args.resolution, layout=args.layout
+  )
   bad: list[str] = []
   findings = inside.analyze(
     checkpoint, _read(checkpoint, paths, bad), overlays=args.overlays

@@ -13,7 +13,10 @@ from vit_jax.core import errors
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   flags.add_checkpoint(parser)
   parser.add_argument(
-    "--to", required=True, metavar="FORMAT", help="npz, timm, hf or orbax"
+    "--to",
+    required=True,
+    metavar="FORMAT",
+    help="npz, timm, hf, orbax, or a module of your own with a dot in its name",
   )
   parser.add_argument(
     "--out",
@@ -42,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
     args.out,
     resolution=args.resolution,
     num_classes=args.num_classes,
+    layout=args.layout,
   )
   report = loaded.report
   print(f"{loaded.source_format} -> {saved.format}: {saved.path}")

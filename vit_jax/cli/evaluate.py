@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="a run's workdir, its checkpoints or one step of them; with --config"
     " also published weights",
   )
+  flags.add_layout(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     config = processes.together(
       lambda: flags.load(args) if args.config else None
     )
-    scores = evaluate.evaluate(args.checkpoint, config)
+    scores = evaluate.evaluate(args.checkpoint, config, layout=args.layout)
   if not processes.is_first():
     return
   for name, score in scores.items():

@@ -35,6 +35,18 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     metavar="PX",
     help="another image size, a side or HEIGHTxWIDTH; positions are resized",
   )
+  add_layout(parser)
+
+
+def add_layout(parser: argparse.ArgumentParser) -> None:
+  """Adds `--layout`."""
+  parser.add_argument(
+    "--layout",
+    default="",
+    metavar="NAME",
+    help="layout of published weights, such as timm, or a module of your own"
+    " with a dot in its name; recognised by default",
+  )
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -23,7 +23,9 @@ def run(args: argparse.Namespace) -> None:
   flags.refuse_rest(args)
   from vit_jax import checkpoints
 
-  found = checkpoints.load(args.checkpoint, resolution=args.resolution)
+  found = checkpoints.load(
+    args.checkpoint, resolution=args.resolution, layout=args.layout
+  )
   module = type(found.model).__module__.rpartition(".")[2]
   print(f"format      {found.source_format}")
   print(f"model       {module}")

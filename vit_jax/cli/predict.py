@@ -45,7 +45,9 @@ def run(args: argparse.Namespace) -> None:
   from vit_jax.export import labels, predict
 
   paths = predict.images(args.images)
-  checkpoint = checkpoints.load(args.checkpoint, resolution=args.resolution)
+  checkpoint = checkpoints.load(
+    args.checkpoint, resolution=args.resolution, layout=args.layout
+  )
   names, source = labels.choose(
     args.labels, checkpoint.labels, checkpoint.model.config.num_classes
   )

@@ -32,6 +32,7 @@ Group: TypeAlias = Mapping[str, Any] | ConfigDict
 T = TypeVar("T")
 _PACKAGE = "package"
 _MANY = "many"
+_ADDED = "added"
 # The part of a config that may differ when a run is resumed.
 RUNTIME = "runtime"
 
@@ -49,6 +50,14 @@ def components(package: str) -> Any:
   return dataclasses.field(
     default_factory=dict, metadata={_PACKAGE: package, _MANY: True}
   )
+
+
+def added(default: Any) -> Any:
+  """A dataclass field that earlier versions did not have.
+
+  A config on record that lacks it has its default, and is the same run.
+  """
+  return dataclasses.field(default=default, metadata={_ADDED: True})
 
 
 def module_for(config: Any) -> types.ModuleType:
@@ -257,6 +266,8 @@ def build(cls: type[T], config: Group) -> T:
   values = {}
   for name, field in fields.items():
     if name not in config:
+      if _ADDED in field.metadata:
+        continue
       raise _missing(name)
     values[name] = _field(name, field.metadata, hints[name], config[name])
   return cls(**values)
@@ -369,14 +380,40 @@ def leaves(config: Group) -> dict[str, Any]:
   return json.loads(json.dumps(flat, sort_keys=True))
 
 
-def identity(config: ConfigDict) -> dict[str, Any]:
-  """Leaf values by dotted path of all that makes a run what it is."""
-  return leaves({k: v for k, v in config.items() if k != RUNTIME})
+def added_fields(cls: Any, config: Any) -> dict[str, Any]:
+  """The defaults by dotted path of all `added` fields of a config of `cls`."""
+  defaults: dict[str, Any] = {}
+  hints = typing.get_type_hints(cls)
+  for field in dataclasses.fields(cls):
+    name, package = field.name, field.metadata.get(_PACKAGE)
+    if _ADDED in field.metadata:
+      defaults[name] = field.default
+    parts: dict[str, Any] = {"": config.get(name)}
+    if field.metadata.get(_MANY):
+      parts = {f".{k}": v for k, v in config.get(name, {}).items()}
+    for key, part in parts.items():
+      if isinstance(part, Mapping | ConfigDict):
+        kind: Any = part.get("name")
+        inner = parts.find(package, kind).Config if package else None
+        below = added_fields(inner or hints[name], part)
+        defaults |= {f"{name}{key}.{k}": v for k, v in below.items()}
+  return leaves(defaults)
 
 
-def fingerprint(config: ConfigDict) -> str:
-  """SHA-256 of the run's identity (everything but `runtime`)."""
-  return hashlib.sha256(json.dumps(identity(config)).encode()).hexdigest()
+def identity(
+  config: ConfigDict, added: Mapping = types.MappingProxyType({})
+) -> dict[str, Any]:
+  """Leaf values by dotted path of what makes a run, but for `added_fields`."""
+  flat = leaves({k: v for k, v in config.items() if k != RUNTIME})
+  return {k: v for k, v in flat.items() if k not in added or added[k] != v}
+
+
+def fingerprint(
+  config: ConfigDict, added: Mapping = types.MappingProxyType({})
+) -> str:
+  """SHA-256 of the run's `identity`."""
+  text = json.dumps(identity(config, added))
+  return hashlib.sha256(text.encode()).hexdigest()
 
 
 def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from vit_jax.core import config as config_lib, errors
 from vit_jax.sweeps import grid
+from vit_jax.train import experiment
 
 # Runs that others start from, those of the settings, those of the winners.
 Stage = Literal["start", "first", "final"]
@@ -228,7 +229,8 @@ def make(path: str, setting: grid.Setting, stage: Stage = "first") -> Run:
     if isinstance(value, Trained)
   }
   config = config_lib.load(path, *_resolved(setting, before, ""))
-  name = config_lib.fingerprint(config)[:12]
+  added = config_lib.added_fields(experiment.Experiment, config)
+  name = config_lib.fingerprint(config, added)[:12]
   return Run(name, stage, setting, path, before, config)
 
 

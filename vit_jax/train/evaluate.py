@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from vit_jax import checkpoints
-from vit_jax.checkpoints import manifest, native
+from vit_jax.checkpoints import manifest, run_checkpoints
 from vit_jax.cluster import processes
 from vit_jax.core import (
   config as config_lib,
@@ -25,6 +25,8 @@ def evaluate(
   checkpoint: str,
   config: config_lib.ConfigDict | None = None,
   devices: Sequence[Any] | None = None,
+  *,
+  layout: str = "",
 ) -> dict[str, dict[str, float]]:
   """The scores of every evaluator.
 
@@ -34,6 +36,7 @@ def evaluate(
     config: None takes the config that was saved with a run's checkpoint. Its
       model may have another image size or other classes.
     devices: None takes all.
+    layout: of published weights, see `checkpoints.load`; "" recognises it.
 
   Raises:
     ConfigError: the config breaks a rule or has no evaluator.
@@ -64,10 +67,10 @@ def evaluate(
   mesh = mesh_lib.make(experiment.runtime.mesh, devices)
   model = setup.make_model(experiment)
   variables = None
-  if own:
+  if own and not layout:
     variables = _restore(path, experiment, model, image_shape, mesh)
   if variables is None:
-    loaded = checkpoints.load(path, model=model)
+    loaded = checkpoints.load(path, model=model, layout=layout)
     _check_head(loaded, experiment)
     variables = jax.device_put(loaded.variables, mesh_lib.replicated(mesh))
   evaluators = setup.make_evaluators(experiment, sources, model, mesh)
@@ -91,7 +94,7 @@ def _check_head(
 def _step(folder: storage.AnyPath) -> storage.AnyPath:
   """The newest good step of a workdir or of its checkpoints, or this one."""
   inner = folder / "checkpoints"
-  return native.open_step(inner if inner.is_dir() else folder)
+  return run_checkpoints.open_step(inner if inner.is_dir() else folder)
 
 
 def _restore(
@@ -117,12 +120,12 @@ def _restore(
   others = mesh_lib.with_shardings(
     variables, jax.tree.map(lambda _: mesh_lib.replicated(mesh), variables)
   )
-  saved = native.read_arrays(path)
+  saved = run_checkpoints.read_arrays(path)
   averaged = any(name.startswith("ema/") for name in saved)
   which = "ema" if averaged else "params"
   target = {which: params, "task_state": others}
   shapes = {name: x.shape for name, x in tree.flatten(target).items()}
   if any(saved[k][1] != shapes[k] for k in saved.keys() & shapes.keys()):
     return None
-  state, _ = native.restore_step(path, target, partial=True)
+  state, _ = run_checkpoints.restore_step(path, target, partial=True)
   return {"params": state[which], **state["task_state"]}

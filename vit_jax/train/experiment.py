@@ -67,12 +67,24 @@ class Start:
     checkpoint: weights of any format that `checkpoints.load` reads, for this
       model at any resolution; "" draws them.
     new_head: whether the head is zeros also where the checkpoint's would fit.
+    layout: names of the tensors in published weights: a format, a module of
+      `vit_jax.checkpoints.layouts`, or with a dot a module of your own; ""
+      recognises it.
   """
 
   checkpoint: str = ""
   new_head: bool = True
+  layout: str = config_lib.added("")
 
   def __post_init__(self):
+    if self.layout:
+      if not self.checkpoint:
+        raise errors.about(
+          self, "{layout} has no effect without {checkpoint}; leave it empty"
+        )
+      from vit_jax.checkpoints import layouts
+
+      layouts.named(self.layout)
     if not self.checkpoint and not self.new_head:
       raise errors.ConfigError(
         "{new_head} has no effect without {checkpoint}; leave it at True",

@@ -26,7 +26,7 @@ def state(run: setup.Run) -> State:
   start = run.experiment.start
   if not start.checkpoint:
     return drawn
-  loaded = checkpoints.load(start.checkpoint, run.model)
+  loaded = checkpoints.load(start.checkpoint, run.model, layout=start.layout)
   params = dict(loaded.params)
   said = _changes(loaded.report)
   if start.new_head and "head" in params:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import contextlib
 from typing import Any
 
-from vit_jax.checkpoints import native
+from vit_jax.checkpoints import run_checkpoints
 from vit_jax.cluster import lifeline, processes, signals
 from vit_jax.core import (
   config as config_lib,
@@ -59,7 +59,7 @@ def train(
     stop = held.enter_context(signals.listen())
     run = setup.build(experiment, inputs)
     saved = held.enter_context(
-      native.Checkpointer(
+      run_checkpoints.Checkpointer(
         workdir.home / workdir_lib.CHECKPOINTS,
         keep=experiment.runtime.keep,
         on_saved=workdir.note_saved,
@@ -72,7 +72,7 @@ def train(
 
 def _start(
   run: setup.Run,
-  saved: native.Checkpointer,
+  saved: run_checkpoints.Checkpointer,
   workdir: workdir_lib.Workdir,
   meta: dict[str, Any],
 ) -> tuple[State, int]:
@@ -94,7 +94,7 @@ class _Loop:
     self,
     run: setup.Run,
     workdir: workdir_lib.Workdir,
-    saved: native.Checkpointer,
+    saved: run_checkpoints.Checkpointer,
     meta: dict[str, Any],
     stop: signals.Stop,
     start: int,

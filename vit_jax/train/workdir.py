@@ -211,8 +211,9 @@ def _set_aside(workdir: Workdir) -> None:
 def _refuse_other(
   theirs: config_lib.ConfigDict, ours: config_lib.ConfigDict, where: str
 ) -> None:
+  added = config_lib.added_fields(experiment_lib.Experiment, ours)
   changed = config_lib.difference(
-    config_lib.identity(ours), config_lib.identity(theirs)
+    config_lib.identity(ours, added), config_lib.identity(theirs, added)
   )
   if changed:
     raise errors.ConfigError(

@@ -1,31 +1,85 @@
 """The layouts that are known: one module for each format and kind of model."""
 
-from vit_jax.checkpoints.layout import Layout
-from vit_jax.checkpoints.layouts import (
-  big_vision,
-  bit,
-  hf_swin,
-  hf_vit,
-  timm_bit,
-  timm_mobilevit,
-  timm_swin,
-  timm_vit,
-  vision_transformer,
-)
+import functools
+import importlib
+import inspect
+import pkgutil
+import types
 
-# A file is of the first one whose marks it bears.
-ALL: tuple[Layout, ...] = (
-  vision_transformer.Hybrid(),
-  vision_transformer.VisionTransformer(),
-  big_vision.BigVision(),
-  big_vision.Scanned(),
-  bit.FirstRelease(),
-  bit.Bit(),
-  timm_vit.TimmHybrid(),
-  timm_vit.TimmVit(),
-  timm_swin.TimmSwin(),
-  timm_mobilevit.TimmMobileVit(),
-  timm_bit.TimmBit(),
-  hf_vit.HuggingFaceViT(),
-  hf_swin.HuggingFaceSwin(),
-)
+from vit_jax.checkpoints.base import Layout
+from vit_jax.core import errors
+
+_CONTRACT = "see vit_jax/checkpoints/base.py"
+
+
+@functools.cache
+def find_all() -> tuple[Layout, ...]:
+  """The layouts of this folder; a file is of the first whose marks it bears."""
+  modules = [
+    importlib.import_module(f"{__name__}.{module.name}")
+    for module in pkgutil.iter_modules(__path__)
+  ]
+  return _sorted([x for module in modules for x in _defined_in(module)[0]])
+
+
+def named(name: str) -> tuple[Layout, ...]:
+  """The layouts of a format or of a module.
+
+  Args:
+    name: a format, a module of this folder, or the dotted name of any module,
+      which is imported.
+
+  Raises:
+    ConfigError: there is none, or it breaks the contract of layouts.
+  """
+  if "." in name:
+    return _outside(name)
+  layouts = {
+    x: (x.format, x.export, type(x).__module__.rpartition(".")[2])
+    for x in find_all()
+  }
+  known = sorted({word for words in layouts.values() for word in words if word})
+  errors.check_one_of("layout", name, known)
+  return tuple(x for x, words in layouts.items() if name in words)
+
+
+def _outside(name: str) -> tuple[Layout, ...]:
+  try:
+    module = importlib.import_module(name)
+  except ImportError as e:
+    raise errors.ConfigError(
+      f"{{layout}} cannot be imported ({e}); name a module of the working"
+      " directory or of an installed package",
+      {"layout": name},
+    ) from e
+  layouts, faults = _defined_in(module)
+  if faults or not layouts:
+    file = module.__file__ or name
+    raise errors.ConfigError(
+      f"{file} {'; '.join(faults) or 'defines no class derived from Layout'};"
+      f" {_CONTRACT}"
+    )
+  return _sorted(layouts)
+
+
+def _sorted(layouts: list[Layout]) -> tuple[Layout, ...]:
+  return tuple(sorted(layouts, key=lambda layout: -len(layout.marks)))
+
+
+def _defined_in(module: types.ModuleType) -> tuple[list[Layout], list[str]]:
+  """The layouts of a module, and what its other classes of layouts lack."""
+  layouts, faults = [], []
+  needed = ("format", "container", "model", "marks")
+  for cls in vars(module).values():
+    if (
+      inspect.isclass(cls)
+      and issubclass(cls, Layout)
+      and cls.__module__ == module.__name__
+    ):
+      missing = [name for name in needed if not hasattr(cls, name)]
+      missing += sorted(cls.__abstractmethods__)
+      if missing and not cls.__subclasses__():
+        faults.append(f"defines {cls.__name__} without {', '.join(missing)}")
+      elif not missing:
+        layouts.append(cls())
+  return layouts, faults

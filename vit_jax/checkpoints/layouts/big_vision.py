@@ -1,24 +1,25 @@
 """ViT npz files of google-research's big_vision, looped or scanned."""
 
 import dataclasses
+from typing import Any
 
-from vit_jax.checkpoints import layout
+from vit_jax.checkpoints.base import Inferred, Size, Source
 from vit_jax.checkpoints.keys import Rule
-from vit_jax.checkpoints.layout import Inferred, Sizes, Source
 from vit_jax.checkpoints.layouts import vision_transformer, vit_like
 from vit_jax.models import vit
+from vit_jax.preprocess import op
 
 
-class BigVision(layout.Layout):
+class BigVision(vision_transformer.JaxVit):
   """ViT; the class token has no position embedding, or an older file does."""
 
   format = "big_vision"
-  container = layout.NPZ
-  model = "vit"
+  positions = "pos_embedding"
   marks = (r"Transformer/encoderblock_\d+/.*",)
+  pools = ("token", "gap", "map")
   renamed = (
     *vision_transformer.VisionTransformer.renamed,
-    (r"^Transformer/pos_embedding$", "pos_embedding"),
+    (r"^Transformer/pos_embedding$", positions),
     # Attention pooling was no module of its own at first.
     (
       r"^(probe$|(MlpBlock|MultiHeadDotProductAttention|LayerNorm)_0/)",
@@ -27,29 +28,19 @@ class BigVision(layout.Layout):
   )
   scanned = False
 
-  def infer(self, source: Source, given: vit.Config | None) -> Inferred:
-    assumptions: list[str] = []
-    count = source.size("pos_embedding", -2, 0)
-    sizes = source.sizes(given)
-    config = given or self._new(source, count, sizes, assumptions)
-    config = dataclasses.replace(config, **vision_transformer.ends(source))
-    return vit_like.sized(config, count, sizes, assumptions)
-
-  def _new(
-    self, source: Source, count: int, sizes: Sizes, assumptions: list[str]
-  ) -> vit.Config:
+  def new(self, source: Source) -> Inferred:
     token, probe = source.has("cls"), source.has("MAPHead_0/.*")
-    fields = {
+    fields: dict[str, Any] = {
       **vision_transformer.sizes(source),
       "pool": "token" if token else "map" if probe else "gap",
       "class_token_position": False,
     }
-    if not count:
-      assumptions.append("posemb=sincos_2d: the file has no embeddings")
-      return vit_like.smallest({**fields, "posemb": "sincos_2d"})
+    if not self.num_positions(source):
+      config = vit_like.smallest({**fields, "posemb": "sincos_2d"})
+      return Inferred(config, ["posemb=sincos_2d: the file has no embeddings"])
     config = vit_like.smallest(fields)
-    own = token and vit_like.own_position(config, count, sizes)
-    return dataclasses.replace(config, class_token_position=own)
+    own = token and self.has_own_position(source, config)
+    return Inferred(dataclasses.replace(config, class_token_position=own))
 
   def rules(self, config: vit.Config) -> list[Rule]:
     rules = [
@@ -57,25 +48,33 @@ class BigVision(layout.Layout):
       *vision_transformer.around(config),
     ]
     if config.posemb != "sincos_2d":
-      rules.append(Rule("pos_embedding", "1 N D", "posemb/table", "N D"))
+      rules.append(Rule(self.positions, "1 N D", "posemb/table", "N D"))
     if config.pool == "map":
-      table = [
-        ("probe", "probe", "1 1 D"),
-        ("LayerNorm_0/scale", "norm/scale", "D"),
-        ("LayerNorm_0/bias", "norm/bias", "D"),
-        *vision_transformer.attention_and_mlp(),
-      ]
-      rules += [Rule(f"MAPHead_0/{a}", x, f"pool/{b}", x) for a, b, x in table]
+      rules.append(Rule("MAPHead_0/probe", "1 1 D", "pool/probe", "1 1 D"))
+      for theirs, ours, *axes in (
+        ("LayerNorm_0", "norm", "D", "D"),
+        *vision_transformer.ATTENTION_AND_MLP,
+      ):
+        rules += vision_transformer.module(
+          f"MAPHead_0/{theirs}", f"pool/{ours}", *axes
+        )
     return rules
 
   def objections(self, config: vit.Config) -> list[str]:
     if (config.posemb, config.posemb_at) == ("sincos_2d", "stem"):
       config = dataclasses.replace(config, posemb="learned_1d")
-    pools = ("token", "gap", "map")
-    return vit_like.objections(config, *pools, norm_at="tokens")
+    return super().objections(config)
 
-  def notes(self, config: vit.Config) -> list[str]:
-    return vit_like.notes(config, self.format)
+  def preprocess(self, source: Source, size: Size) -> tuple[str, list[str]]:
+    if size[0] != size[1]:
+      return super().preprocess(source, size)
+    # Section 3, arXiv:2205.01580: 256 for 224.
+    small = round(size[0] * 256 / 224)
+    text = (
+      f"decode|resize_small({small})|central_crop({op.Size(*size)})"
+      "|value_range(-1, 1)"
+    )
+    return text, []
 
 
 class Scanned(BigVision):

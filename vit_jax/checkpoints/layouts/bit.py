@@ -1,87 +1,113 @@
 """BiT npz files: big_vision's names, and those of the first release."""
 
-import dataclasses
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
-from vit_jax.checkpoints import layout
+from vit_jax.checkpoints import npz
+from vit_jax.checkpoints.base import Inferred, Layout, Source
 from vit_jax.checkpoints.keys import Rule
-from vit_jax.checkpoints.layout import Inferred, Source
 from vit_jax.models import bit
 
 _KERNEL = "kh kw I O"
 
 
-class Bit(layout.Layout):
+def units(
+  depths: Sequence[int],
+  unit: str,
+  convs: Sequence[str],
+  norms: Sequence[str],
+  scale_and_bias: Sequence[str] = ("scale", "bias"),
+  axes: str = "D",
+  ours: str = "",
+) -> list[Rule]:
+  """The rules of the units of a ResNet-v2.
+
+  Args:
+    depths: units in each stage.
+    unit: their name of a unit, with {} for the numbers of stage and unit.
+    convs: their names of the three convolutions and that of the shortcut.
+    norms: their names of the three norms and, if it has one, the shortcut's.
+    scale_and_bias: their names of the parts of a norm.
+    axes: of these parts.
+    ours: what our names begin with.
+  """
+  rules = []
+  for i, depth in enumerate(depths, 1):
+    for j in range(1, depth + 1):
+      theirs, our_unit = unit.format(i, j), f"{ours}stage{i}_unit{j:02}"
+      names = ("1", "2", "3", "_shortcut") if j == 1 else ("1", "2", "3")
+      for a, b in zip(convs, names, strict=False):
+        kernel = f"{our_unit}/conv{b}/kernel"
+        rules.append(Rule(f"{theirs}/{a}/kernel", _KERNEL, kernel, _KERNEL))
+      for a, b in zip(norms, names, strict=False):
+        norm = f"{our_unit}/norm{b}"
+        rules += group_norm(f"{theirs}/{a}", norm, scale_and_bias, axes)
+  return rules
+
+
+def group_norm(
+  theirs: str,
+  ours: str,
+  scale_and_bias: Sequence[str] = ("scale", "bias"),
+  axes: str = "D",
+) -> list[Rule]:
+  """The rules of a norm; see `units`."""
+  return [
+    Rule(f"{theirs}/{a}", axes, f"{ours}/{b}", "D")
+    for a, b in zip(scale_and_bias, ("scale", "bias"), strict=True)
+  ]
+
+
+class Bit(Layout):
   """ResNet-v2 as in big_vision: block1/unit01/conv1/kernel..."""
 
   format = "bit"
-  container = layout.NPZ
+  export = "npz"
+  container = npz
   model = "bit"
   marks = (r"block\d/unit\d\d/.*",)
+  implied = {"standardization": "var + 1e-10"}
   padding: Literal["none", "zeros"] = "none"
   root = "root_block/conv_root/kernel"
   head = "head"
   unit = "block{}/unit{:02}"
-  # The three convolutions of a unit, their norms, and the shortcut's.
+  # The three convolutions of a unit, and the shortcut's.
   convs = ("conv1", "conv2", "conv3", "conv_proj")
   norms = ("gn1", "gn2", "gn3")
   final_norm = "norm-pre-head"
-  scale, bias = "scale", "bias"
+  scale_and_bias = ("scale", "bias")
   norm_axes, kernel_axes = "1 1 1 D", "D C"
 
-  def infer(self, source: Source, given: bit.Config | None) -> Inferred:
-    classes = source.size(f"{self.head}/(kernel|bias)", -1, 0)
-    if given:
-      return Inferred(dataclasses.replace(given, num_classes=classes))
-    depths: list[int] = []
-    unit = r"(?:resnet/)?block{}/unit(\d+)/.*"
-    while units := source.count(unit.format(len(depths) + 1)):
-      # They count from 1, so that the count is one too high.
-      depths.append(units - 1)
+  def new(self, source: Source) -> Inferred:
+    unit = self.unit.replace("{:02}", r"(\d+)")
     config = bit.Config(
-      num_classes=classes,
       image_size=source.image_size or (224, 224),
-      depths=tuple(depths),
+      depths=source.depths(f"{unit}/.*", first=1),
       width_factor=source.size(self.root, -1, 64) / 64,
       root_padding=self.padding,
     )
     return Inferred(config)
 
+  def ends(self, source: Source) -> dict[str, Any]:
+    return {"num_classes": source.size(f"{self.head}/(kernel|bias)", -1, 0)}
+
   def rules(self, config: bit.Config) -> list[Rule]:
+    norm = self.scale_and_bias, self.norm_axes
     rules = [
       Rule(self.root, _KERNEL, "root/kernel", _KERNEL),
-      *self._norm(self.final_norm, "norm"),
+      *group_norm(self.final_norm, "norm", *norm),
+      *units(config.depths, self.unit, self.convs, self.norms, *norm),
     ]
-    for i, depth in enumerate(config.depths, 1):
-      for j in range(1, depth + 1):
-        theirs, ours = self.unit.format(i, j), f"stage{i}_unit{j:02}"
-        names = ("conv1", "conv2", "conv3", "conv_shortcut")
-        for a, b in list(zip(self.convs, names, strict=True))[: 3 + (j == 1)]:
-          kernel = f"{ours}/{b}/kernel"
-          rules.append(Rule(f"{theirs}/{a}/kernel", _KERNEL, kernel, _KERNEL))
-        for n, a in enumerate(self.norms, 1):
-          rules += self._norm(f"{theirs}/{a}", f"{ours}/norm{n}")
     if config.num_classes:
       a, b = f"{self.head}/kernel", f"{self.head}/bias"
       rules.append(Rule(a, self.kernel_axes, "head/kernel", "D C"))
       rules.append(Rule(b, "C", "head/bias", "C"))
     return rules
 
-  def _norm(self, theirs: str, ours: str) -> list[Rule]:
-    axes = self.norm_axes
-    return [
-      Rule(f"{theirs}/{self.scale}", axes, f"{ours}/scale", "D"),
-      Rule(f"{theirs}/{self.bias}", axes, f"{ours}/bias", "D"),
-    ]
-
   def objections(self, config: bit.Config) -> list[str]:
     if config.root_padding == self.padding:
       return []
     return [f"root_padding={config.root_padding}"]
-
-  def notes(self, config: bit.Config) -> list[str]:
-    form = "var + 1e-10"
-    return layout.differences(config, self.format, standardization=form)
 
 
 class FirstRelease(Bit):
@@ -100,5 +126,5 @@ class FirstRelease(Bit):
   )
   norms = ("a/group_norm", "b/group_norm", "c/group_norm")
   final_norm = "resnet/group_norm"
-  scale, bias = "gamma", "beta"
+  scale_and_bias = ("gamma", "beta")
   norm_axes = "D"

@@ -1,28 +1,26 @@
 """What the safetensors files of transformers have in common."""
 
-from vit_jax.checkpoints import layout
-from vit_jax.checkpoints.keys import Rule
-from vit_jax.checkpoints.layouts import timm
+import abc
+from collections.abc import Sequence
+import re
+from typing import Any
+
+from vit_jax.checkpoints import preprocessing
+from vit_jax.checkpoints.base import CONFIG, Size, Source
+from vit_jax.checkpoints.layouts import torch_like
 from vit_jax.core import errors
 
-_NAMES = {"q": "query", "k": "key", "v": "value"}
-# (theirs, its axes, ours, its axes) of a pre-norm block.
-_BLOCK = (
-  ("layernorm_before.weight", "D", "norm_attention/scale", "D"),
-  ("layernorm_before.bias", "D", "norm_attention/bias", "D"),
-  *((f"attention.{a}_proj.weight", "(H K) D", f"attention/{b}/kernel", "D H K")
-    for a, b in _NAMES.items()),
-  *((f"attention.{a}_proj.bias", "(H K)", f"attention/{b}/bias", "H K")
-    for a, b in _NAMES.items()),
-  ("attention.o_proj.weight", "D (H K)", "attention/out/kernel", "H K D"),
-  ("attention.o_proj.bias", "D", "attention/out/bias", "D"),
-  ("layernorm_after.weight", "D", "norm_mlp/scale", "D"),
-  ("layernorm_after.bias", "D", "norm_mlp/bias", "D"),
-  ("mlp.fc1.weight", "M D", "mlp/hidden/kernel", "D M"),
-  ("mlp.fc1.bias", "M", "mlp/hidden/bias", "M"),
-  ("mlp.fc2.weight", "D M", "mlp/out/kernel", "M D"),
-  ("mlp.fc2.bias", "D", "mlp/out/bias", "D"),
-)  # fmt: skip
+_PREPROCESSOR = "preprocessor_config.json"
+BLOCK = {
+  "norm_attention": "layernorm_before",
+  "attention/query": "attention.q_proj",
+  "attention/key": "attention.k_proj",
+  "attention/value": "attention.v_proj",
+  "attention/out": "attention.o_proj",
+  "norm_mlp": "layernorm_after",
+  "mlp/hidden": "mlp.fc1",
+  "mlp/out": "mlp.fc2",
+}
 
 # Names of a block before version 5, such as every file of the hub has.
 RENAMED = (
@@ -41,27 +39,11 @@ _GELU = {
   "gelu_new": "tanh",
   "gelu_pytorch_tanh": "tanh",
 }
+# PIL's numbers of the resampling filters.
+_FILTERS = {2: "bilinear", 3: "bicubic"}
 
 
-def block(
-  theirs: str, ours: str, layers: tuple[str, ...] = (), more: tuple = ()
-) -> list[Rule]:
-  """The rules of a block, or of a stack of them; see `timm.block`."""
-  labels = {"L": layers} if layers else {}
-  stack = "L " if layers else ""
-  return [
-    Rule(f"{theirs}.{a}", x, f"{ours}/{b}", stack + y, labels)
-    for a, x, b, y in (*_BLOCK, *more)
-  ]
-
-
-def embedding(theirs: str) -> list[Rule]:
-  """The rules of the patch embedding."""
-  name = f"{theirs}.embeddings.patch_embeddings.projection"
-  return timm.linear(name, "embedding", "O I kh kw", "kh kw I O")
-
-
-def gelu(source: layout.Source) -> str:
+def gelu(source: Source) -> str:
   """The form of the GELU that config.json names.
 
   Raises:
@@ -76,10 +58,84 @@ def gelu(source: layout.Source) -> str:
   return _GELU[name]
 
 
-class HuggingFace(layout.Layout):
+class HuggingFace(torch_like.TorchLike):
   """A model of transformers."""
 
   format = "hf"
-  container = layout.SAFETENSORS
-  resize = "bicubic"
+  head = "classifier"
+  side_names = (CONFIG, _PREPROCESSOR)
   ignored = (r".*relative_position_index", r".*\.position_ids")
+
+  def preprocess(self, source: Source, size: Size) -> tuple[str, list[str]]:
+    """From preprocessor_config.json."""
+    config = source.side_files.get(_PREPROCESSOR, {})
+    assumptions = []
+    if not config:
+      assumptions.append(
+        "preprocessing: resized, pixels in [-1, 1], as there is no"
+        " preprocessor_config.json"
+      )
+    number = config.get("resample", 2)
+    if number not in _FILTERS:
+      assumptions.append(f"resampling filter {number} is done bilinearly")
+    before = config.get("size", {})
+    edge = before.get("shortest_edge") if isinstance(before, dict) else None
+    mean = config.get("image_mean", preprocessing.HALF[0])
+    std = config.get("image_std", preprocessing.HALF[1])
+    if config.get("do_normalize") is False:
+      mean, std = preprocessing.UNIT
+    crop = min(size) / edge if edge and config.get("do_center_crop") else None
+    method = _FILTERS.get(number, "bilinear")
+    text = preprocessing.described(size, crop, method, mean, std)
+    return text, assumptions
+
+  def labels(self, source: Source) -> Sequence[Any]:
+    names = source.config.get("id2label") or {}
+    if isinstance(names, dict):
+      names = [names.get(str(i)) for i in range(len(names))]
+    # What transformers writes where nobody has named the classes.
+    unnamed = all(re.fullmatch(r"LABEL_\d+", str(name)) for name in names)
+    return () if unnamed else names
+
+  @abc.abstractmethod
+  def model_fields(self, config: Any) -> dict[str, Any]:
+    """The fields of config.json for this kind of model."""
+
+  def side_files(
+    self, config: Any, preprocess: str, labels: Sequence[str]
+  ) -> dict[str, dict[str, Any]]:
+    names = labels or [f"LABEL_{i}" for i in range(config.num_classes)]
+    settings = preprocessing.settings(preprocess)
+    crop = settings.smaller_size
+    h, w = config.image_size
+    size = {"height": h, "width": w}
+    fields = {
+      **self.model_fields(config),
+      "image_size": one_or_two(config.image_size),
+      "patch_size": one_or_two(config.patch_size),
+      "num_channels": 3,
+      "qkv_bias": True,
+      "id2label": {str(i): name for i, name in enumerate(names)},
+      "label2id": {name: i for i, name in enumerate(names)},
+      "num_labels": config.num_classes,
+    }
+    preprocessor = {
+      "image_processor_type": "ViTImageProcessor",
+      "do_resize": True,
+      "size": {"shortest_edge": crop} if crop else size,
+      "do_center_crop": bool(crop),
+      "crop_size": size,
+      "resample": 3 if settings.method == "bicubic" else 2,
+      "do_rescale": True,
+      "rescale_factor": 1 / 255,
+      "do_normalize": True,
+      "image_mean": settings.mean,
+      "image_std": settings.std,
+    }
+    return {CONFIG: fields, _PREPROCESSOR: preprocessor}
+
+
+def one_or_two(size: Size) -> int | list[int]:
+  """(height, width) as config.json has it."""
+  h, w = size
+  return h if h == w else [h, w]

@@ -1,21 +1,21 @@
 """transformers' ViTForImageClassification and ViTModel."""
 
-import dataclasses
 from typing import Any
 
-from vit_jax.checkpoints import layout
+from vit_jax.checkpoints.base import Inferred, Source, numbers
 from vit_jax.checkpoints.keys import Rule
-from vit_jax.checkpoints.layout import Inferred, Source
-from vit_jax.checkpoints.layouts import hf, timm, vit_like
+from vit_jax.checkpoints.layouts import hf, torch_like, vit_like
 from vit_jax.models import vit
 
 _LAYER = r"vit\.layers\.\d+\."
 
 
-class HuggingFaceViT(hf.HuggingFace):
+class HuggingFaceViT(vit_like.VitLike, hf.HuggingFace):
   """ViT: vit.layers.0.attention.q_proj, or the names of before version 5."""
 
-  model = "vit"
+  positions = "vit.embeddings.position_embeddings"
+  pools = ("token",)
+  required = {"norm_at": "tokens", "class_token_position": True}
   marks = (r"vit\.layers\.\d+\..*", r"vit\.embeddings\..*")
   renamed = (
     # ViTModel's own files have no prefix.
@@ -24,69 +24,60 @@ class HuggingFaceViT(hf.HuggingFace):
     *hf.RENAMED,
   )
 
-  def infer(self, source: Source, given: vit.Config | None) -> Inferred:
-    assumptions: list[str] = []
-    config = given or self._new(source, assumptions)
-    config = dataclasses.replace(
-      config,
-      num_classes=source.size(r"classifier\.(weight|bias)", 0, 0),
-      pre_logits_dim=source.size(r"vit\.pooler\.dense\..*", 0, 0),
-    )
-    count = source.size(r"vit\.embeddings\.position_embeddings", -2, 0)
-    said = source.config.get("image_size")
-    sizes = [*source.sizes(given), said and timm.pair(said)]
-    return vit_like.sized(config, count, sizes, assumptions)
+  def written_size(self, source: Source) -> Any:
+    return source.config.get("image_size")
 
-  def _new(self, source: Source, assumptions: list[str]) -> vit.Config:
-    said = source.config
+  def ends(self, source: Source) -> dict[str, Any]:
+    dim = source.size(r"vit\.pooler\.dense\..*", 0, 0)
+    return {**super().ends(source), "pre_logits_dim": dim}
+
+  def new(self, source: Source) -> Inferred:
+    assumptions: list[str] = []
     width = source.size(_LAYER + r"layernorm_\w+\.(weight|bias)", 0, 768)
-    heads = said.get("num_attention_heads")
+    heads = source.config.get("num_attention_heads")
     if not heads:
       heads = vit_like.usual_heads(width)
       assumptions.append(f"num_heads={heads}: the shapes do not tell")
-    if "hidden_act" not in said:
+    if "hidden_act" not in source.config:
       assumptions.append("gelu=exact and norm_epsilon=1e-12: no config.json")
     patch = r"vit\.embeddings\.patch_embeddings\.projection\.weight"
-    return vit_like.smallest(
+    config = vit_like.smallest(
       dict(
         width=width,
         depth=source.count(r"vit\.layers\.(\d+)\..*"),
         mlp_dim=source.size(_LAYER + r"mlp\.fc1\..*", 0, 4 * width),
         num_heads=heads,
-        patch_size=timm.patch_size(source, patch, 16),
+        patch_size=torch_like.patch_size(source, patch, 16),
         pool="token",
         gelu=hf.gelu(source),
-        norm_epsilon=said.get("layer_norm_eps", 1e-12),
+        norm_epsilon=source.config.get("layer_norm_eps", 1e-12),
       )
     )
+    return Inferred(config, assumptions)
 
   def rules(self, config: vit.Config) -> list[Rule]:
     rules = [
       Rule("vit.embeddings.cls_token", "1 1 D", "class_token", "1 1 D"),
-      Rule(
-        "vit.embeddings.position_embeddings", "1 N D", "posemb/table", "N D"
+      Rule(self.positions, "1 N D", "posemb/table", "N D"),
+      *torch_like.patches("vit.embeddings.patch_embeddings.projection"),
+      *torch_like.block(
+        hf.BLOCK, "vit.layers.{L}", "blocks", numbers(config.depth)
       ),
-      *hf.embedding("vit"),
-      *hf.block("vit.layers.{L}", "blocks", layout.numbers(config.depth)),
-      *timm.norm("vit.layernorm", "norm"),
+      *torch_like.norm("vit.layernorm", "norm"),
     ]
     if config.pre_logits_dim:
-      rules += timm.linear("vit.pooler.dense", "pre_logits")
+      rules += torch_like.linear("vit.pooler.dense", "pre_logits")
     if config.num_classes:
-      rules += timm.linear("classifier", "head")
+      rules += torch_like.linear(self.head, "head")
     return rules
 
   def objections(self, config: vit.Config) -> list[str]:
-    found = vit_like.objections(
-      config, "token", norm_at="tokens", class_token_position=True
-    )
+    objections = super().objections(config)
     if config.pre_logits_dim and config.num_classes:
-      found.append(f"pre_logits_dim={config.pre_logits_dim} before a head")
-    return found
+      objections.append(f"pre_logits_dim={config.pre_logits_dim} before a head")
+    return objections
 
-  def describe(self, config: vit.Config) -> dict[str, Any]:
-    h, w = config.image_size
-    ph, pw = config.patch_size
+  def model_fields(self, config: vit.Config) -> dict[str, Any]:
     return {
       "architectures": [
         "ViTForImageClassification" if config.num_classes else "ViTModel"
@@ -98,10 +89,6 @@ class HuggingFaceViT(hf.HuggingFace):
       "intermediate_size": config.mlp_dim,
       "hidden_act": "gelu" if config.gelu == "exact" else "gelu_pytorch_tanh",
       "layer_norm_eps": config.norm_epsilon,
-      "image_size": h if h == w else [h, w],
-      "patch_size": ph if ph == pw else [ph, pw],
-      "num_channels": 3,
-      "qkv_bias": True,
       "hidden_dropout_prob": 0.0,
       "attention_probs_dropout_prob": 0.0,
     }

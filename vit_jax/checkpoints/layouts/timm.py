@@ -1,71 +1,22 @@
-"""What timm's safetensors files have in common, and how they say it."""
+"""What timm's safetensors files have in common."""
 
-from collections.abc import Mapping
-import dataclasses
+import abc
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vit_jax.checkpoints import layout
+from vit_jax.checkpoints import preprocessing
+from vit_jax.checkpoints.base import CONFIG, Size, Source
 from vit_jax.checkpoints.keys import Rule
-from vit_jax.checkpoints.layout import Source
+from vit_jax.checkpoints.layouts import torch_like
 
-_QKV = ("query", "key", "value")
-# (theirs, its axes, ours, its axes) of a pre-norm block.
-_BLOCK = (
-  ("norm1.weight", "D", "norm_attention/scale", "D"),
-  ("norm1.bias", "D", "norm_attention/bias", "D"),
-  ("attn.qkv.weight", "(S H K) D", "attention/{S}/kernel", "D H K"),
-  ("attn.qkv.bias", "(S H K)", "attention/{S}/bias", "H K"),
-  ("attn.proj.weight", "D (H K)", "attention/out/kernel", "H K D"),
-  ("attn.proj.bias", "D", "attention/out/bias", "D"),
-  ("norm2.weight", "D", "norm_mlp/scale", "D"),
-  ("norm2.bias", "D", "norm_mlp/bias", "D"),
-  ("mlp.fc1.weight", "M D", "mlp/hidden/kernel", "D M"),
-  ("mlp.fc1.bias", "M", "mlp/hidden/bias", "M"),
-  ("mlp.fc2.weight", "D M", "mlp/out/kernel", "M D"),
-  ("mlp.fc2.bias", "D", "mlp/out/bias", "D"),
-)
-
-
-def block(
-  theirs: str, ours: str, layers: tuple[str, ...] = (), more: Any = ()
-) -> list[Rule]:
-  """The rules of a block, or of a stack of them.
-
-  Args:
-    theirs: what their names begin with; with {L} if it is a stack.
-    ours: what ours begin with.
-    layers: the labels of a stack.
-    more: further rows of the table.
-  """
-  labels = {"S": _QKV, **({"L": layers} if layers else {})}
-  stack = "L " if layers else ""
-  return [
-    Rule(f"{theirs}.{a}", x, f"{ours}/{b}", stack + y, labels)
-    for a, x, b, y in (*_BLOCK, *more)
-  ]
-
-
-def norm(theirs: str, ours: str) -> list[Rule]:
-  """The rules of a norm."""
-  return [
-    Rule(f"{theirs}.weight", "D", f"{ours}/scale", "D"),
-    Rule(f"{theirs}.bias", "D", f"{ours}/bias", "D"),
-  ]
-
-
-def linear(
-  theirs: str, ours: str, their_axes: str = "O I", our_axes: str = "I O"
-) -> list[Rule]:
-  """The rules of a dense layer or of a convolution with a bias."""
-  return [
-    Rule(f"{theirs}.weight", their_axes, f"{ours}/kernel", our_axes),
-    Rule(f"{theirs}.bias", "O", f"{ours}/bias", "O"),
-  ]
-
-
-def conv(theirs: str, ours: str) -> Rule:
-  """The rule of a convolution's kernel."""
-  return Rule(f"{theirs}.weight", "O I kh kw", f"{ours}/kernel", "kh kw I O")
+BLOCK = {
+  "norm_attention": "norm1",
+  "attention/{S}": "attn.qkv",
+  "attention/out": "attn.proj",
+  "norm_mlp": "norm2",
+  "mlp/hidden": "mlp.fc1",
+  "mlp/out": "mlp.fc2",
+}
 
 
 def model_args(source: Source) -> Mapping[str, Any]:
@@ -84,29 +35,111 @@ def model_args(source: Source) -> Mapping[str, Any]:
   return {**known, **top.get("model_args", {})}
 
 
-def pair(value: Any) -> tuple[int, int]:
-  """(height, width) from one number or two."""
-  return (value, value) if isinstance(value, int) else tuple(value)
+def resnet_units(
+  theirs: str, ours: str, depths: Sequence[int], *, shortcut_norm: bool
+) -> list[Rule]:
+  """The rules of the units of a ResNet-v2.
+
+  Args:
+    theirs: what their names begin with.
+    ours: what ours begin with.
+    depths: units in each stage.
+    shortcut_norm: whether the shortcut of a stage's first unit has a norm.
+  """
+  rules = []
+  for i, depth in enumerate(depths):
+    for j in range(depth):
+      a = f"{theirs}stages.{i}.blocks.{j}"
+      b = f"{ours}stage{i + 1}_unit{j + 1:02}"
+      for n in (1, 2, 3):
+        rules.append(torch_like.conv(f"{a}.conv{n}", f"{b}/conv{n}"))
+        rules += torch_like.norm(f"{a}.norm{n}", f"{b}/norm{n}")
+      if not j:
+        down = f"{a}.downsample"
+        rules.append(torch_like.conv(f"{down}.conv", f"{b}/conv_shortcut"))
+        if shortcut_norm:
+          rules += torch_like.norm(f"{down}.norm", f"{b}/norm_shortcut")
+  return rules
 
 
-def patch_size(source: Source, name: str, default: int) -> tuple[int, int]:
-  """(height, width) of a patch, from the kernel of its embedding."""
-  return source.size(name, 2, default), source.size(name, 3, default)
+class Timm(torch_like.TorchLike):
+  """A model of timm.
 
-
-class Timm(layout.Layout):
-  """A model of timm."""
+  Attributes:
+    mean_and_std: of the pixels, where no config.json says it.
+  """
 
   format = "timm"
-  container = layout.SAFETENSORS
-  resize = "bicubic"
+  side_names = (CONFIG,)
+  head = "head.fc"
+  mean_and_std = preprocessing.HALF
   ignored = (
     r".*\.num_batches_tracked",
     r".*\.relative_position_index",
     r".*\.attn_mask",
   )
 
+  def preprocess(self, source: Source, size: Size) -> tuple[str, list[str]]:
+    """From the pretrained_cfg of config.json."""
+    hub = source.config.get("pretrained_cfg", source.config)
+    assumptions = []
+    if "mean" not in hub:
+      assumptions.append(
+        "preprocessing is timm's for this kind of model: no config.json says"
+      )
+    method = hub.get("interpolation", "bicubic")
+    if method not in ("bilinear", "bicubic"):
+      assumptions.append(f"{method} resizing is done bicubically")
+      method = "bicubic"
+    squash = hub.get("crop_mode", "center") == "squash"
+    text = preprocessing.described(
+      size,
+      None if squash else hub.get("crop_pct", 0.9),
+      method,
+      hub.get("mean", self.mean_and_std[0]),
+      hub.get("std", self.mean_and_std[1]),
+    )
+    return text, assumptions
 
-def replaced(given: Any, num_classes: int) -> Any:
-  """The config of a given model with the file's number of classes."""
-  return dataclasses.replace(given, num_classes=num_classes)
+  def labels(self, source: Source) -> Sequence[Any]:
+    return source.config.get("label_names") or ()
+
+  @abc.abstractmethod
+  def architecture(self, config: Any) -> str:
+    """The name of timm's constructor that is nearest to the model."""
+
+  def features(self, config: Any) -> int:
+    """The width of what the head sees."""
+    return config.width
+
+  def model_args(self, config: Any) -> dict[str, Any]:
+    """The arguments of the constructor."""
+    del config
+    return {}
+
+  def side_files(
+    self, config: Any, preprocess: str, labels: Sequence[str]
+  ) -> dict[str, dict[str, Any]]:
+    settings = preprocessing.settings(preprocess)
+    crop = settings.smaller_size
+    args = self.model_args(config)
+    pool = args.get("global_pool", "avg")
+    content = {
+      "architecture": self.architecture(config),
+      "num_classes": config.num_classes,
+      "num_features": self.features(config),
+      "global_pool": pool,
+      **({"model_args": args} if args else {}),
+      "pretrained_cfg": {
+        "input_size": [3, *config.image_size],
+        "fixed_input_size": True,
+        "interpolation": settings.method,
+        "crop_pct": min(config.image_size) / crop if crop else 1.0,
+        "crop_mode": "center" if crop else "squash",
+        "mean": settings.mean,
+        "std": settings.std,
+        "num_classes": config.num_classes,
+      },
+      **({"label_names": list(labels)} if labels else {}),
+    }
+    return {CONFIG: content}

@@ -3,113 +3,127 @@
 from collections.abc import Mapping, Sequence
 import dataclasses
 import math
-from typing import Any
+import re
+from typing import Any, ClassVar
 
-from vit_jax.checkpoints import layout
-from vit_jax.checkpoints.layout import Inferred
+from vit_jax.checkpoints.base import Inferred, Layout, Size, Source
 from vit_jax.core import errors
 from vit_jax.models import hybrid, vit
 
 
-def sized(
-  config: vit.Config,
-  count: int,
-  said: Sequence[tuple[int, int] | None],
-  assumptions: list[str],
-) -> Inferred:
-  """The config with the image size that the position embeddings tell.
+class VitLike(Layout):
+  """A ViT whose image size its position embeddings tell.
+
+  Attributes:
+    positions: the name of the position embeddings, [1, N, D].
+    pools: the kinds of pooling that the format can hold.
+    required: values that fields of the model must have.
+  """
+
+  model = "vit"
+  positions: ClassVar[str]
+  pools: ClassVar[tuple[str, ...]]
+  required: ClassVar[Mapping[str, Any]] = {}
+
+  def written_size(self, source: Source) -> Any:
+    """The size of the images in config.json, a side or (h, w), or None."""
+    del source
+
+  def num_positions(self, source: Source) -> int:
+    return source.size(re.escape(self.positions), -2, 0)
+
+  def sizes(self, source: Source, given: vit.Config | None) -> list[Size]:
+    """The image sizes (h, w) in px that somebody states, the caller first."""
+    sizes = [source.image_size, given.image_size if given else None]
+    if written := self.written_size(source):
+      h, w = (written, written) if isinstance(written, int) else written
+      sizes.append((h, w))
+    return [size for size in sizes if size]
+
+  def infer(self, source: Source, given: vit.Config | None) -> Inferred:
+    inferred = super().infer(source, given)
+    sizes, count = self.sizes(source, given), self.num_positions(source)
+    size = _image_size(inferred.config, count, sizes, inferred.assumptions)
+    inferred.config = dataclasses.replace(inferred.config, image_size=size)
+    return inferred
+
+  def has_own_position(self, source: Source, config: vit.Config) -> bool:
+    """Whether one of the position embeddings is the class token's."""
+    count = self.num_positions(source)
+    for size in self.sizes(source, None):
+      for own in (0, 1):
+        if math.prod(_grid(config, size)) + own == count:
+          return bool(own)
+    return math.isqrt(count) ** 2 != count
+
+  def objections(self, config: vit.Config) -> list[str]:
+    objections = []
+    if (config.posemb, config.posemb_at) != ("learned_1d", "stem"):
+      objections.append(f"posemb={config.posemb} at {config.posemb_at}")
+    if config.pool not in self.pools:
+      objections.append(f"pool={config.pool}")
+    return objections + [
+      f"{name}={getattr(config, name)}"
+      for name, value in self.required.items()
+      if getattr(config, name) != value
+    ]
+
+
+def _image_size(
+  config: vit.Config, count: int, sizes: Sequence[Size], assumptions: list[str]
+) -> Size:
+  """The image size (h, w) in px that the position embeddings tell.
 
   Args:
-    config: what is known of the model; its own image size is of no account.
+    config: of the model; its own image size does not matter.
     count: position embeddings; 0 if they are none or not learned.
-    said: sizes (h, w) in px that they may be for, or None.
+    sizes: sizes that they may be for.
     assumptions: is added to.
 
   Raises:
     CheckpointError: nothing says which of several grids it is.
   """
-  sizes = [size for size in said if size]
+  stride = config.stride if isinstance(config, hybrid.Config) else 1
+  h, w = (n * stride for n in config.patch_size)
   if not count:
-    if not sizes:
-      h, w = _unit(config)
-      sizes.append((math.ceil(224 / h) * h, math.ceil(224 / w) * w))
-      assumptions.append(
-        f"images of {sizes[0]} px: nothing in the file tells their size"
-      )
-    config = dataclasses.replace(config, image_size=sizes[0])
-    return Inferred(config, assumptions)
+    if sizes:
+      return sizes[0]
+    size = (math.ceil(224 / h) * h, math.ceil(224 / w) * w)
+    assumptions.append(
+      f"images of {size} px: nothing in the file tells their size"
+    )
+    return size
   count -= config.class_token and config.class_token_position
   for size in sizes:
     if math.prod(_grid(config, size)) == count:
-      config = dataclasses.replace(config, image_size=size)
-      return Inferred(config, assumptions)
+      return size
   side = math.isqrt(count)
   if side * side != count:
     raise errors.CheckpointError(
       f"its {count} position embeddings are no square grid; say which it is"
       " with resolution=(height, width) in px"
     )
-  h, w = _unit(config)
-  config = dataclasses.replace(config, image_size=(side * h, side * w))
-  return Inferred(config, assumptions)
+  return side * h, side * w
 
 
-def own_position(
-  config: vit.Config, count: int, said: Sequence[tuple[int, int] | None]
-) -> bool:
-  """Whether one of so many position embeddings is the class token's."""
-  for size in filter(None, said):
-    for own in (0, 1):
-      if math.prod(_grid(config, size)) + own == count:
-        return bool(own)
-  return math.isqrt(count) ** 2 != count
-
-
-def smallest(fields: Mapping[str, Any]) -> vit.Config:
-  """The config with these fields and an image of a single patch."""
-  patch = fields["patch_size"]
-  return vit.Config(**fields, image_size=patch)
-
-
-def smallest_hybrid(fields: Mapping[str, Any]) -> hybrid.Config:
-  """The same for a hybrid."""
-  base = hybrid.Config(resnet_depths=fields["resnet_depths"])
-  size = tuple(n * base.stride for n in fields["patch_size"])
-  return hybrid.Config(**fields, image_size=size)
-
-
-def _grid(config: vit.Config, size: tuple[int, int]) -> tuple[int, int]:
+def _grid(config: vit.Config, size: Size) -> Size:
+  """The grid of images of this size; (0, 0) where they have none."""
   try:
     return dataclasses.replace(config, image_size=size).grid
   except errors.ConfigError:
     return 0, 0
 
 
-def _unit(config: vit.Config) -> tuple[int, int]:
-  """(h, w) in px of the image of what becomes a token."""
-  stride = config.stride if isinstance(config, hybrid.Config) else 1
-  h, w = config.patch_size
-  return h * stride, w * stride
+def smallest(fields: Mapping[str, Any]) -> vit.Config:
+  """The config with these fields and an image of a single patch."""
+  return vit.Config(**fields, image_size=fields["patch_size"])
 
 
-def objections(config: vit.Config, *pools: str, **fields: Any) -> list[str]:
-  """What a layout with learned positions cannot hold.
-
-  Args:
-    config: the model.
-    *pools: the kinds of pooling that it can hold.
-    **fields: what other fields have to be.
-  """
-  found = []
-  if (config.posemb, config.posemb_at) != ("learned_1d", "stem"):
-    found.append(f"posemb={config.posemb} at {config.posemb_at}")
-  if config.pool not in pools:
-    found.append(f"pool={config.pool}")
-  return found + [
-    f"{name}={getattr(config, name)}"
-    for name, value in fields.items()
-    if getattr(config, name) != value
-  ]
+def smallest_hybrid(fields: Mapping[str, Any]) -> hybrid.Config:
+  """The same for a hybrid."""
+  stride = hybrid.Config(resnet_depths=fields["resnet_depths"]).stride
+  h, w = fields["patch_size"]
+  return hybrid.Config(**fields, image_size=(h * stride, w * stride))
 
 
 def usual_heads(width: int) -> int:
@@ -121,8 +135,3 @@ def usual_heads(width: int) -> int:
   while width % heads:
     heads -= 1
   return heads
-
-
-def notes(config: vit.Config, where: str) -> list[str]:
-  """What is otherwise in the JAX code bases, which have no settings for it."""
-  return layout.differences(config, where, gelu="tanh", norm_epsilon=1e-6)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from vit_jax import checkpoints
-from vit_jax.checkpoints import inputs
+from vit_jax.checkpoints import preprocessing
 from vit_jax.core import errors
 
 
@@ -21,7 +21,7 @@ def test_reading_a_checkpoint_imports_nothing_from_outside(
   monkeypatch.syspath_prepend(str(tmp_path))
   text = "decode|outside_ops.blur|resize(8)|value_range(-1, 1)"
   with pytest.raises(errors.ConfigError, match=r"outside_ops\.blur, an op"):
-    inputs.checked(text)
+    preprocessing.checked(text)
   assert "outside_ops" not in sys.modules
   # Own words beside published weights, as `convert` writes them.
   checkpoints.save(make(), "timm", tmp_path / "weights")
@@ -36,4 +36,6 @@ def test_reading_a_checkpoint_imports_nothing_from_outside(
 
 def test_the_usual_form():
   text = "decode | resize( 8 )|value_range(-1,1)"
-  assert inputs.checked(text) == "decode|resize(8)|value_range(-1.0, 1.0)"
+  assert (
+    preprocessing.checked(text) == "decode|resize(8)|value_range(-1.0, 1.0)"
+  )

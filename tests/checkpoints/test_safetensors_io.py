@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vit_jax.checkpoints import safetensors, tensors
+from vit_jax.checkpoints import safetensors_io, tensors
 from vit_jax.core import errors
 
 
@@ -17,7 +17,7 @@ def blob(header, data):
 
 
 def read(path):
-  with safetensors.opened(path) as found:
+  with safetensors_io.opened(path) as found:
     return {name: tensor.read() for name, tensor in found.items()}
 
 
@@ -55,7 +55,9 @@ def test_what_is_written_is_read(tmp_path):
     "n": np.asarray(7, np.int64),
   }
   path = tmp_path / "x"
-  safetensors.write(path, {k: tensors.of_array(v) for k, v in arrays.items()})
+  safetensors_io.write(
+    path, {k: tensors.from_array(v) for k, v in arrays.items()}
+  )
   got = read(path)
   assert got.keys() == arrays.keys()
   for name, value in arrays.items():
@@ -73,4 +75,4 @@ def test_what_is_written_is_read(tmp_path):
 def test_a_folder_that_cannot_be_written(tmp_path):
   (tmp_path / "file").write_text("")
   with pytest.raises(errors.StorageError, match="cannot be written"):
-    safetensors.write(tmp_path / "file" / "x", {})
+    safetensors_io.write(tmp_path / "file" / "x", {})

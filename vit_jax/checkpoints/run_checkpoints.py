@@ -1,12 +1,12 @@
-"""Our own checkpoints: Orbax writes the arrays, a manifest makes them count.
+"""The checkpoints of our runs: arrays written by Orbax, and a manifest.
 
-A step counts from the moment its manifest is there. Orbax's AsyncCheckpointer
-is used rather than its CheckpointManager, which decides by itself which steps
-to skip, overwrite and delete.
+A step is a checkpoint from the moment its manifest exists. Orbax's
+CheckpointManager is not used, since it decides by itself which steps to skip,
+overwrite and delete.
 
 With several processes every process makes the same calls on one shared file
-system or bucket. Process 0 alone looks at, renames and deletes directories; the
-others get its answer.
+system or bucket. Only process 0 lists, renames and deletes directories, and
+tells the others the result.
 """
 
 from collections.abc import Callable, Iterator
@@ -41,8 +41,8 @@ class Checkpointer:
   Args:
     directory: holds one directory a step; created if needed. May be gs://.
     keep: number of checkpoints to keep, at least 1.
-    on_saved: called with each step that counts from now on, on process 0 and in
-      the background.
+    on_saved: called with each step once its checkpoint is complete, on process
+      0 and in the background.
 
   Raises:
     CheckpointError: the directory cannot be used.
@@ -64,7 +64,7 @@ class Checkpointer:
     self._good: set[int] = set()
     self._pending: tuple[int, futures.Future[None]] | None = None
     processes.on_first(self._open)
-    # For good: a thread may log after the error that ended everything.
+    # Never removed: a thread may still log after the error that ends the run.
     logging.getLogger("absl").addFilter(_no_orbax_traceback)
     self._pool = futures.ThreadPoolExecutor(1, "checkpoint")
     # Small arrays are not cut: each shape of a slice is a program to compile.
@@ -89,10 +89,10 @@ class Checkpointer:
     if kind and issubclass(
       kind, (errors.PeerError, jax.errors.JaxRuntimeError)
     ):
-      # What is under way waits for a process that is lost; this one ends.
+      # The current save waits for a process that is lost, so it is abandoned.
       return
     if kind and not processes.alone():
-      # The other processes may not come to hear how the save went.
+      # The other processes may not be there to learn how the save went.
       self._release()
     else:
       self.close()
@@ -100,8 +100,8 @@ class Checkpointer:
   def save(self, step: int, state: Any, meta: dict[str, Any]) -> None:
     """Starts to save; returns when the arrays have been copied to the host.
 
-    A step that is there and good is not saved again. An earlier save is
-    waited for. Older checkpoints beyond `keep` go once this one counts.
+    Waits for an earlier save. A step that has a good checkpoint is not saved
+    again. Once this one is complete, the oldest beyond `keep` are removed.
 
     Args:
       step: the number of the step.
@@ -139,7 +139,7 @@ class Checkpointer:
     self._pending = step, finish
 
   def wait(self) -> None:
-    """Returns when what was saved counts.
+    """Returns when the checkpoint of the last `save` is complete.
 
     Raises:
       CheckpointError: the save failed (on any process); the checkpoints that
@@ -166,21 +166,21 @@ class Checkpointer:
     lifeline.saved(step)
 
   def close(self) -> None:
-    """Waits, then releases everything; the object is of no use any more."""
+    """Waits, then releases everything; the object cannot be used again."""
     try:
       self.wait()
     finally:
       self._release()
 
   def _release(self) -> None:
-    """Ends the save that is under way, and the threads."""
+    """Ends the current save and the threads."""
     self._pool.shutdown()
     self._orbax.close()
 
   def latest(self) -> int | None:
-    """The newest step whose every byte is as it was saved, or None.
+    """The newest step whose files are exactly as they were saved, or None.
 
-    Newer ones that are not are moved to `damaged/`, with a warning.
+    Newer steps that are damaged are moved to `damaged/`, with a warning.
     """
     self.wait()
 
@@ -195,7 +195,7 @@ class Checkpointer:
     return step
 
   def restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
-    """The state saved at `step`, in the form and places of `target`, and meta.
+    """The state saved at `step`, sharded like `target`, and its metadata.
 
     Raises:
       CheckpointError: there is no such step, it is damaged, or its arrays are
@@ -208,7 +208,7 @@ class Checkpointer:
     return restore_step(self._path(step), target)
 
   def read_meta(self, step: int) -> dict[str, Any]:
-    """What was given to `save` beside the state; touches no array."""
+    """The metadata that was given to `save`; reads no array."""
     return manifest.read(self._path(step))["meta"]
 
   def _path(self, step: int) -> AnyPath:
@@ -220,7 +220,7 @@ class Checkpointer:
       steps.tidy(self._directory)
 
   def _prepare(self, step: int, size: int) -> bool:
-    """Whether the step is already saved; else its place is free and enough."""
+    """Whether the step is already saved; else makes sure there is space."""
     path = self._path(step)
     with self._one_line(f"cannot save step {step}"):
       steps.tidy(self._directory)
@@ -245,13 +245,13 @@ class Checkpointer:
     self._orbax.wait_until_finished()
     if processes.is_first():
       manifest.write(self._path(step), content)
-      # From here on the new checkpoint counts.
+      # From here on the checkpoint is complete.
       self._on_saved(step)
       steps.remove_old(self._directory, step, self._keep)
 
   @contextlib.contextmanager
   def _one_line(self, what: str) -> Iterator[None]:
-    """Turns what the disk or Orbax raises into one line for the user."""
+    """Turns errors of the disk or of Orbax into one line for the user."""
     try:
       with lifeline.watched():
         yield
@@ -264,7 +264,7 @@ class Checkpointer:
 
 
 def open_step(place: str | os.PathLike) -> AnyPath:
-  """The verified step directory that a user means; changes nothing on disk.
+  """The step directory that a user names, verified; changes nothing on disk.
 
   Args:
     place: a step directory, or a directory of them for the newest good one.
@@ -302,13 +302,12 @@ def read_arrays(path: AnyPath) -> dict[str, tuple[str, tuple[int, ...]]]:
 def restore_step(
   path: AnyPath, target: Any, *, partial: bool = False
 ) -> tuple[Any, dict[str, Any]]:
-  """Arrays and meta of a step directory that is known to be good.
+  """The arrays and metadata of a step directory that has been verified.
 
   Args:
     path: what `open_step` returned.
     target: tree of `jax.ShapeDtypeStruct` with shardings, on any mesh.
-    partial: arrays that `target` does not have are left unread, such as all
-      but `{"params": ...}`.
+    partial: whether `target` may lack arrays, which are not read then.
 
   Raises:
     CheckpointError: names, shapes or dtypes differ; nothing is ever cast.
@@ -374,9 +373,9 @@ def _show(kind: list[Any]) -> str:
 
 
 def _meet(*, key: str, timeout_ms: int) -> None:
-  """How Orbax waits for all processes, with an error that says for whom."""
+  """Orbax's barrier; its error names the process that is missing."""
   if not processes.alone():
-    # Orbax uses a key again when it saves a step again.
+    # Orbax reuses a key when it saves a step again.
     name, seconds = f"orbax/{next(_meetings)}/{key}", timeout_ms // 1000
     with lifeline.watched():
       processes.meet(name, "", "the end of a save", seconds)
@@ -396,5 +395,5 @@ def _reason(e: Exception) -> str:
 
 
 def _no_orbax_traceback(record: logging.LogRecord) -> bool:
-  """Orbax logs at length what it then raises; the raised error is enough."""
+  """Drops the traceback that Orbax logs before it raises the same error."""
   return not (record.exc_info and "/orbax/" in record.pathname)

@@ -15,7 +15,7 @@ from tests.checkpoints.states import (
   state_at,
   target_of,
 )
-from vit_jax.checkpoints import manifest, native, steps
+from vit_jax.checkpoints import manifest, run_checkpoints, steps
 from vit_jax.core import errors, tree
 
 
@@ -24,7 +24,7 @@ from vit_jax.core import errors, tree
 )
 def test_restore_is_bit_identical_on_any_mesh(two, shape):
   want = place(state_at(200), "data=1,fsdp=1" if shape == "data=1" else shape)
-  with native.Checkpointer(two, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(two, keep=5) as checkpointer:
     assert checkpointer.latest() == 200
     got, meta = checkpointer.restore(200, target_of(want))
   assert meta == {"at": 200}
@@ -42,7 +42,7 @@ def test_what_is_saved_is_the_state_at_the_call(tmp_path):
   x = jnp.arange(1e6)
   meta = {"names": ["a"]}
   donate = jax.jit(lambda x: x * 0 - 1, donate_argnums=0)
-  with native.Checkpointer(tmp_path, keep=1) as checkpointer:
+  with run_checkpoints.Checkpointer(tmp_path, keep=1) as checkpointer:
     checkpointer.save(1, {"x": x}, meta)
     meta["names"].append("b")
     donate(donate(x))
@@ -58,7 +58,7 @@ def test_what_is_saved_is_the_state_at_the_call(tmp_path):
 def test_large_arrays_alone_are_cut_into_slices(tmp_path, caplog, size, cut):
   """Each device that holds an array writes a slice, which is compiled."""
   state = place({"x": np.random.default_rng(0).random(size, np.float32)})
-  with native.Checkpointer(tmp_path, keep=1) as checkpointer:
+  with run_checkpoints.Checkpointer(tmp_path, keep=1) as checkpointer:
     with jax.log_compiles():
       checkpointer.save(1, state, {})
     got, _ = checkpointer.restore(1, target_of(state))
@@ -67,7 +67,9 @@ def test_large_arrays_alone_are_cut_into_slices(tmp_path, caplog, size, cut):
 
 
 def test_an_empty_directory_has_no_latest(tmp_path):
-  with native.Checkpointer(tmp_path / "a" / "b", keep=1) as checkpointer:
+  with run_checkpoints.Checkpointer(
+    tmp_path / "a" / "b", keep=1
+  ) as checkpointer:
     assert checkpointer.latest() is None
     with pytest.raises(errors.CheckpointError, match=r"no manifest\.json"):
       checkpointer.restore(3, {})
@@ -89,7 +91,7 @@ def test_an_older_one_goes_only_once_the_newer_one_counts(
   def full(*_):
     raise OSError(28, "No space left on device")
 
-  with native.Checkpointer(tmp_path, keep=1) as checkpointer:
+  with run_checkpoints.Checkpointer(tmp_path, keep=1) as checkpointer:
     assert checkpointer.latest() == 1
     monkeypatch.setattr(manifest, "write", full)
     checkpointer.save(2, place(state_at(2)), {})
@@ -114,7 +116,7 @@ def test_a_disk_without_room_is_told_before_anything_is_written(
 ):
   usage = shutil.disk_usage(copy)
   monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=99))
-  with native.Checkpointer(copy, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=5) as checkpointer:
     with pytest.raises(errors.CheckpointError, match=r"99 bytes, \d+ needed"):
       checkpointer.save(300, place(state_at(300)), {})
     assert steps.finished(copy) == [100, 200]
@@ -124,11 +126,11 @@ def test_a_disk_without_room_is_told_before_anything_is_written(
 def test_a_file_in_the_way(tmp_path):
   (tmp_path / "file").write_text("")
   with pytest.raises(errors.CheckpointError, match="File exists") as e:
-    native.Checkpointer(tmp_path / "file", keep=1)
+    run_checkpoints.Checkpointer(tmp_path / "file", keep=1)
   assert "\n" not in str(e.value)
   with pytest.raises(errors.CheckpointError, match="Not a directory"):
-    native.Checkpointer(tmp_path / "file" / "below", keep=1)
-  with native.Checkpointer(tmp_path, keep=1) as checkpointer:
+    run_checkpoints.Checkpointer(tmp_path / "file" / "below", keep=1)
+  with run_checkpoints.Checkpointer(tmp_path, keep=1) as checkpointer:
     (tmp_path / "7").write_text("mine")
     with pytest.raises(errors.CheckpointError, match="7 is no checkpoint"):
       checkpointer.save(7, place(state_at(7)), {})
@@ -146,7 +148,7 @@ def test_a_directory_that_vanishes_is_an_error_at_the_next_call(
     run.write_text("")
     return usage
 
-  with native.Checkpointer(run, keep=1) as checkpointer:
+  with run_checkpoints.Checkpointer(run, keep=1) as checkpointer:
     checkpointer.save(1, place(state_at(1)), {})
     checkpointer.wait()
     # Just before Orbax makes its directory.
@@ -159,7 +161,7 @@ def test_a_directory_that_vanishes_is_an_error_at_the_next_call(
 
 def test_an_error_names_the_step_that_is_good_by_now(copy):
   (copy / "7").write_text("mine")
-  with native.Checkpointer(copy, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(copy, keep=5) as checkpointer:
     assert checkpointer.latest() == 200
     grow(copy / "200" / "state" / "_METADATA")
     assert checkpointer.latest() == 100
@@ -169,7 +171,7 @@ def test_an_error_names_the_step_that_is_good_by_now(copy):
 
 def test_other_storage_is_refused_rather_than_made_a_local_directory():
   with pytest.raises(errors.ConfigError, match="mount another kind"):
-    native.Checkpointer("s3://bucket/run", keep=1)
+    run_checkpoints.Checkpointer("s3://bucket/run", keep=1)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_other_storage_is_refused_rather_than_made_a_local_directory():
 def test_another_state_is_refused_with_the_difference(two, change, message):
   target = target_of(place(change(state_at(200)), "data=1,fsdp=1"))
   with (
-    native.Checkpointer(two, keep=5) as checkpointer,
+    run_checkpoints.Checkpointer(two, keep=5) as checkpointer,
     pytest.raises(errors.CheckpointError) as e,
   ):
     checkpointer.restore(200, target)
@@ -213,50 +215,50 @@ def test_another_state_is_refused_with_the_difference(two, change, message):
 def test_long_differences_are_cut(two):
   target = target_of(place({"a": jnp.ones(1)}))
   with pytest.raises(errors.CheckpointError, match=r"not there; .* more$"):
-    native.restore_step(native.open_step(two), target)
+    run_checkpoints.restore_step(run_checkpoints.open_step(two), target)
 
 
 def test_a_part_is_restored_without_the_rest(two):
-  path = native.open_step(two)
+  path = run_checkpoints.open_step(two)
   assert path == two / "200"
   want = {"params": place(state_at(200).params, "data=1,fsdp=2")}
-  got, meta = native.restore_step(path, target_of(want), partial=True)
+  got, meta = run_checkpoints.restore_step(path, target_of(want), partial=True)
   assert bits(got) == bits(want)
   assert meta == {"at": 200}
   with pytest.raises(errors.CheckpointError, match=r"opt_state.* only there"):
-    native.restore_step(path, target_of(want))
+    run_checkpoints.restore_step(path, target_of(want))
 
 
 def test_arrays_and_meta_are_read_without_orbax(two):
-  arrays = native.read_arrays(two / "200")
+  arrays = run_checkpoints.read_arrays(two / "200")
   assert arrays["params/Dense_0/kernel"] == ("float32", (8, 16))
   assert arrays["rng"] == ("key<fry>", ())
-  with native.Checkpointer(two, keep=5) as checkpointer:
+  with run_checkpoints.Checkpointer(two, keep=5) as checkpointer:
     assert checkpointer.read_meta(100) == {"at": 100}
 
 
 def test_open_step_takes_either_and_changes_nothing(copy, caplog):
-  assert native.open_step(copy / "100") == copy / "100"
+  assert run_checkpoints.open_step(copy / "100") == copy / "100"
   (copy / "300.orbax-checkpoint-tmp").mkdir()
   grow(copy / "200" / "state" / "_METADATA")
   before = sorted(copy.rglob("*"))
-  assert native.open_step(str(copy)) == copy / "100"
+  assert run_checkpoints.open_step(str(copy)) == copy / "100"
   assert "200 is unusable: state/_METADATA" in caplog.text
   with pytest.raises(errors.CheckpointError, match="not as it was saved"):
-    native.open_step(copy / "200")
+    run_checkpoints.open_step(copy / "200")
   with pytest.raises(errors.CheckpointError, match="is no checkpoint"):
-    native.open_step(copy / "absent")
+    run_checkpoints.open_step(copy / "absent")
   assert sorted(copy.rglob("*")) == before
 
 
 def test_targets_need_shardings(two):
   target = {"step": jax.ShapeDtypeStruct((), jnp.int32)}
   with pytest.raises(ValueError, match="step of the target has no sharding"):
-    native.restore_step(two / "200", target, partial=True)
+    run_checkpoints.restore_step(two / "200", target, partial=True)
 
 
 def test_large_or_foreign_meta_is_refused(tmp_path):
-  with native.Checkpointer(tmp_path, keep=1) as checkpointer:
+  with run_checkpoints.Checkpointer(tmp_path, keep=1) as checkpointer:
     text = "x" * manifest.MAX_META_BYTES
     with pytest.raises(errors.CheckpointError, match="metadata of step 1 has"):
       checkpointer.save(1, place(state_at(1)), {"text": text})
@@ -268,7 +270,7 @@ def test_large_or_foreign_meta_is_refused(tmp_path):
 def test_names_that_collide_are_refused(tmp_path):
   state = {"a/b": jnp.ones(1), "a": {"b": jnp.zeros(1)}}
   with (
-    native.Checkpointer(tmp_path, keep=1) as checkpointer,
+    run_checkpoints.Checkpointer(tmp_path, keep=1) as checkpointer,
     pytest.raises(ValueError, match="same name"),
   ):
     checkpointer.save(1, state, {})

@@ -3,7 +3,6 @@
 import json
 import re
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from tests.checkpoints import files
 from tests.parity import rule
 from vit_jax import checkpoints, models
-from vit_jax.checkpoints import native, npz, safetensors, tensors
+from vit_jax.checkpoints import npz, safetensors_io, tensors
 from vit_jax.core import errors, tree
 
 
@@ -31,13 +30,8 @@ def renamed(arrays, *pairs):
 
 
 def write(path, arrays, how=npz):
-  how.write(path, {k: tensors.of_array(v) for k, v in arrays.items()})
+  how.write(path, {k: tensors.from_array(v) for k, v in arrays.items()})
   return path
-
-
-def test_importing_names():
-  assert callable(checkpoints.load)
-  assert checkpoints.load.__module__ == "vit_jax.checkpoints.loading"
 
 
 def test_the_config_is_inferred(tmp_path):
@@ -280,7 +274,7 @@ def test_heads_of_a_fused_qkv_are_assumed_and_told(tmp_path):
   for name, value in arrays.items():
     shape = [n * 4 if n % 48 == 0 else n for n in value.shape]
     wide[name] = np.zeros(shape, np.float32)
-  path = write(tmp_path / "x", wide, safetensors)
+  path = write(tmp_path / "x", wide, safetensors_io)
   got = checkpoints.load(path)
   assert got.model.config.width == width
   # Heads of 64 features.
@@ -321,25 +315,6 @@ def test_a_grid_that_is_no_square(tmp_path):
   got = checkpoints.load(path, resolution=(24, 32))
   assert got.model.config.grid == (3, 4)
   assert not got.report.resized
-
-
-def test_a_folder(tmp_path):
-  path = files.write(tmp_path, "hf_vit")
-  same(checkpoints.load(tmp_path).params, checkpoints.load(path).params)
-
-
-def test_a_folder_with_two_files(tmp_path):
-  for name in ("a.npz", "b.npz"):
-    write(tmp_path / name, rule.params(rule.load("vit_token")))
-  with pytest.raises(errors.CheckpointError, match=r"a\.npz, b\.npz; name one"):
-    checkpoints.load(tmp_path)
-
-
-def test_nothing_there(tmp_path):
-  with pytest.raises(errors.CheckpointError, match="does not exist"):
-    checkpoints.load(tmp_path / "x")
-  with pytest.raises(errors.CheckpointError, match="is no checkpoint"):
-    checkpoints.load(tmp_path)
 
 
 def test_names_of_no_known_layout(tmp_path):
@@ -436,73 +411,3 @@ def test_preprocessing_and_labels_of_transformers(tmp_path):
 def test_preprocessing_of_the_published_npz(tmp_path):
   got = checkpoints.load(files.write(tmp_path, "vit_token"))
   assert got.preprocess == "decode|resize(32)|value_range(-1.0, 1.0)"
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-  """A workdir with two steps of a tiny ViT on grey images."""
-  workdir = tmp_path_factory.mktemp("run")
-  fields = dict(
-    image_size=[8, 8],
-    patch_size=[4, 4],
-    width=8,
-    depth=2,
-    mlp_dim=8,
-    num_heads=2,
-  )
-  fields = {
-    k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
-  }
-  model = models.create("vit", num_classes=3, **fields)
-  params = model.init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))
-  meta = {
-    "config": {
-      "model": {"name": "vit", **model.config.__dict__},
-      "evals": {
-        "test": {"data": {"preprocess": "decode(1)|value_range(0, 1)"}}
-      },
-    }
-  }
-  with native.Checkpointer(workdir / "checkpoints", keep=2) as saved:
-    for step in (1, 2):
-      state = dict(params, ema={}, task_state={}, opt_state={"n": jnp.ones(3)})
-      scaled = jax.tree.map(lambda x, s=step: x * s, state)
-      saved.save(step, scaled, meta)
-  return workdir, model, params["params"]
-
-
-@pytest.mark.parametrize("part", ["", "checkpoints", "checkpoints/2"])
-def test_an_own_run(run, part):
-  workdir, model, params = run
-  got = checkpoints.load(workdir / part)
-  assert got.source_format == "orbax"
-  assert got.model.config == model.config
-  same(got.params, jax.tree.map(lambda x: 2 * x, params))
-  assert got.preprocess == "decode(channels=1)|value_range(0.0, 1.0)"
-  assert "opt_state/n" in got.report.ignored
-
-
-def test_an_older_step_of_a_run(run):
-  workdir, _, params = run
-  same(checkpoints.load(workdir / "checkpoints/1").params, params)
-
-
-def test_an_own_run_at_another_size(run):
-  got = checkpoints.load(run[0], resolution=16, num_classes=5)
-  assert got.params["posemb"]["table"].shape == (17, 8)
-  assert got.report.resized == ("posemb/table",)
-  assert set(got.report.reset) == {"head/kernel", "head/bias"}
-
-
-def test_averaged_parameters_are_taken(run, tmp_path):
-  _, model, params = run
-  averaged = jax.tree.map(lambda x: x + 1, params)
-  state = {"params": params, "ema": averaged, "task_state": {}}
-  meta = {"config": {"model": {"name": "vit", **model.config.__dict__}}}
-  with native.Checkpointer(tmp_path / "checkpoints", keep=1) as saved:
-    saved.save(1, state, meta)
-  got = checkpoints.load(tmp_path)
-  same(got.params, averaged)
-  assert any("averaged" in x for x in got.report.assumptions)
-  # Nothing says how this run evaluated.
-  assert got.preprocess == "decode|resize(8)|value_range(-1.0, 1.0)"

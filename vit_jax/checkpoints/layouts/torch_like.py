@@ -1,0 +1,128 @@
+"""What the safetensors files of PyTorch's programs have in common."""
+
+from collections.abc import Mapping, Sequence
+import re
+from typing import Any, ClassVar
+
+from vit_jax.checkpoints import safetensors_io
+from vit_jax.checkpoints.base import Layout, Size, Source
+from vit_jax.checkpoints.keys import Rule
+
+_CONV = ("O I kh kw", "kh kw I O")
+# (their axes, our axes) of the kernels in a block.
+_AXES = {
+  "attention/{S}": ("(S H K) D", "D H K"),
+  "attention/query": ("(H K) D", "D H K"),
+  "attention/key": ("(H K) D", "D H K"),
+  "attention/value": ("(H K) D", "D H K"),
+  "attention/out": ("D (H K)", "H K D"),
+  "mlp/hidden": ("M D", "D M"),
+  "mlp/out": ("D M", "M D"),
+}
+
+
+class TorchLike(Layout):
+  """A model of a PyTorch program.
+
+  Attributes:
+    head: what the names of its classifier begin with.
+  """
+
+  container = safetensors_io
+  resize = "bicubic"
+  head: ClassVar[str]
+
+  def ends(self, source: Source) -> dict[str, Any]:
+    head = re.escape(self.head) + r"\.(weight|bias)"
+    return {"num_classes": source.size(head, 0, 0)}
+
+
+def norm(theirs: str, ours: str, stack: str = "", **labels: Any) -> list[Rule]:
+  """The rules of a norm; see `linear`."""
+  return [
+    Rule(f"{theirs}.weight", "D", f"{ours}/scale", f"{stack}D", labels),
+    Rule(f"{theirs}.bias", "D", f"{ours}/bias", f"{stack}D", labels),
+  ]
+
+
+def linear(
+  theirs: str,
+  ours: str,
+  their_axes: str = "O I",
+  our_axes: str = "I O",
+  stack: str = "",
+  **labels: Sequence[str],
+) -> list[Rule]:
+  """The rules of a dense layer or of a convolution with a bias.
+
+  Args:
+    theirs: what their names begin with.
+    ours: what ours begin with.
+    their_axes: of their kernel; the first ones are those of the bias.
+    our_axes: of our kernel.
+    stack: "L " where ours is stacked over blocks.
+    **labels: of the letters in the names.
+  """
+  bias = re.match(r"\(.*?\)|\S+", their_axes)
+  assert bias, their_axes
+  outputs = [x for x in bias[0].strip("()").split() if x in our_axes.split()]
+  kernel = f"{ours}/kernel"
+  return [
+    Rule(f"{theirs}.weight", their_axes, kernel, stack + our_axes, labels),
+    Rule(
+      f"{theirs}.bias",
+      bias[0],
+      f"{ours}/bias",
+      stack + " ".join(outputs),
+      labels,
+    ),
+  ]
+
+
+def conv(theirs: str, ours: str) -> Rule:
+  """The rule of a convolution's kernel."""
+  return Rule(f"{theirs}.weight", _CONV[0], f"{ours}/kernel", _CONV[1])
+
+
+def patches(theirs: str) -> list[Rule]:
+  """The rules of the patch embedding."""
+  return linear(theirs, "embedding", *_CONV)
+
+
+def block(
+  names: Mapping[str, str],
+  theirs: str,
+  ours: str,
+  layers: Sequence[str] = (),
+) -> list[Rule]:
+  """The rules of a pre-norm block, or of a stack of them.
+
+  Args:
+    names: of their modules, by ours, as in `timm.BLOCK`.
+    theirs: what their names begin with; with {L} if it is a stack.
+    ours: what ours begin with.
+    layers: the labels of a stack.
+  """
+  stack, labels = ("L ", {"L": layers}) if layers else ("", {})
+  rules = []
+  for our_name, their_name in names.items():
+    a, b = f"{theirs}.{their_name}", f"{ours}/{our_name}"
+    if our_name.startswith("norm"):
+      rules += norm(a, b, stack, **labels)
+    elif our_name.endswith("relative_bias"):
+      rules.append(Rule(a, "(rh rw) H", b, f"{stack}rh rw H", labels))
+    else:
+      axes = _AXES[our_name]
+      more = {"S": ("query", "key", "value")} if "{S}" in our_name else {}
+      rules += linear(a, b, *axes, stack, **labels, **more)
+  return rules
+
+
+def pair(value: Any) -> Size:
+  """(height, width) from one number or two."""
+  return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def patch_size(source: Source, name: str, default: int) -> Size:
+  """(height, width) of a patch, from the kernel of its embedding."""
+  return source.size(name, 2, default), source.size(name, 3, default)
