@@ -32,7 +32,7 @@ def main() -> None:
         for step in range(10)
       ]
       (home / "evals.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
-      state.write_end(home, 0, "")
+      state.write_end(home, 0)
     start = time.perf_counter()
     collect.collect(sweep, sweep_lib.runs(sweep, _CONFIG), folder)
     report("collect_1000_runs_s", time.perf_counter() - start)

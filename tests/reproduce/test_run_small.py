@@ -150,7 +150,7 @@ def test_rates_are_chosen_on_held_out_images(quick, tmp_path):
   one = design_experiments.TABLE_7
   result = run(one, tmp_path)
   sweep, runs = runs_of(one)
-  found = state.all_of(sweep, runs, str(tmp_path / "runs"))
+  found = state.statuses(sweep, runs, str(tmp_path / "runs"))
   for arm in result.arms:
     first = {
       s.scores["val/top_1"]: r.setting[small_experiment.RATE]

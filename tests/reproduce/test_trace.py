@@ -1,6 +1,5 @@
 """Every number that is printed leads to a source, and says what is there."""
 
-import importlib.util
 import json
 import pathlib
 import re
@@ -9,7 +8,7 @@ import statistics
 import pytest
 
 from tests.reproduce import golden
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import config as config_lib, errors, python_files
 from vit_jax.models import vit
 from vit_jax.reproduce import (
   computed,
@@ -129,15 +128,11 @@ def configured(what, column):
 
 def transferred(arg, column):
   """What the fine-tuning's own config says of a data set."""
-  spec = importlib.util.spec_from_file_location(
-    "transfer", launch.ROOT / "configs/transfer.py"
-  )
-  transfer = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(transfer)
-  of = transfer.dataset(arg.removeprefix("dataset="))
+  transfer = python_files.load_module(launch.ROOT / "configs/transfer.py")
+  data_set = transfer.dataset(arg.removeprefix("dataset="))
   if column == "steps":
-    return of.steps
-  return ", ".join(f"{rate:g}" for rate in of.lrs)
+    return data_set.steps
+  return ", ".join(f"{rate:g}" for rate in data_set.lrs)
 
 
 def numbers(page):

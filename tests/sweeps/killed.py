@@ -85,7 +85,7 @@ class Sweeping:
     return state.folder(str(self.out), run)
 
   def states(self):
-    return [state.of(str(self.out), run).state for run in self.runs]
+    return [state.status(str(self.out), run).state for run in self.runs]
 
   def say(self, what):
     counts = {s: self.states().count(s) for s in sorted(set(self.states()))}

@@ -26,11 +26,12 @@ def workdir(tmp_path):
     home = state.folder(str(tmp_path), run)
     home.mkdir(parents=True)
     if score is None:
-      state.write_end(home, 2, "ConfigError: no")
+      (home / "log.txt").write_text("step 1/2\nConfigError: no\n\n")
+      state.write_end(home, 2)
       continue
     rows = [{"step": s, "name": "test", "top_1": score * s} for s in (0.5, 1)]
     (home / "evals.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    state.write_end(home, 0, "")
+    state.write_end(home, 0)
   return tmp_path
 
 
@@ -46,7 +47,7 @@ def test_tables(workdir):
   # Deviations of a sample: sqrt((0.25^2 + 0 + 0.25^2) / 2).
   assert "| 0.001 | 0.75 ± 0.25 | 3 |" in markdown
   assert "| 0.01 | 0.25 ± 0 | 2 |" in markdown
-  metric = collect.shown_metric(SWEEP, rows)
+  metric = collect.plotted_metric(SWEEP, rows)
   x, series = collect.series(rows, metric)
   assert (x, metric) == ("optim.peak_lr", "test/top_1")
   assert series == {"": ([0.001, 0.01], [0.75, 0.25], [0.25, 0.0])}
@@ -145,7 +146,7 @@ def test_group_means_are_written(tmp_path):
     home.mkdir(parents=True)
     row = {"step": 1, "name": "test", "top_1": GROUPS[task.group]}
     (home / "evals.jsonl").write_text(json.dumps(row) + "\n")
-    state.write_end(home, 0, "")
+    state.write_end(home, 0)
   collect.collect(sweep, runs, str(tmp_path))
   text = (tmp_path / "results.md").read_text()
   head = "| test/natural | test/specialized | test/structured | test/all |"

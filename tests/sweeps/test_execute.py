@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e import run as command
 from tests.sweeps import stand_in
-from vit_jax.core import errors
+from vit_jax.core import errors, files
 from vit_jax.sweeps import collect, execute, grid, state, status, sweep as lib
 
 RATES = tuple(float(f"{0.001 * 1.2**i:.4g}") for i in range(12))
@@ -104,7 +104,7 @@ def test_interrupted_and_gone_on(sweep, monkeypatch, tmp_path):
   def interrupt():
     while not (waiting / "waits").exists():
       time.sleep(0.05)
-    during.append(state.of(str(tmp_path), runs[1]))
+    during.append(state.status(str(tmp_path), runs[1]))
     os.kill(os.getpid(), signal.SIGTERM)
 
   during = []
@@ -114,7 +114,7 @@ def test_interrupted_and_gone_on(sweep, monkeypatch, tmp_path):
     execute.execute(made, runs[:3], str(tmp_path), say=print)
   thread.join()
   assert during == [state.Status("running", progress="3/10")]
-  found = [state.of(str(tmp_path), run).state for run in runs[:3]]
+  found = [state.status(str(tmp_path), run).state for run in runs[:3]]
   assert found == ["done", "interrupted", "waiting"]
   assert execute.execute(made, runs[:3], str(tmp_path), say=print) == 0
   assert [len(starts(tmp_path, run)) for run in runs[:3]] == [1, 2, 1]
@@ -127,13 +127,24 @@ def test_a_run_holds_its_folder_itself(sweep, tmp_path):
   assert (state.folder(str(tmp_path), runs[0]) / "holds").exists()
 
 
+def test_runs_work_in_the_folder_of_the_sweep_command(
+  sweep, monkeypatch, tmp_path
+):
+  made, runs = sweep
+  (tmp_path / "here").mkdir()
+  monkeypatch.chdir(tmp_path / "here")
+  execute.execute(made, runs[:1], "w", say=print)
+  place = state.folder("w", runs[0]) / "place"
+  assert place.read_text() == str(tmp_path / "here")
+
+
 def test_a_run_that_another_holds_is_waited_for(sweep, tmp_path):
   made, runs = sweep
   home = state.folder(str(tmp_path), runs[0])
-  with state.hold(home) as lock:
+  with files.locked(home / state.LOCK) as lock:
     holder = subprocess.Popen(["sleep", "2"], pass_fds=[lock])
   # Held on by a process whose parent has let go.
-  assert state.of(str(tmp_path), runs[0]).state == "running"
+  assert state.status(str(tmp_path), runs[0]).state == "running"
   execute.execute(made, runs[:2], str(tmp_path), say=print)
   assert holder.poll() == 0
   assert [len(starts(tmp_path, run)) for run in runs[:2]] == [1, 1]
@@ -202,6 +213,6 @@ def test_what_comes_after_a_failed_run_waits_for_it_to_be_retried(
     made, runs, str(tmp_path), retry=True, say=lambda _: None
   )
   assert again == 0
-  found = state.all_of(made, runs, str(tmp_path))
+  found = state.statuses(made, runs, str(tmp_path))
   assert len(found) == 14 and {s.state for _, s in found} == {"done"}
   assert [len(starts(tmp_path, run)) for run in runs] == [2] + [1] * 9

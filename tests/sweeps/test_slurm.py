@@ -1,12 +1,13 @@
 """What a job of Slurm does with its run; results/slurm has real ones."""
 
+import subprocess
 import sys
 
 import pytest
 
 from tests.e2e import run as command
 from tests.sweeps import stand_in
-from vit_jax.core import errors
+from vit_jax.core import errors, files
 from vit_jax.sweeps import execute, grid, slurm, state, sweep as lib
 
 
@@ -41,7 +42,7 @@ def test_how_a_job_ends(job, monkeypatch, tmp_path, plan, code, starts, ends):
   monkeypatch.setenv("PLAN", f'{{"0.1": "{plan}"}}')
   assert made() == code
   assert len((home / "starts").read_text().splitlines()) == starts
-  assert state.of(str(tmp_path), run).state == ends
+  assert state.status(str(tmp_path), run).state == ends
   # Slurm may start a job twice.
   assert made() == 0
   assert len((home / "starts").read_text().splitlines()) == starts
@@ -49,7 +50,7 @@ def test_how_a_job_ends(job, monkeypatch, tmp_path, plan, code, starts, ends):
 
 def test_a_run_that_another_holds_is_left_alone(job):
   made, home, _ = job
-  with state.hold(home):
+  with files.locked(home / state.LOCK):
     assert made() == 0
   assert not (home / "starts").exists()
 
@@ -67,3 +68,43 @@ def test_wrong_parameters(job, monkeypatch, tmp_path):
   ):
     with pytest.raises(errors.ConfigError, match=message):
       slurm.submit(sweep, [run], str(tmp_path), [wrong])
+
+
+ONE = lib.Sweep(config="", settings=grid.axis("optim.peak_lr", (0.1,)))
+SBATCH = """#!/bin/sh
+cp "$1" {folder}/script
+echo "Submitted batch job 7"
+"""
+
+
+def test_a_job_works_where_the_command_was_given(tmp_path, monkeypatch):
+  """The script that Slurm gets goes there first, wherever the job starts."""
+  programs, here = tmp_path / "bin", tmp_path / "my lab"
+  for folder in (programs, here):
+    folder.mkdir()
+  for name in ("sbatch", "srun"):
+    (programs / name).write_text(SBATCH.format(folder=tmp_path))
+    (programs / name).chmod(0o755)
+  monkeypatch.setenv("PATH", str(programs), prepend=":")
+  monkeypatch.chdir(here)
+  runs = lib.runs(ONE, command.TINY)
+  line = slurm.submit(ONE, runs, "w", ["timeout_min=5"])
+  assert line == "submitted 1 runs: 7"
+  script = (tmp_path / "script").read_text().splitlines()
+  assert f"#SBATCH --chdir='{here}'" in script
+  assert "#SBATCH --time=5" in script
+  # submitit itself is started by -m, which makes that folder importable.
+  assert any("srun " in s and "-m submitit.core._submit" in s for s in script)
+
+
+def test_the_train_command_imports_from_its_folder(tmp_path):
+  """Of a job, and of the workers of this machine."""
+  (run,) = lib.runs(ONE, command.TINY)
+  words = execute.command(run, str(tmp_path))
+  assert words[1:3] == ["-m", "vit_jax"]
+  words[2] = "mylab"
+  (tmp_path / "mylab.py").write_text("print('imported')\n")
+  done = subprocess.run(
+    words, cwd=tmp_path, capture_output=True, text=True, check=True
+  )
+  assert done.stdout == "imported\n"

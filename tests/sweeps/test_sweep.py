@@ -138,7 +138,7 @@ def test_runs_that_start_from_others():
   assert place in runs[4].flags("there")
   assert "--config.start.checkpoint=" in runs[6].flags("there")
   assert runs[4].setting != runs[2].setting
-  assert "start.checkpoint=after_40" in sweep_lib.shown(runs[4].setting)
+  assert "start.checkpoint=after_40" in sweep_lib.setting_text(runs[4].setting)
   assert len({r.name for r in runs}) == 8
   # Another start is another run.
   other = sweep_lib.runs(two_stages(seed=1), command.TINY)
@@ -234,9 +234,9 @@ def test_a_score_that_is_not_there(tmp_path):
   (home / "evals.jsonl").write_text(
     '{"step": 1, "name": "test", "top_1": 0.5}\n'
   )
-  state.write_end(home, 0, "")
+  state.write_end(home, 0)
   with pytest.raises(errors.ConfigError, match=r"\(there are: test/top_1\)"):
-    state.all_of(sweep, runs, str(tmp_path))
+    state.statuses(sweep, runs, str(tmp_path))
 
 
 def test_files_that_are_no_sweep(tmp_path):

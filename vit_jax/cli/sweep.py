@@ -111,7 +111,7 @@ def _commands(sweep, runs, workdir: str) -> None:
   from vit_jax.sweeps import execute, leaks, state
 
   leaks.check(sweep, runs)
-  for run in state.to_begin(sweep, runs, workdir):
+  for run in state.ready(sweep, runs, workdir):
     print(run.name, shlex.join(execute.arguments(run, workdir)))
 
 
@@ -120,7 +120,7 @@ def _collect(sweep, runs, workdir: str) -> None:
   from vit_jax.sweeps import collect
 
   rows = collect.collect(sweep, runs, workdir)
-  metric = collect.shown_metric(sweep, rows)
+  metric = collect.plotted_metric(sweep, rows)
   x, series = collect.series(rows, metric)
   ends = ["csv", "md"]
   if x:

@@ -16,9 +16,7 @@ import dataclasses
 import difflib
 import hashlib
 import importlib
-import importlib.util
 import json
-import pathlib
 import pkgutil
 import sys
 import types
@@ -27,7 +25,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import ml_collections
 
-from vit_jax.core import errors
+from vit_jax.core import errors, python_files
 
 ConfigDict = ml_collections.ConfigDict
 Group: TypeAlias = Mapping[str, Any] | ConfigDict
@@ -166,20 +164,7 @@ def _missing(key: str) -> errors.ConfigError:
 
 
 def _run(path: str, arg: str) -> ConfigDict:
-  file = pathlib.Path(path)
-  if not file.is_file():
-    near = [str(p) for p in sorted(file.parent.glob("*.py"))]
-    raise errors.ConfigError(
-      f"config={path} is no file{errors.did_you_mean(path, near)}"
-    )
-  spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
-  if spec is None or spec.loader is None:
-    raise errors.ConfigError(f"config={path} is not a Python file (*.py)")
-  module = importlib.util.module_from_spec(spec)
-  try:
-    spec.loader.exec_module(module)
-  except SyntaxError as e:
-    raise errors.ConfigError(f"config={path}, line {e.lineno}: {e.msg}") from e
+  module = python_files.load_module(path)
   if not hasattr(module, "get_config"):
     raise errors.ConfigError(f"config={path} defines no get_config(arg)")
   try:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 import contextlib
 import fcntl
 import io
+import json
 import os
 import pathlib
 import re
 import secrets
 import stat
 import sys
-from typing import IO
+from typing import IO, Any
 
 from vit_jax.core import errors, storage
 from vit_jax.core.storage import AnyPath
@@ -60,6 +61,13 @@ def write(path: AnyPath, data: bytes | str) -> None:
   """Replaces a file by one that holds `data`; see `replacing`."""
   with replacing(path) as f:
     f.write(data.encode() if isinstance(data, str) else data)
+
+
+def read_rows(path: AnyPath) -> list[dict[str, Any]]:
+  """The objects in a file of one JSON object a line; none without a file."""
+  if not path.exists():
+    return []
+  return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def _replaced(path: pathlib.Path) -> Iterator[IO[bytes]]:

@@ -9,6 +9,7 @@ from vit_jax.reproduce import computed
 from vit_jax.reproduce.launch import Pretraining
 from vit_jax.reproduce.paper import Grid, Number, Place
 from vit_jax.reproduce.run_scores import FineTuned
+from vit_jax.sweeps import collect
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +147,7 @@ def text(page: Page) -> str:
   rows = zip(page.rows, page.cells, strict=True)
   parts = [
     f"## {page.title}",
-    markdown_table(
+    collect.markdown_table(
       (*page.header, *page.columns),
       [(*row, *map(cell_text, cells)) for row, cells in rows],
     ),
@@ -155,13 +156,6 @@ def text(page: Page) -> str:
   if page.commands:
     parts.append("\n".join(("```sh", *page.commands, "```")))
   return "\n\n".join(parts) + "\n"
-
-
-def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-  """A table in Markdown, without a newline at its end."""
-  header = list(header)
-  lines = (header, ["---"] * len(header), *rows)
-  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def cell_text(cell: Cell) -> str:

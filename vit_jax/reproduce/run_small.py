@@ -9,7 +9,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import statistics
 import time
 from typing import Any
 
@@ -17,7 +16,6 @@ from vit_jax.analysis import plots
 from vit_jax.core import config as config_lib, errors, files, owners
 from vit_jax.reproduce import (
   design_experiments as design,
-  pages,
   scaling_experiments as scaling,
 )
 from vit_jax.reproduce.small_experiment import RECIPE, SmallExperiment
@@ -137,7 +135,7 @@ def gather(
   workdir: str,
 ) -> Result:
   """Reads the results of the runs from their files."""
-  states = state.all_of(sweep, runs, workdir)
+  states = state.statuses(sweep, runs, workdir)
   last = "final" if experiment.tuned else "first"
   x = experiment.x()
   arms = {
@@ -221,7 +219,7 @@ def table(experiment: SmallExperiment, result: Result) -> str:
       arm.name,
       *([x_text.format(arm.x)] if x_text else []),
       f"{arm.rate:g}" if arm.runs else "",
-      *(collect.text(arm.scores.get(m, [])) for m in experiment.metrics),
+      *(collect.score_text(arm.scores.get(m, [])) for m in experiment.metrics),
       str(len(arm.runs)),
     ]
     for arm in result.arms
@@ -231,21 +229,16 @@ def table(experiment: SmallExperiment, result: Result) -> str:
     for claim, verdict in zip(experiment.claims, result.verdicts, strict=True)
   ]
   header = ["arm", *x, "rate", *experiment.metrics, "seeds"]
-  arms = pages.markdown_table(header, rows)
+  arms = collect.markdown_table(header, rows)
   return "\n".join((arms, "", *verdicts)) + "\n"
 
 
 def draw(experiment: SmallExperiment, result: Result, file: str) -> None:
   """Plots the first metric with error bars, a line for each series."""
   metric = experiment.metrics[0]
-  series: dict[str, tuple[list[float], list[float], list[float]]] = {}
-  done = [arm for arm in result.arms if arm.scores]
-  for arm in sorted(done, key=lambda arm: arm.x):
-    values = arm.scores[metric]
-    x, means, deviations = series.setdefault(arm.series, ([], [], []))
-    x.append(arm.x)
-    means.append(statistics.fmean(values))
-    deviations.append(statistics.stdev(values) if len(values) > 1 else 0.0)
+  series = collect.lines(
+    (arm.series, arm.x, arm.scores[metric]) for arm in result.arms if arm.scores
+  )
   if series:
     plots.errorbars(series, file, x_label=experiment.x_label, y_label=metric)
 
