@@ -178,7 +178,7 @@ def batches(grid: Grid) -> Iterator[tuple[str, int]]:
 
 def can_take(model: str, size_px: int) -> bool:
   """Whether a model takes images of this size: its patches must divide it."""
-  if costs.model_of(model)[0] == "bit":
+  if costs.is_resnet(model):
     return True
   try:
     return costs.tokens(model, size_px) > 0

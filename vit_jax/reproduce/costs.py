@@ -47,6 +47,11 @@ def model_of(label: str) -> tuple[str, str, dict[str, Any]]:
   raise errors.ConfigError(f"model {label} is not here")
 
 
+def is_resnet(label: str) -> bool:
+  """Whether a model is a ResNet, which takes images of any size."""
+  return model_of(label)[0] == "bit"
+
+
 def make(label: str, size_px: int = 224, num_classes: int = 1000) -> Any:
   """The model that the paper calls `label`, at a resolution."""
   family, variant, fields = model_of(label)

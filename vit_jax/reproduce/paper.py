@@ -9,8 +9,10 @@ from typing import Any
 
 FILE = pathlib.Path(__file__).with_name("paper.json")
 Value = float | int | str
+# A row's name, of one or several parts.
+Row = tuple[str, ...]
 # A row's name and a column's name.
-Place = tuple[tuple[str, ...], str]
+Place = tuple[Row, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +53,12 @@ class Grid:
   unit: str
   header: tuple[str, ...]
   columns: tuple[str, ...]
-  rows: tuple[tuple[str, ...], ...]
+  rows: tuple[Row, ...]
   values: tuple[tuple[Value | None, ...], ...]
   deviations: tuple[tuple[float | None, ...], ...]
   note: str
 
-  def number(self, row: tuple[str, ...], column: str) -> Number | None:
+  def number(self, row: Row, column: str) -> Number | None:
     """The value at a place, or None where the paper prints none."""
     i, j = self.rows.index(row), self.columns.index(column)
     value = self.values[i][j]
