@@ -8,7 +8,7 @@ import pytest
 
 from tests.reproduce import golden
 from vit_jax.cli import flags, main
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import config as config_lib, errors, files
 from vit_jax.plan import compile as compile_lib
 from vit_jax.reproduce import (
   computed,
@@ -100,7 +100,7 @@ def test_an_installed_package_needs_a_checkout(tmp_path, monkeypatch):
 
 
 def test_core_days_are_above_the_peak_rate():
-  run = launch.imagenet("ViT-B/32")
+  run = launch.Pretraining("ViT-B/32", "ImageNet", "300")
   days = launch.core_days(run.config, run.slice, 0)
   images = 300 * 1_268_355
   least = 3 * golden.row("ViT-B/32")["flops"] * images / 61.5e12 / 86_400
@@ -142,10 +142,13 @@ def test_largest_batch_by_compiling(tmp_path, monkeypatch, guess):
   monkeypatch.setattr(computed, "_guess", lambda *_: guess)
   file = tmp_path / paper_scale.COMPUTED
   while not computed.is_found(
-    computed.largest_batch(computed.read(file), "ViT-B/32", 64)
+    computed.largest_batch(files.read_rows(file), "ViT-B/32", 64)
   ):
     computed.compute_batch(file, "ViT-B/32", 64, -1.0)
-  assert computed.largest_batch(computed.read(file), "ViT-B/32", 64) == (24, 32)
+  assert computed.largest_batch(files.read_rows(file), "ViT-B/32", 64) == (
+    24,
+    32,
+  )
   assert len({*tried}) == len(tried) <= 5
   assert json.loads(file.read_text().splitlines()[0])["batch"] == guess
 
@@ -188,5 +191,5 @@ def test_every_run_of_the_paper_fits_on_its_slice():
   )
   runs = {run for page in pages for run in page.runs if run.config}
   assert len(runs) > 20
-  rows = computed.read(out / paper_scale.COMPUTED)
+  rows = files.read_rows(out / paper_scale.COMPUTED)
   assert all(computed.core_days(rows, run) for run in runs)

@@ -64,10 +64,23 @@ def write(path: AnyPath, data: bytes | str) -> None:
 
 
 def read_rows(path: AnyPath) -> list[dict[str, Any]]:
-  """The objects in a file of one JSON object a line; none without a file."""
-  if not path.exists():
-    return []
-  return [json.loads(line) for line in path.read_text().splitlines()]
+  """The objects in a file of one JSON object a line; none without a file.
+
+  A last line that a crash has cut off is left out.
+
+  Raises:
+    DataError: another line is no JSON.
+  """
+  lines = path.read_text().split("\n") if path.exists() else []
+  rows = []
+  for number, line in enumerate(lines, 1):
+    try:
+      rows.append(json.loads(line))
+    except json.JSONDecodeError as e:
+      if number == len(lines):
+        break
+      raise errors.DataError(f"{path}, line {number}: {e}") from e
+  return rows
 
 
 def _replaced(path: pathlib.Path) -> Iterator[IO[bytes]]:

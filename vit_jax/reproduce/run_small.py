@@ -4,7 +4,7 @@ The rules of the claims were written before the runs, except for one of Figure 8
 (its remarks say why). Differences are of accuracy, so that 0.01 is one point.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import dataclasses
 import json
 import os
@@ -13,12 +13,12 @@ import time
 from typing import Any
 
 from vit_jax.analysis import plots
-from vit_jax.core import config as config_lib, errors, files, owners
+from vit_jax.core import errors, files, owners
 from vit_jax.reproduce import (
   design_experiments as design,
   scaling_experiments as scaling,
 )
-from vit_jax.reproduce.small_experiment import RECIPE, SmallExperiment
+from vit_jax.reproduce.small_experiment import AXES, RECIPE, SmallExperiment
 from vit_jax.sweeps import collect, execute, leaks, state, sweep as sweep_lib
 
 ALL = (
@@ -137,34 +137,32 @@ def gather(
   """Reads the results of the runs from their files."""
   states = state.statuses(sweep, runs, workdir)
   last = "final" if experiment.tuned else "first"
-  x = experiment.x()
-  arms = {
-    arm.name: ArmResult(
-      name=arm.name,
-      series=arm.series,
-      x=x[arm.name],
-      rate=0.0,
-      scores={},
-      runs=[],
-    )
-    for arm in experiment.arms
-  }
+  done: dict[str, state.Statuses] = {arm.name: [] for arm in experiment.arms}
   for run, status in states:
-    if run.stage != last or status.state != "done":
-      continue
-    arm = arms[experiment.arm_of(run.setting).name]
-    arm.runs.append(run.name)
-    for metric in experiment.metrics:
-      arm.scores.setdefault(metric, []).append(status.scores[metric])
-    rate = config_lib.leaves(run.config)["optim.peak_lr"]
-    arms[arm.name] = dataclasses.replace(arm, rate=rate)
+    if run.stage == last and status.state == "done":
+      done[experiment.arm_of(run.setting).name].append((run, status))
+  x = experiment.x()
+  arms = []
+  for arm in experiment.arms:
+    ended = done[arm.name]
+    metrics = experiment.metrics if ended else ()
+    arms.append(
+      ArmResult(
+        name=arm.name,
+        series=arm.series,
+        x=x[arm.name],
+        rate=ended[0][0].config.optim.peak_lr if ended else 0.0,
+        scores={m: [s.scores[m] for _, s in ended] for m in metrics},
+        runs=[run.name for run, _ in ended],
+      )
+    )
   scores = {
-    metric: {name: a.scores[metric] for name, a in arms.items() if a.scores}
+    metric: {arm.name: arm.scores[metric] for arm in arms if arm.scores}
     for metric in experiment.metrics
   }
   return Result(
     name=experiment.name,
-    arms=list(arms.values()),
+    arms=arms,
     verdicts=[claim.judge(x, scores) for claim in experiment.claims],
     failed=sum(status.state == "failed" for _, status in states),
   )
@@ -212,8 +210,7 @@ def read(out: str) -> Result:
 
 def table(experiment: SmallExperiment, result: Result) -> str:
   """Arms with the mean and deviation of their scores, and the verdicts."""
-  x_text = {"images": "{:,.0f}", "compute": "{:.2e}"}.get(experiment.axis)
-  x = [experiment.x_label] if x_text else []
+  x_text = AXES[experiment.axis].text
   rows = [
     [
       arm.name,
@@ -228,6 +225,7 @@ def table(experiment: SmallExperiment, result: Result) -> str:
     f"- **{verdict}**: {claim.text} Rule: {claim.rule} ({claim.metric})."
     for claim, verdict in zip(experiment.claims, result.verdicts, strict=True)
   ]
+  x = [AXES[experiment.axis].label] if x_text else []
   header = ["arm", *x, "rate", *experiment.metrics, "seeds"]
   arms = collect.markdown_table(header, rows)
   return "\n".join((arms, "", *verdicts)) + "\n"
@@ -240,7 +238,8 @@ def draw(experiment: SmallExperiment, result: Result, file: str) -> None:
     (arm.series, arm.x, arm.scores[metric]) for arm in result.arms if arm.scores
   )
   if series:
-    plots.errorbars(series, file, x_label=experiment.x_label, y_label=metric)
+    x_label = AXES[experiment.axis].label
+    plots.errorbars(series, file, x_label=x_label, y_label=metric)
 
 
 def _note_time(workdir: str, seconds: float, workers: int) -> None:
@@ -258,8 +257,6 @@ def _note_time(workdir: str, seconds: float, workers: int) -> None:
       f.write(json.dumps(row) + "\n")
 
 
-def times(workdir: str) -> list[Mapping[str, Any]]:
+def times(workdir: str) -> list[dict[str, Any]]:
   """How long each call has run that ended by itself or by a signal."""
-  file = pathlib.Path(workdir) / "times.jsonl"
-  lines = file.read_text().splitlines() if file.exists() else []
-  return [json.loads(line) for line in lines]
+  return files.read_rows(pathlib.Path(workdir) / "times.jsonl")

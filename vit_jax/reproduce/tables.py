@@ -115,14 +115,8 @@ def _score(
   results: Results, run: Pretraining, data: str, size_px: int
 ) -> Number | None:
   """Accuracy of the runs that were fine-tuned from a pre-training."""
-  epochs = {"ImageNet": "300", "ImageNet-21k": "90"}.get(run.data)
   transfer = Transfer(
-    model=run.model,
-    pretrained=run.data,
-    epochs=epochs or run.config.rpartition("epochs=")[2].split(",")[0],
-    optimizer=run.config.partition("optim=")[2] or "adamw",
-    data=data,
-    size_px=size_px,
+    run.model, run.data, run.epochs, run.optim, data=data, size_px=size_px
   )
   return results.fine_tuned.get(transfer)
 
@@ -166,13 +160,13 @@ def _transfer_page(
 
 def table_2(results: Results) -> list[Page]:
   """Comparison with the state of the art."""
-  public = launch.imagenet21k("ViT-L/16")
+  public = Pretraining("ViT-L/16", "ImageNet-21k", "90")
   return _transfer_page(
     results,
     "table2",
     {
-      "Ours-JFT ViT-H/14": launch.jft("ViT-H/14", "14"),
-      "Ours-JFT ViT-L/16": launch.jft("ViT-L/16", "14"),
+      "Ours-JFT ViT-H/14": Pretraining("ViT-H/14", "JFT-300M", "14"),
+      "Ours-JFT ViT-L/16": Pretraining("ViT-L/16", "JFT-300M", "14"),
       "Ours-I21k ViT-L/16": public,
     },
     imagenet_px=_LARGE_PX,
@@ -191,7 +185,9 @@ def table_3(results: Results) -> list[Page]:
   """Settings of pre-training, as they are in our configs."""
   grid = paper.grids()["table3"]
   runs = {
-    row: _pretraining("ViT-B/16" if row[0] == "ViT-*" else row[0], *row[1:])
+    row: Pretraining(
+      row[0].replace("ViT-*", "ViT-B/16").replace("R50+", "R50x1+"), *row[1:]
+    )
     for row in grid.rows
   }
 
@@ -208,17 +204,6 @@ def table_3(results: Results) -> list[Page]:
     )
 
   return [pages.page(results, grid, ours, runs=runs.values())]
-
-
-def _pretraining(model: str, data: str, epochs: str) -> Pretraining:
-  model = model.replace("R50+", "R50x1+")
-  if data == "ImageNet":
-    return launch.imagenet(model)
-  if data == "ImageNet-21k":
-    run = launch.imagenet21k(model)
-    longer = f"{run.config},epochs={epochs}" if epochs != "90" else run.config
-    return dataclasses.replace(run, config=longer)
-  return launch.jft(model, epochs)
 
 
 def table_4(results: Results) -> list[Page]:
@@ -241,12 +226,15 @@ def table_5(results: Results) -> list[Page]:
   """Five ViTs, three pre-training sets, six data sets."""
   grid = paper.grids()["table5"]
   runs = {}
-  for data in ("ImageNet", "ImageNet-21k", "JFT-300M"):
+  for data, length in {
+    "ImageNet": "300",
+    "ImageNet-21k": "90",
+    "JFT-300M": "",
+  }.items():
     for model in grid.columns:
       if (data, model) != ("ImageNet", "ViT-H/14"):
         epochs = "14" if model in ("ViT-L/16", "ViT-H/14") else "7"
-        epochs = epochs if data == "JFT-300M" else "90"
-        runs[data, model] = _pretraining(model, data, epochs)
+        runs[data, model] = Pretraining(model, data, length or epochs)
 
   def ours(row: Row, column: str) -> Number | None:
     run = runs.get((row[0], column))
@@ -264,7 +252,7 @@ def table_6(results: Results) -> list[Page]:
     " The paper rounds them; its R50x1+ViT-L/16 with 7 epochs is not half of"
     " that with 14, and ours agrees with the latter."
   )
-  runs = [launch.jft(model, epochs) for model, epochs in grid.rows]
+  runs = [Pretraining(model, "JFT-300M", epochs) for model, epochs in grid.rows]
   return [pages.page(results, grid, exaflops, notes=(note,), runs=runs)]
 
 
@@ -284,7 +272,7 @@ def table_7(results: Results) -> list[Page]:
     name, optim = column.split()
     model = "ResNet50x1" if name == "ResNet50" else name
     optim = {"Adam": "adamw", "SGD": "sgd"}[optim]
-    runs[column] = launch.jft(model, "7", optim)
+    runs[column] = Pretraining(model, "JFT-300M", "7", optim)
   note = "SGD: BiT's settings (arXiv:1912.11370), as in configs/bit_i21k.py."
   return _transfer_page(results, "table7", runs, notes=(note,))
 
@@ -301,13 +289,13 @@ def table_8(results: Results) -> list[Page]:
 
 def table_9(results: Results) -> list[Page]:
   """The 19 tasks of VTAB."""
-  public = launch.imagenet21k("ViT-L/16")
+  public = Pretraining("ViT-L/16", "ImageNet-21k", "90")
   return _transfer_page(
     results,
     "table9",
     {
-      "ViT-H/14 (JFT)": launch.jft("ViT-H/14", "14"),
-      "ViT-L/16 (JFT)": launch.jft("ViT-L/16", "14"),
+      "ViT-H/14 (JFT)": Pretraining("ViT-H/14", "JFT-300M", "14"),
+      "ViT-L/16 (JFT)": Pretraining("ViT-L/16", "JFT-300M", "14"),
       "ViT-L/16 (I21k)": public,
     },
     data=lambda row: f"VTAB {row}",
