@@ -10,14 +10,7 @@ import pytest
 from tests.reproduce import golden
 from vit_jax.core import config as config_lib, errors, python_files
 from vit_jax.models import vit
-from vit_jax.reproduce import (
-  computed,
-  costs,
-  launch,
-  pages,
-  paper,
-  paper_scale,
-)
+from vit_jax.reproduce import computed, costs, launch, pages, paper, paper_scale
 
 
 @pytest.fixture(autouse=True)
@@ -189,29 +182,7 @@ def test_a_number_from_nowhere_is_found():
       check(wrong, ("1d",), "stem")
 
 
-def test_difference_and_text():
-  cell = pages.Cell(paper.Number(55, "a"), paper.Number(56.1, "b"))
-  assert pages.cell_text(cell) == "55 → 56.1 (+1.1)"
-  assert pages.cell_text(pages.Cell()) == ""
-  ours = pages.Cell(None, paper.Number(2_000, "b", 0.123))
-  assert pages.cell_text(ours) == "→ 2,000 ± 0.12"
-  assert pages.cell_text(pages.Cell(paper.Number("86M", "a"))) == "86M"
-
-
 def test_no_such_table(results):
   for what in ("table=10", "figure=1"):
     with pytest.raises(errors.ConfigError, match=f"{what} is not one of"):
       paper_scale.show(what, results, "none")
-
-
-def test_written_files(results):
-  found = paper_scale.show("figure=12", results, "none")
-  names = paper_scale.write("figure=12", found, results)
-  assert [pathlib.Path(n).name for n in names] == [
-    "figure12.md",
-    "figure12.json",
-  ]
-  first, _ = json.loads((results / "paper/figure12.json").read_text())
-  filled = [cell for cell in first["cells"] if cell["ours"]]
-  assert [c["ours"]["value"] for c in filled] == [256]
-  assert filled[0]["row"] == {"model": "ViT-B/32"}

@@ -3,36 +3,19 @@
 import pytest
 
 from tests.e2e import run as command
+from tests.sweeps import digits
 from vit_jax.core import errors
-from vit_jax.sweeps import grid, leaks, state, sweep as sweep_lib
-
-RATES = (1e-3, 3e-3, 1e-2)
-
-
-def digits(**fields):
-  """Two data sizes, three rates; the best rate again with two seeds."""
-  given = dict(
-    config="tiny.py",
-    settings=grid.product(
-      grid.axis("data.train.split", ("train[:50%]", "train[:90%]")),
-      grid.axis("evals.test.data.split", ("train[90%:]",)),
-      grid.axis("optim.peak_lr", RATES),
-    ),
-    metric="test/top_1",
-    tuned=("optim.peak_lr",),
-    final=grid.product(
-      grid.axis("evals.test.data.split", ("test",)), grid.axis("seed", (0, 1))
-    ),
-  )
-  return sweep_lib.Sweep(**{**given, **fields})
+from vit_jax.sweeps import grid, leaks, sweep as sweep_lib
 
 
 def test_a_run_is_its_config():
-  sweep = digits()
+  sweep = digits.sweep()
   runs = sweep_lib.runs(sweep, command.TINY)
   assert len({run.name for run in runs}) == 6
   assert runs[1].config.optim.peak_lr == 3e-3
-  other = digits(settings=grid.product(sweep.settings, grid.axis("seed", (5,))))
+  other = digits.sweep(
+    settings=grid.product(sweep.settings, grid.axis("seed", (5,)))
+  )
   names = {run.name for run in sweep_lib.runs(other, command.TINY)}
   assert not names & {run.name for run in runs}
 
@@ -47,7 +30,7 @@ def test_arguments_and_fields():
 
 
 def test_selection_by_group():
-  sweep = digits()
+  sweep = digits.sweep()
   runs = sweep_lib.runs(sweep, command.TINY)
   scores = dict(zip((r.name for r in runs), (1, 3, 2, 5, None, 5), strict=True))
   final = sweep_lib.finals(sweep, runs, scores)
@@ -62,7 +45,7 @@ def test_selection_by_group():
     ("train[:90%]", 1e-3, 0, "test", "final"),
     ("train[:90%]", 1e-3, 1, "test", "final"),
   ]  # fmt: skip
-  lowest = digits(best="min")
+  lowest = digits.sweep(best="min")
   assert sweep_lib.finals(lowest, runs, scores)[0].setting["optim.peak_lr"] == (
     1e-3
   )
@@ -70,59 +53,19 @@ def test_selection_by_group():
   assert len(sweep_lib.finals(sweep, runs, scores)) == 2
 
 
-LEAKS = [
-  ({}, {}, ""),
-  # Selection by what the final runs are scored with.
-  ({"evals.test.data.split": "test"}, {}, "selection .*, test. and the final"),
-  ({"evals.test.data.split": "test[:10]"}, {}, "share 10 examples"),
-  ({"evals.test.data.split": "train[80%:]"}, {}, "and training .* share"),
-  ({}, {"data.train.split": "test"}, "the final training .* share 351"),
-]
-
-
-@pytest.mark.parametrize(("first", "final", "message"), LEAKS)
-def test_a_planted_leak_is_caught(data_dir, first, final, message):
-  sweep = digits(
-    settings=tuple(
-      {**s, "runtime.data_dir": str(data_dir), **first}
-      for s in digits().settings
-    ),
-    final=tuple({**s, **final} for s in digits().final),
-  )
-  runs = sweep_lib.runs(sweep, command.TINY)
-  if message:
-    with pytest.raises(errors.ConfigError, match=message):
-      leaks.check(sweep, runs)
-  else:
-    leaks.check(sweep, runs)
-
-
-def test_pieces_of_other_sources():
-  files = {"name": "folder:x", "version": "a", "files": "d", "split": "train"}
-  a, b = ({**files, "shard_sizes": s} for s in ([0, 7, 9], [5, 9, 9]))
-  assert leaks.overlap(a, b) == 2
-  assert leaks.overlap({**a, "version": "b"}, b) == 0
-  mixed = {"parts": {"0": a, "1": b}, "shard_sizes": [7, 4]}
-  assert leaks.overlap(mixed, b) == 2 + 4
-
-
 def two_stages(**start):
   """Two models to begin with, two rates from each and from nothing."""
   starts = [
-    lib_trained(steps, {":steps": steps, **start}) for steps in (20, 40)
+    digits.trained(steps, {":steps": steps, **start}) for steps in (20, 40)
   ]
-  return digits(
+  return digits.sweep(
     settings=grid.product(
       grid.axis("start.checkpoint", (*starts, "")),
       grid.axis("data.train.split", ("train[:90%]",)),
       grid.axis("evals.test.data.split", ("train[90%:]",)),
-      grid.axis("optim.peak_lr", RATES[:2]),
+      grid.axis("optim.peak_lr", digits.RATES[:2]),
     )
   )
-
-
-def lib_trained(name, setting):
-  return sweep_lib.Trained(f"after_{name}", "tiny.py", setting)
 
 
 def test_runs_that_start_from_others():
@@ -155,14 +98,16 @@ def test_runs_that_start_from_others():
 
 
 def test_a_start_may_start_from_another_and_be_new_in_the_end():
-  first = lib_trained("first", {"seed": 1})
-  second = lib_trained("second", {"seed": 2, "start.checkpoint": first})
-  sweep = digits(
+  first = digits.trained("first", {"seed": 1})
+  second = digits.trained("second", {"seed": 2, "start.checkpoint": first})
+  sweep = digits.sweep(
     settings=grid.product(
       grid.axis("start.checkpoint", (second,)), grid.axis("seed", (3, 4))
     ),
     tuned=("seed",),
-    final=grid.axis("start.checkpoint", (first, lib_trained("t", {"seed": 7}))),
+    final=grid.axis(
+      "start.checkpoint", (first, digits.trained("t", {"seed": 7}))
+    ),
   )
   runs = sweep_lib.runs(sweep, command.TINY)
   assert [r.config.seed for r in runs] == [1, 2, 3, 4]
@@ -172,27 +117,6 @@ def test_a_start_may_start_from_another_and_be_new_in_the_end():
     ("final", 4),
     ("final", 4),
   ]
-
-
-def test_what_a_start_was_trained_on_counts(data_dir):
-  where = {"runtime.data_dir": str(data_dir)}
-  for split, message in (
-    ("train[:50%]", ""),
-    ("train", r"selection .*train\[90%:\].* and training"),
-    ("test", r"the final training .*test.* and test .* share 351"),
-  ):
-    start = lib_trained("start", {"data.train.split": split, **where})
-    sweep = digits(
-      settings=tuple(
-        {**s, **where, "start.checkpoint": start} for s in digits().settings
-      )
-    )
-    runs = sweep_lib.runs(sweep, command.TINY)
-    if message:
-      with pytest.raises(errors.ConfigError, match=message):
-        leaks.check(sweep, runs)
-    else:
-      leaks.check(sweep, runs)
 
 
 BAD = [
@@ -207,11 +131,11 @@ BAD = [
 @pytest.mark.parametrize(("fields", "message"), BAD)
 def test_wrong_sweeps(fields, message):
   with pytest.raises(errors.ConfigError, match=message):
-    digits(**fields)
+    digits.sweep(**fields)
 
 
 def test_wrong_runs(data_dir):
-  same = digits(settings=grid.axis("optim.peak_lr", (0.1, 0.1)), final=())
+  same = digits.sweep(settings=grid.axis("optim.peak_lr", (0.1, 0.1)), final=())
   with pytest.raises(
     errors.ConfigError, match="two runs of a sweep are the sa"
   ):
@@ -219,24 +143,11 @@ def test_wrong_runs(data_dir):
   with pytest.raises(errors.ConfigError, match=r"did you mean optim\.peak_lr"):
     sweep_lib.make(command.TINY, {"optim.peek_lr": 0.1})
   where = grid.axis("runtime.data_dir", (str(data_dir),))
-  other = digits(
-    settings=grid.product(where, digits().settings), metric="val/top_1"
+  other = digits.sweep(
+    settings=grid.product(where, digits.sweep().settings), metric="val/top_1"
   )
   with pytest.raises(errors.ConfigError, match=r"no run has an evaluator val"):
     leaks.check(other, sweep_lib.runs(other, command.TINY))
-
-
-def test_a_score_that_is_not_there(tmp_path):
-  sweep = digits(metric="test/top_7")
-  runs = sweep_lib.runs(sweep, command.TINY)
-  home = state.folder(str(tmp_path), runs[0])
-  home.mkdir(parents=True)
-  (home / "evals.jsonl").write_text(
-    '{"step": 1, "name": "test", "top_1": 0.5}\n'
-  )
-  state.write_end(home, 0)
-  with pytest.raises(errors.ConfigError, match=r"\(there are: test/top_1\)"):
-    state.statuses(sweep, runs, str(tmp_path))
 
 
 def test_files_that_are_no_sweep(tmp_path):
