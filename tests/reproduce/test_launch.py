@@ -54,7 +54,7 @@ def test_every_command_is_accepted(tmp_path, monkeypatch):
     seen.append(args.command)
     if args.command == "sweep":
       path, _, arg = args.config.partition(":")
-      assert sweep.runs(*sweep.load(path, arg))
+      assert sweep.load(path, arg).runs
     elif args.command == "train":
       config_lib.build(Experiment, flags.load(args))
     else:

@@ -8,14 +8,14 @@ import pytest
 from tests.reproduce import stand_in
 from vit_jax.core import errors
 from vit_jax.reproduce import design_experiments, run_small, small_experiment
-from vit_jax.sweeps import execute, leaks, state, sweep as sweep_lib
+from vit_jax.sweeps import execute, leaks, state
 
 EXTRA = {"runtime.data_dir": "here"}
 
 
 def runs_of(one):
   sweep = one.sweep(EXTRA)
-  return sweep, sweep_lib.runs(sweep, small_experiment.RECIPE)
+  return sweep, sweep.runs
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def test_what_failed_is_said_and_tried_again(quick, monkeypatch, tmp_path):
 def test_rates_are_chosen_on_held_out_images(quick, tmp_path):
   one = design_experiments.TABLE_7
   result = run(one, tmp_path)
-  sweep, runs = runs_of(one)
-  found = state.statuses(sweep, runs, str(tmp_path / "runs"))
+  sweep, _ = runs_of(one)
+  found = state.statuses(sweep, str(tmp_path / "runs"))
   for arm in result.arms:
     first = {
       s.scores["val/top_1"]: r.setting[small_experiment.RATE]

@@ -4,7 +4,6 @@ import pytest
 
 from vit_jax.core import config as config_lib
 from vit_jax.reproduce import run_small, small_experiment
-from vit_jax.sweeps import sweep as sweep_lib
 from vit_jax.train.experiment import Experiment
 
 EXTRA = {"runtime.data_dir": "here"}
@@ -12,7 +11,7 @@ EXTRA = {"runtime.data_dir": "here"}
 
 def runs_of(one):
   sweep = one.sweep(EXTRA)
-  return sweep, sweep_lib.runs(sweep, small_experiment.RECIPE)
+  return sweep, sweep.runs
 
 
 @pytest.mark.parametrize("one", run_small.ALL, ids=lambda one: one.name)

@@ -1,5 +1,6 @@
 """A sweep over the digits that selects and scores again."""
 
+from tests.e2e import run as command
 from vit_jax.sweeps import grid, sweep as sweep_lib
 
 RATES = (1e-3, 3e-3, 1e-2)
@@ -8,7 +9,7 @@ RATES = (1e-3, 3e-3, 1e-2)
 def sweep(**fields):
   """Two data sizes, three rates; the best rate again with two seeds."""
   given = dict(
-    config="tiny.py",
+    config=command.TINY,
     settings=grid.product(
       grid.axis("data.train.split", ("train[:50%]", "train[:90%]")),
       grid.axis("evals.test.data.split", ("train[90%:]",)),

@@ -54,7 +54,7 @@ class Sweeping:
     self.out, self.begun = out, time.monotonic()
     self.file = out / "sweep.py"
     self.file.write_text(FILE.format(data=data_dir, only=only))
-    self.runs = lib.runs(sweep(data_dir, only), cli.TINY)
+    self.runs = sweep(data_dir, only).runs
     self.lines = []
 
   def command(self, action, *more):

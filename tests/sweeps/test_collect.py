@@ -12,7 +12,7 @@ from vit_jax.data import vtab
 from vit_jax.sweeps import collect, grid, state, sweep as lib
 
 SWEEP = lib.Sweep(
-  config="tiny.py",
+  config=command.TINY,
   settings=grid.product(
     grid.axis("optim.peak_lr", (0.001, 0.01)), grid.axis("seed", (0, 1, 2))
   ),
@@ -22,7 +22,7 @@ SCORES = (0.5, 0.75, 1.0, 0.25, None, 0.25)
 
 @pytest.fixture
 def workdir(tmp_path):
-  for run, score in zip(lib.runs(SWEEP, command.TINY), SCORES, strict=True):
+  for run, score in zip(SWEEP.runs, SCORES, strict=True):
     home = state.folder(str(tmp_path), run)
     home.mkdir(parents=True)
     if score is None:
@@ -36,8 +36,8 @@ def workdir(tmp_path):
 
 
 def test_tables(workdir):
-  runs = lib.runs(SWEEP, command.TINY)
-  rows = collect.collect(SWEEP, runs, str(workdir))
+  runs = SWEEP.runs
+  rows = collect.collect(SWEEP, str(workdir))
   csv = (workdir / "results.csv").read_text().splitlines()
   assert csv[0] == "run,stage,state,optim.peak_lr,seed,test/top_1,error"
   assert csv[1] == f"{runs[0].name},first,done,0.001,0,0.5,"
@@ -80,7 +80,7 @@ def test_what_is_drawn_of_a_sweep_that_selects():
 
 def test_nothing_to_collect(tmp_path):
   with pytest.raises(errors.ConfigError, match="no run is done"):
-    collect.collect(SWEEP, lib.runs(SWEEP, command.TINY), str(tmp_path))
+    collect.collect(SWEEP, str(tmp_path))
 
 
 GROUPS = {"natural": 0.9, "specialized": 0.8, "structured": 0.5}
@@ -98,7 +98,7 @@ def vtab_rows(stage="final"):
 
 
 TUNED = lib.Sweep(
-  config="tiny.py",
+  config=command.TINY,
   settings=({":lr": 0.1},),
   metric="val/top_1",
   tuned=(":lr",),
@@ -135,19 +135,19 @@ def test_no_group_means_of_fewer_tasks_or_seeds():
 def test_group_means_are_written(tmp_path):
   """All 19 tasks as runs of one sweep."""
   sweep = lib.Sweep(
-    config="tiny.py",
+    config=command.TINY,
     settings=grid.axis(
       "data.train.name", [f"vtab:{name}" for name in vtab.TASKS]
     ),
   )
-  runs = lib.runs(sweep, command.TINY)
+  runs = sweep.runs
   for run, task in zip(runs, vtab.TASKS.values(), strict=True):
     home = state.folder(str(tmp_path), run)
     home.mkdir(parents=True)
     row = {"step": 1, "name": "test", "top_1": GROUPS[task.group]}
     (home / "evals.jsonl").write_text(json.dumps(row) + "\n")
     state.write_end(home, 0)
-  collect.collect(sweep, runs, str(tmp_path))
+  collect.collect(sweep, str(tmp_path))
   text = (tmp_path / "results.md").read_text()
   head = "| test/natural | test/specialized | test/structured | test/all |"
   assert f"## VTAB-1k\n\n{head} runs |" in text

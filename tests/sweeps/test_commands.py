@@ -44,8 +44,7 @@ def lines(file, capsys):
 
 
 def runs_of(file):
-  sweep, path = lib.load(str(file))
-  return lib.runs(sweep, path)
+  return lib.load(str(file)).runs
 
 
 def save(file, run, step):

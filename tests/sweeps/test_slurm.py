@@ -10,14 +10,15 @@ from tests.sweeps import stand_in
 from vit_jax.core import errors, files
 from vit_jax.sweeps import execute, grid, slurm, state, sweep as lib
 
+ONE = lib.Sweep(
+  config=command.TINY, settings=grid.axis("optim.peak_lr", (0.1,))
+)
+
 
 @pytest.fixture
 def job(monkeypatch, tmp_path):
   """A run of the stand-in as a job, and its folder."""
-  (run,) = lib.runs(
-    lib.Sweep(config="", settings=grid.axis("optim.peak_lr", (0.1,))),
-    command.TINY,
-  )
+  (run,) = ONE.runs
   home = state.folder(str(tmp_path), run)
   words = [sys.executable, stand_in.__file__]
   monkeypatch.setattr(
@@ -55,22 +56,19 @@ def test_a_run_that_another_holds_is_left_alone(job):
   assert not (home / "starts").exists()
 
 
-def test_wrong_parameters(job, monkeypatch, tmp_path):
-  *_, run = job
-  sweep = lib.Sweep(config="", settings=grid.axis("optim.peak_lr", (0.1,)))
+def test_wrong_parameters(monkeypatch, tmp_path):
   monkeypatch.setattr("shutil.which", lambda name: None)
   with pytest.raises(errors.ConfigError, match="there is no sbatch here"):
-    slurm.submit(sweep, [run], str(tmp_path), ["timeout_min=5"])
+    slurm.submit(ONE, str(tmp_path), ["timeout_min=5"])
   monkeypatch.setattr("shutil.which", lambda name: "/bin/true")
   for wrong, message in (
     ("timeout_min", "slurm=timeout_min must be KEY=VALUE"),
     ("slurm_partitoin=x", "slurm_partitoin"),
   ):
     with pytest.raises(errors.ConfigError, match=message):
-      slurm.submit(sweep, [run], str(tmp_path), [wrong])
+      slurm.submit(ONE, str(tmp_path), [wrong])
 
 
-ONE = lib.Sweep(config="", settings=grid.axis("optim.peak_lr", (0.1,)))
 SBATCH = """#!/bin/sh
 cp "$1" {folder}/script
 echo "Submitted batch job 7"
@@ -87,8 +85,7 @@ def test_a_job_works_where_the_command_was_given(tmp_path, monkeypatch):
     (programs / name).chmod(0o755)
   monkeypatch.setenv("PATH", str(programs), prepend=":")
   monkeypatch.chdir(here)
-  runs = lib.runs(ONE, command.TINY)
-  line = slurm.submit(ONE, runs, "w", ["timeout_min=5"])
+  line = slurm.submit(ONE, "w", ["timeout_min=5"])
   assert line == "submitted 1 runs: 7"
   script = (tmp_path / "script").read_text().splitlines()
   assert f"#SBATCH --chdir='{here}'" in script
@@ -99,7 +96,7 @@ def test_a_job_works_where_the_command_was_given(tmp_path, monkeypatch):
 
 def test_the_train_command_imports_from_its_folder(tmp_path):
   """Of a job, and of the workers of this machine."""
-  (run,) = lib.runs(ONE, command.TINY)
+  (run,) = ONE.runs
   words = execute.command(run, str(tmp_path))
   assert words[1:3] == ["-m", "vit_jax"]
   words[2] = "mylab"

@@ -12,7 +12,7 @@ from vit_jax.sweeps import state, sweep as sweep_lib
 
 def test_a_score_that_is_not_there(tmp_path):
   sweep = digits.sweep(metric="test/top_7")
-  runs = sweep_lib.runs(sweep, command.TINY)
+  runs = sweep.runs
   home = state.folder(str(tmp_path), runs[0])
   home.mkdir(parents=True)
   (home / "evals.jsonl").write_text(
@@ -20,7 +20,7 @@ def test_a_score_that_is_not_there(tmp_path):
   )
   state.write_end(home, 0)
   with pytest.raises(errors.ConfigError, match=r"\(there are: test/top_1\)"):
-    state.statuses(sweep, runs, str(tmp_path))
+    state.statuses(sweep, str(tmp_path))
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """The table of how far a sweep is."""
 
-from tests.e2e import run as command
 from tests.sweeps import digits
 from vit_jax.sweeps import state, status, sweep as sweep_lib
 
 
 def test_a_line_for_each_run_and_what_is_left(tmp_path):
   sweep = digits.sweep()
-  runs = sweep_lib.runs(sweep, command.TINY)
+  runs = sweep.runs
   place = str(tmp_path)
   for run in runs[:3]:
     state.folder(place, run).mkdir(parents=True)
@@ -19,7 +18,7 @@ def test_a_line_for_each_run_and_what_is_left(tmp_path):
   state.write_end(failed, 1)
   (interrupted / "log.txt").write_text("step 3/10 (30%)\n")
   (tmp_path / "runs/older").mkdir()
-  text, ended = status.text(sweep, runs, place)
+  text, ended = status.text(sweep, place)
   lines = text.splitlines()
   assert not ended
   # States and scores begin at the same column of every line.

@@ -10,13 +10,13 @@ from vit_jax.sweeps import grid, leaks, sweep as sweep_lib
 
 def test_a_run_is_its_config():
   sweep = digits.sweep()
-  runs = sweep_lib.runs(sweep, command.TINY)
+  runs = sweep.runs
   assert len({run.name for run in runs}) == 6
   assert runs[1].config.optim.peak_lr == 3e-3
   other = digits.sweep(
     settings=grid.product(sweep.settings, grid.axis("seed", (5,)))
   )
-  names = {run.name for run in sweep_lib.runs(other, command.TINY)}
+  names = {run.name for run in other.runs}
   assert not names & {run.name for run in runs}
 
 
@@ -31,9 +31,9 @@ def test_arguments_and_fields():
 
 def test_selection_by_group():
   sweep = digits.sweep()
-  runs = sweep_lib.runs(sweep, command.TINY)
+  runs = sweep.runs
   scores = dict(zip((r.name for r in runs), (1, 3, 2, 5, None, 5), strict=True))
-  final = sweep_lib.finals(sweep, runs, scores)
+  final = sweep.finals(scores)
   # The second rate of the first group; of equals the first.
   assert [
     (r.setting["data.train.split"], r.setting["optim.peak_lr"],
@@ -46,11 +46,9 @@ def test_selection_by_group():
     ("train[:90%]", 1e-3, 1, "test", "final"),
   ]  # fmt: skip
   lowest = digits.sweep(best="min")
-  assert sweep_lib.finals(lowest, runs, scores)[0].setting["optim.peak_lr"] == (
-    1e-3
-  )
+  assert lowest.finals(scores)[0].setting["optim.peak_lr"] == 1e-3
   del scores[runs[5].name]
-  assert len(sweep_lib.finals(sweep, runs, scores)) == 2
+  assert len(sweep.finals(scores)) == 2
 
 
 def two_stages(**start):
@@ -70,7 +68,7 @@ def two_stages(**start):
 
 def test_runs_that_start_from_others():
   sweep = two_stages()
-  runs = sweep_lib.runs(sweep, command.TINY)
+  runs = sweep.runs
   assert [r.stage for r in runs] == ["start"] * 2 + ["first"] * 6
   early, late = runs[:2]
   assert [r.config.duration for r in runs[:2]] == ["20 steps", "40 steps"]
@@ -84,13 +82,13 @@ def test_runs_that_start_from_others():
   assert "start.checkpoint=after_40" in sweep_lib.setting_text(runs[4].setting)
   assert len({r.name for r in runs}) == 8
   # Another start is another run.
-  other = sweep_lib.runs(two_stages(seed=1), command.TINY)
+  other = two_stages(seed=1).runs
   assert {r.name for r in other} & {r.name for r in runs} == {
     r.name for r in runs[6:]
   }
   # Selection is by start; those before have no part in it.
   scores = {r.name: i % 2 for i, r in enumerate(runs)}
-  final = sweep_lib.finals(sweep, runs, scores)
+  final = sweep.finals(scores)
   assert [str(r.setting["start.checkpoint"]) for r in final] == (
     ["after_20"] * 2 + ["after_40"] * 2 + [""] * 2
   )
@@ -109,9 +107,9 @@ def test_a_start_may_start_from_another_and_be_new_in_the_end():
       "start.checkpoint", (first, digits.trained("t", {"seed": 7}))
     ),
   )
-  runs = sweep_lib.runs(sweep, command.TINY)
+  runs = sweep.runs
   assert [r.config.seed for r in runs] == [1, 2, 3, 4]
-  final = sweep_lib.finals(sweep, runs, {r.name: r.config.seed for r in runs})
+  final = sweep.finals({r.name: r.config.seed for r in runs})
   assert [(r.stage, r.config.seed) for r in final] == [
     ("start", 7),
     ("final", 4),
@@ -139,7 +137,7 @@ def test_wrong_runs(data_dir):
   with pytest.raises(
     errors.ConfigError, match="two runs of a sweep are the sa"
   ):
-    sweep_lib.runs(same, command.TINY)
+    assert same.runs
   with pytest.raises(errors.ConfigError, match=r"did you mean optim\.peak_lr"):
     sweep_lib.make(command.TINY, {"optim.peek_lr": 0.1})
   where = grid.axis("runtime.data_dir", (str(data_dir),))
@@ -147,7 +145,7 @@ def test_wrong_runs(data_dir):
     settings=grid.product(where, digits.sweep().settings), metric="val/top_1"
   )
   with pytest.raises(errors.ConfigError, match=r"no run has an evaluator val"):
-    leaks.check(other, sweep_lib.runs(other, command.TINY))
+    leaks.check(other)
 
 
 def test_files_that_are_no_sweep(tmp_path):

@@ -157,9 +157,7 @@ def _runs(bodies: dict[str, str], entry: str) -> dict[str, int]:
   return runs
 
 
-def _collectives(
-  body: str, num_devices: int
-) -> Iterator[tuple[str, int, int]]:
+def _collectives(body: str, num_devices: int) -> Iterator[tuple[str, int, int]]:
   """(kind, bytes of the result, size of the group) of each collective."""
   for line in body.splitlines():
     match = re.search(rf"= (.*?) ({'|'.join(_COLLECTIVES)})(-start)?\(", line)

@@ -18,7 +18,7 @@ from vit_jax.reproduce import (
   design_experiments as design,
   scaling_experiments as scaling,
 )
-from vit_jax.reproduce.small_experiment import AXES, RECIPE, SmallExperiment
+from vit_jax.reproduce.small_experiment import AXES, SmallExperiment
 from vit_jax.sweeps import collect, execute, leaks, state, sweep as sweep_lib
 
 ALL = (
@@ -111,15 +111,14 @@ def run(
   """
   _check_place(pathlib.Path(out))
   sweep = experiment.sweep({"runtime.data_dir": data_dir})
-  runs = sweep_lib.runs(sweep, RECIPE)
-  leaks.check(sweep, runs)
+  leaks.check(sweep)
   start = time.time()
   try:
-    execute.execute(sweep, runs, workdir, workers=workers, retry=True, say=say)
+    execute.execute(sweep, workdir, workers=workers, retry=True, say=say)
   finally:
     _note_time(workdir, time.time() - start, workers)
-  result = gather(experiment, sweep, runs, workdir)
-  write(experiment, result, sweep, runs, workdir, out)
+  result = gather(experiment, sweep, workdir)
+  write(experiment, result, sweep, workdir, out)
   if result.failed:
     raise errors.RunError(
       f"{result.failed} runs failed, see {out}/runs.csv; the same command tries"
@@ -131,11 +130,10 @@ def run(
 def gather(
   experiment: SmallExperiment,
   sweep: sweep_lib.Sweep,
-  runs: list[sweep_lib.Run],
   workdir: str,
 ) -> Result:
   """Reads the results of the runs from their files."""
-  states = state.statuses(sweep, runs, workdir)
+  states = state.statuses(sweep, workdir)
   last = "final" if experiment.tuned else "first"
   done: dict[str, state.Statuses] = {arm.name: [] for arm in experiment.arms}
   for run, status in states:
@@ -180,7 +178,6 @@ def write(
   experiment: SmallExperiment,
   result: Result,
   sweep: sweep_lib.Sweep,
-  runs: list[sweep_lib.Run],
   workdir: str,
   out: str,
 ) -> None:
@@ -190,7 +187,7 @@ def write(
   """
   home = pathlib.Path(out)
   home.mkdir(parents=True, exist_ok=True)
-  collect.collect(sweep, runs, workdir)
+  collect.collect(sweep, workdir)
   csv = (pathlib.Path(workdir) / "results.csv").read_text()
   files.write(home / "runs.csv", csv)
   text = json.dumps(dataclasses.asdict(result), indent=1)

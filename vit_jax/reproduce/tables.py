@@ -212,11 +212,11 @@ def table_4(results: Results) -> list[Page]:
 
   def ours(row: Row, column: str) -> Number:
     arg = f"dataset={_TRANSFERRED[row[0]]}"
-    sweep, config = sweep_lib.load(launch.checkout_file(path), arg)
+    sweep = sweep_lib.load(launch.checkout_file(path), arg)
     if column == "base rates":
       rates = dict.fromkeys(f"{s[':lr']:g}" for s in sweep.settings)
       return Number(", ".join(rates), f"config:{path}:{arg} lr")
-    steps = str(config_lib.load(config, arg).duration).split()[0]
+    steps = str(config_lib.load(sweep.config, arg).duration).split()[0]
     return Number(int(steps), f"config:{path}:{arg} duration")
 
   return [pages.page(results, paper.grids()["table4"], ours)]

@@ -40,9 +40,7 @@ class Row:
   scores: dict[str, list[float]]
 
 
-def collect(
-  sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run], workdir: str
-) -> list[Row]:
+def collect(sweep: sweep_lib.Sweep, workdir: str) -> list[Row]:
   """Writes results.csv and results.md; returns the rows of the latter.
 
   The files do not depend on the order in which the runs ran, nor on how often
@@ -51,7 +49,7 @@ def collect(
   Raises:
     ConfigError: no run is done.
   """
-  known = state_lib.statuses(sweep, runs, workdir)
+  known = state_lib.statuses(sweep, workdir)
   if not any(status.state == "done" for _, status in known):
     raise errors.ConfigError(
       f"workdir={workdir}: no run is done; `sweep run` comes first"

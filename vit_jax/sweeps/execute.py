@@ -19,7 +19,6 @@ Say = Callable[[str], None]
 
 def execute(
   sweep: sweep_lib.Sweep,
-  runs: list[sweep_lib.Run],
   workdir: str,
   *,
   workers: int = 1,
@@ -34,7 +33,6 @@ def execute(
 
   Args:
     sweep: what to run.
-    runs: the runs that are known from the beginning.
     workdir: folder of the sweep.
     workers: how many runs train at a time; each gets its share of the CPU
       cores.
@@ -45,17 +43,17 @@ def execute(
     Interrupted: SIGINT, SIGTERM or SIGHUP; every run has saved.
   """
   if retry:
-    for run, status in state_lib.statuses(sweep, runs, workdir):
+    for run, status in state_lib.statuses(sweep, workdir):
       if status.state == "failed":
         # A run that failed because one before it did has no such file.
         (state_lib.folder(workdir, run) / "end.json").unlink(missing_ok=True)
   pool = _Pool(workdir, workers, say)
   with pool.stoppable():
     while not pool.stopped_by:
-      known = state_lib.statuses(sweep, runs, workdir)
+      known = state_lib.statuses(sweep, workdir)
       if all(status.ended for _, status in known):
         return sum(status.state == "failed" for _, status in known)
-      ready = state_lib.ready(sweep, runs, workdir)
+      ready = state_lib.ready(sweep, workdir)
       pool.work(ready, known)
       if not ready:
         pool.stop.wait(1.0)

@@ -14,7 +14,7 @@ Piece = tuple[str, int, int]
 Split = tuple[str, str, str]
 
 
-def check(sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run]) -> None:
+def check(sweep: sweep_lib.Sweep) -> None:
   """Refuses a sweep whose selection sees training or test examples.
 
   The evaluator that selects must share no example with what those runs train
@@ -30,7 +30,7 @@ def check(sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run]) -> None:
     return
   judge = sweep.metric.partition("/")[0]
   seen = set()
-  for run in runs:
+  for run in sweep.runs:
     if run.stage != "first":
       continue
     splits = _splits(run)

@@ -12,10 +12,7 @@ from vit_jax.sweeps import execute, state as state_lib, sweep as sweep_lib
 
 
 def submit(
-  sweep: sweep_lib.Sweep,
-  runs: list[sweep_lib.Run],
-  workdir: str,
-  parameters: Sequence[str],
+  sweep: sweep_lib.Sweep, workdir: str, parameters: Sequence[str]
 ) -> str:
   """Submits a job for each run that can begin or was interrupted.
 
@@ -28,7 +25,6 @@ def submit(
 
   Args:
     sweep: what to run.
-    runs: the runs that are known from the beginning.
     workdir: folder of the sweep, on a disk that the nodes share.
     parameters: KEY=VALUE of submitit's `update_parameters`.
 
@@ -55,7 +51,7 @@ def submit(
     )
   except (NameError, TypeError, ValueError) as e:
     raise errors.ConfigError(f"--slurm: {' '.join(str(e).split())}") from e
-  ready = state_lib.ready(sweep, runs, workdir)
+  ready = state_lib.ready(sweep, workdir)
   with executor.batch():
     jobs = [executor.submit(Job(run, str(home))) for run in ready]
   numbers = ", ".join(job.job_id for job in jobs)

@@ -76,20 +76,13 @@ def status(workdir: str, run: sweep_lib.Run) -> Status:
   return Status("done", scores=_scores(home / "evals.jsonl"))
 
 
-def statuses(
-  sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run], workdir: str
-) -> Statuses:
+def statuses(sweep: sweep_lib.Sweep, workdir: str) -> Statuses:
   """Every run that is known by now, and how far it is.
-
-  Args:
-    sweep: the sweep, which says what the final runs are.
-    runs: the runs that are known from the beginning.
-    workdir: folder of the sweep.
 
   Raises:
     ConfigError: a run that is done lacks the score that selects.
   """
-  first = [(run, status(workdir, run)) for run in runs]
+  first = [(run, status(workdir, run)) for run in sweep.runs]
   if not sweep.final:
     return first
   for run, known in first:
@@ -104,17 +97,15 @@ def statuses(
     for run, known in first
     if known.ended
   }
-  later = sweep_lib.finals(sweep, runs, scores)
+  later = sweep.finals(scores)
   return [*first, *((run, status(workdir, run)) for run in later)]
 
 
-def ready(
-  sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run], workdir: str
-) -> list[sweep_lib.Run]:
+def ready(sweep: sweep_lib.Sweep, workdir: str) -> list[sweep_lib.Run]:
   """The runs that can begin or resume now; those before them are done."""
   return [
     run
-    for run, known in statuses(sweep, runs, workdir)
+    for run, known in statuses(sweep, workdir)
     if known.state in ("waiting", "interrupted")
     and all(status(workdir, r).state == "done" for r in run.before.values())
   ]

@@ -7,11 +7,9 @@ from vit_jax.sweeps import state as state_lib, sweep as sweep_lib
 _STAGES = {"start": "before: ", "first": "", "final": "final: "}
 
 
-def text(
-  sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run], workdir: str
-) -> tuple[str, bool]:
+def text(sweep: sweep_lib.Sweep, workdir: str) -> tuple[str, bool]:
   """A line for each run, counts, errors; and whether every run has ended."""
-  known = state_lib.statuses(sweep, runs, workdir)
+  known = state_lib.statuses(sweep, workdir)
   rows = []
   for run, status in known:
     score = status.scores.get(sweep.metric)

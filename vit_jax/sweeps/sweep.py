@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 import os
 import pathlib
 from typing import Any, Literal
@@ -42,7 +43,8 @@ class Sweep:
   """What a sweep's file returns from `get_sweep(arg="")`.
 
   Attributes:
-    config: the config file of every run, relative to the sweep's file.
+    config: the config file of every run. In a sweep's file it is relative to
+      that file.
     settings: settings of the runs, see `grid`. Values that are `Trained` add
       runs that come before these and that selection leaves out.
     metric: the "EVALUATOR/SCORE" at the end of a run by which runs are
@@ -82,6 +84,47 @@ class Sweep:
         raise errors.ConfigError(
           f"tuned {key} is set by no run{errors.did_you_mean(key, keys)}"
         )
+
+  @functools.cached_property
+  def runs(self) -> "list[Run]":
+    """The runs that are known from the beginning, each after those it needs.
+
+    Raises:
+      ConfigError: a setting does not fit the config, or two are the same run.
+    """
+    first = _distinct([make(self.config, s) for s in self.settings])
+    return _with_needed(first, first)
+
+  def finals(self, scores: Mapping[str, float | None]) -> "list[Run]":
+    """The final runs of those groups of which every run has ended.
+
+    Args:
+      scores: scores of the runs that have ended, by name of the run; None for
+        a run that failed.
+    """
+    groups: dict[tuple, list[Run]] = {}
+    for run in self.runs:
+      key = tuple((k, v) for k, v in run.setting.items() if k not in self.tuned)
+      if run.stage == "first":
+        groups.setdefault(key, []).append(run)
+    made = []
+    sign = 1 if self.best == "max" else -1
+    for group in groups.values():
+      if any(run.name not in scores for run in group):
+        continue
+      scored = [
+        (sign * score, -i)
+        for i, run in enumerate(group)
+        if (score := scores[run.name]) is not None
+      ]
+      if scored:
+        # Of equal scores the first wins.
+        winner = group[-max(scored)[1]]
+        made += [
+          make(self.config, {**winner.setting, **over}, "final")
+          for over in self.final
+        ]
+    return _with_needed(_distinct(made), self.runs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,8 +170,8 @@ def _text(value: Any) -> str:
   return str(value)
 
 
-def load(path: str, arg: str = "") -> tuple[Sweep, str]:
-  """A sweep, and the path of its config file.
+def load(path: str, arg: str = "") -> Sweep:
+  """The sweep of a file.
 
   Raises:
     ConfigError: no such file, no `get_sweep`, or it returns no `Sweep`.
@@ -144,17 +187,8 @@ def load(path: str, arg: str = "") -> tuple[Sweep, str]:
     raise errors.ConfigError(
       f"config={path}: get_sweep returned a {type(sweep).__name__}, no Sweep"
     )
-  return sweep, str(pathlib.Path(path).parent / sweep.config)
-
-
-def runs(sweep: Sweep, path: str) -> list[Run]:
-  """The runs that are known from the beginning, each after those it needs.
-
-  Raises:
-    ConfigError: a setting does not fit the config, or two are the same run.
-  """
-  first = _distinct([make(path, setting) for setting in sweep.settings])
-  return _with_needed(first, first)
+  config = pathlib.Path(path).parent / sweep.config
+  return dataclasses.replace(sweep, config=str(config))
 
 
 def needed(run: Run) -> list[Run]:
@@ -169,42 +203,6 @@ def _with_needed(later: list[Run], known: list[Run]) -> list[Run]:
   names = {run.name for run in known}
   more = {r.name: r for run in later for r in needed(run)}
   return [*(r for name, r in more.items() if name not in names), *later]
-
-
-def finals(
-  sweep: Sweep, first: list[Run], scores: Mapping[str, float | None]
-) -> list[Run]:
-  """The final runs of those groups of which every run has ended.
-
-  Args:
-    sweep: a sweep with a metric.
-    first: the runs that are known from the beginning.
-    scores: scores of the runs that have ended, by name of the run; None for a
-      run that failed.
-  """
-  groups: dict[tuple, list[Run]] = {}
-  for run in first:
-    key = tuple((k, v) for k, v in run.setting.items() if k not in sweep.tuned)
-    if run.stage == "first":
-      groups.setdefault(key, []).append(run)
-  made = []
-  sign = 1 if sweep.best == "max" else -1
-  for group in groups.values():
-    if any(run.name not in scores for run in group):
-      continue
-    scored = [
-      (sign * score, -i)
-      for i, run in enumerate(group)
-      if (score := scores[run.name]) is not None
-    ]
-    if scored:
-      # Of equal scores the first wins.
-      winner = group[-max(scored)[1]]
-      made += [
-        make(winner.path, {**winner.setting, **over}, "final")
-        for over in sweep.final
-      ]
-  return _with_needed(_distinct(made), first)
 
 
 def make(path: str, setting: grid.Setting, stage: Stage = "first") -> Run:
