@@ -3,6 +3,7 @@
 python -m benchmarks.sweeps
 """
 
+import dataclasses
 import json
 import pathlib
 import sys
@@ -24,7 +25,7 @@ def main() -> None:
     ),
   )
   with tempfile.TemporaryDirectory() as folder:
-    for i, run in enumerate(sweep_lib.runs(sweep, _CONFIG)):
+    for i, run in enumerate(sweep.runs):
       home = state.folder(folder, run)
       home.mkdir(parents=True)
       rows = [
@@ -32,17 +33,17 @@ def main() -> None:
         for step in range(10)
       ]
       (home / "evals.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
-      state.write_end(home, 0, "")
+      state.write_end(home, 0)
     start = time.perf_counter()
-    collect.collect(sweep, sweep_lib.runs(sweep, _CONFIG), folder)
+    collect.collect(sweep, folder)
     report("collect_1000_runs_s", time.perf_counter() - start)
   # A program that ends at once: what is left is the sweep's.
   execute.command = lambda run, home: [sys.executable, "-c", ""]
   with tempfile.TemporaryDirectory() as folder:
-    runs = sweep_lib.runs(sweep, _CONFIG)[:20]
+    few = dataclasses.replace(sweep, settings=sweep.settings[:20])
     start = time.perf_counter()
-    execute.execute(sweep, runs, folder, say=lambda _: None)
-    report("overhead_a_run_s", (time.perf_counter() - start) / len(runs))
+    execute.execute(few, folder, say=lambda _: None)
+    report("overhead_a_run_s", (time.perf_counter() - start) / len(few.runs))
 
 
 def report(name: str, seconds: float) -> None:

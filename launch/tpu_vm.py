@@ -40,8 +40,8 @@ RUNTIMES = {
 READY = {"ACTIVE", "READY"}
 GONE = {"SUSPENDED", "PREEMPTED", "TERMINATED"}
 BROKEN = {"FAILED", "STOPPED", "HIDDEN", "UNKNOWN"}
-# Exit codes of `vit_jax train`.
-USAGE, SAVED = 2, 143
+# Exit codes of `vit_jax train` (see docs/launch.md).
+USAGE, SAVED, INTERRUPTED = 2, 143, 130
 
 
 class Failure(Exception):
@@ -351,7 +351,7 @@ def main(argv: list[str]) -> int:
       " ends it, delete deletes the slice",
       file=sys.stderr,
     )
-    return 130
+    return INTERRUPTED
   return 0
 
 

@@ -12,10 +12,9 @@ of them, or files of weights in any format, joined by a plus sign; lr=0, another
 is not chosen but given, for the three seeds alone.
 """
 
-import importlib.util
 import pathlib
 
-from vit_jax.core import config
+from vit_jax.core import config, python_files
 from vit_jax.sweeps import grid
 from vit_jax.sweeps.sweep import Sweep, Trained
 
@@ -27,9 +26,7 @@ def get_sweep(arg: str = "") -> Sweep:
   args = config.parse_arg(
     arg, model="vit+hybrid", start="fashion_mnist+scratch", lr=0.0
   )
-  spec = importlib.util.spec_from_file_location("mini", _FILE)
-  mini = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(mini)
+  mini = python_files.load_module(_FILE)
   settings = ()
   for model in args.model.split("+"):
     starts = {

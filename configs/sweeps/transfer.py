@@ -10,10 +10,9 @@ configs/transfer.py; dataset=cifar10, or several joined by a plus sign, or usual
 (the five) or vtab (the 19).
 """
 
-import importlib.util
 import pathlib
 
-from vit_jax.core import config
+from vit_jax.core import config, python_files
 from vit_jax.data.sources import vtab
 from vit_jax.sweeps import grid
 from vit_jax.sweeps.sweep import Sweep
@@ -31,9 +30,7 @@ def get_sweep(arg: str = "") -> Sweep:
     checkpoint="",
     protocol="vit",
   )
-  spec = importlib.util.spec_from_file_location("transfer", _FILE)
-  transfer = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(transfer)
+  transfer = python_files.load_module(_FILE)
   groups = {
     "usual": list(transfer.DATASETS),
     "vtab": [f"vtab:{name}" for name in vtab.TASKS],

@@ -83,7 +83,7 @@ def served(**timeouts):
 def test_who_does_not_connect():
   with served(initialization=1) as start:
     processes = [start(0), start(2)]
-    want = [monitor.LOST, "process 1 did not connect within 1 s"]
+    want = [errors.LOST, "process 1 did not connect within 1 s"]
     assert [p.hear() for p in processes] == [{"end": want}] * 2
 
 
@@ -128,7 +128,7 @@ def test_who_is_lost(happens):
       assert process.hear()["start"]["hosts"] == ["h0", "h1", "h2"]
       process.moves = True
     time.sleep(0.3)
-    want = [monitor.LOST, f"process 2 (h2) {happens(processes.pop())}"]
+    want = [errors.LOST, f"process 2 (h2) {happens(processes.pop())}"]
     assert [p.hear() for p in processes] == [{"end": want}] * 2
 
 
@@ -165,7 +165,7 @@ def test_what_jax_raises_names_who_is_lost(kind, monkeypatch):
     ):
       processes[1].close()
       raise kind("Gloo AllGather failed: Connection closed by peer")
-    lifeline.leave(monitor.LOST)
+    lifeline.leave(errors.LOST)
     line._socket.close()
 
 

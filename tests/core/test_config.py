@@ -8,7 +8,7 @@ from typing import Any, Literal
 import ml_collections
 import pytest
 
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import config as config_lib, errors, identity
 from vit_jax.core.duration import Duration
 
 NET = """
@@ -381,11 +381,11 @@ def test_parse_arg_refuses(arg, message):
 
 
 def test_fingerprint_covers_everything_but_runtime():
-  base = config_lib.fingerprint(default())
+  base = identity.fingerprint(default())
   assert len(base) == 64
   config = default()
   config.runtime.workers = 8
-  assert config_lib.fingerprint(config) == base
+  assert identity.fingerprint(config) == base
   for path, value in [
     ("seed", 1),
     ("model.width", 780),
@@ -394,13 +394,13 @@ def test_fingerprint_covers_everything_but_runtime():
   ]:
     config = default()
     _set(path, value)(config)
-    assert config_lib.fingerprint(config) != base, path
+    assert identity.fingerprint(config) != base, path
 
 
 def test_fingerprint_does_not_depend_on_the_order_of_fields():
   one = ml_collections.ConfigDict({"a": 1, "b": {"c": 2, "d": 3}})
   two = ml_collections.ConfigDict({"b": {"d": 3, "c": 2}, "a": 1})
-  assert config_lib.fingerprint(one) == config_lib.fingerprint(two)
+  assert identity.fingerprint(one) == identity.fingerprint(two)
   assert config_lib.to_json(one) == config_lib.to_json(two)
 
 
@@ -419,31 +419,31 @@ def test_a_config_on_record_lacks_added_fields():
   config = config_lib.to_config_dict(_Outer())
   earlier = ml_collections.ConfigDict({"inner": {"old": 1}})
   assert config_lib.build(_Outer, earlier) == _Outer()
-  added = config_lib.added_fields(_Outer, config)
+  added = identity.added_fields(_Outer, config)
   assert added == {"inner.new": [2, 3]}
-  same = config_lib.fingerprint(earlier)
-  assert config_lib.fingerprint(config, added) == same
-  assert config_lib.fingerprint(config) != same
+  same = identity.fingerprint(earlier)
+  assert identity.fingerprint(config, added) == same
+  assert identity.fingerprint(config) != same
   config.inner.new = (2, 4)
-  assert config_lib.fingerprint(config, added) != same
-  assert config_lib.difference(
-    config_lib.identity(config, added), config_lib.identity(earlier, added)
+  assert identity.fingerprint(config, added) != same
+  assert identity.difference(
+    identity.of_run(config, added), identity.of_run(earlier, added)
   ) == ["inner.new: '(absent)' -> [2, 4]"]
 
 
 def test_identity_survives_json():
   config = default()
   config.crop.rates = (("head", 0.5),)
-  ours = config_lib.identity(config)
+  ours = identity.of_run(config)
   assert ours["crop.size"] == [224, 224]
   assert "runtime.workers" not in ours
-  assert config_lib.difference(ours, json.loads(json.dumps(ours))) == []
+  assert identity.difference(ours, json.loads(json.dumps(ours))) == []
 
 
 def test_difference_shows_both_values_of_each_leaf():
   ours = {"a": 1, "b": [2], "new": "x"}
   theirs = {"a": 1, "b": [3], "old": 0.5}
-  assert config_lib.difference(ours, theirs) == [
+  assert identity.difference(ours, theirs) == [
     "b: [3] -> [2]",
     "new: '(absent)' -> 'x'",
     "old: 0.5 -> '(absent)'",

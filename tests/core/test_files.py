@@ -133,3 +133,16 @@ def test_a_lock_never_cuts_what_it_is_a_link_to(tmp_path):
   with files.locked(tmp_path / ".lock") as mine:
     assert mine is not None
   assert (tmp_path / "text").read_text() == "of somebody"
+
+
+def test_rows_of_json(tmp_path):
+  path = tmp_path / "rows.jsonl"
+  assert files.read_rows(path) == []
+  path.write_text('{"step": 1}\n{"step": 2}\n')
+  assert files.read_rows(path) == [{"step": 1}, {"step": 2}]
+  # A crash has cut the last line off.
+  path.write_text('{"step": 1}\n{"st')
+  assert files.read_rows(path) == [{"step": 1}]
+  path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
+  with pytest.raises(errors.DataError, match=r"rows\.jsonl, line 2: "):
+    files.read_rows(path)

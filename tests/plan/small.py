@@ -1,7 +1,9 @@
 """A config that is planned in seconds and is large enough to be measured."""
 
+import dataclasses
+
 from tests.e2e import run as cli
-from vit_jax.core import config as config_lib
+from vit_jax.core import config as config_lib, mesh as mesh_lib
 from vit_jax.plan import estimate, inputs
 from vit_jax.train.experiment import Experiment
 
@@ -29,3 +31,12 @@ def planned(examples=0, **overrides):
 def estimator(**overrides):
   made_up = planned(**overrides)
   return estimate.Estimator(made_up.experiment, made_up.inputs)
+
+
+def needs(estimator, devices=8, **runtime):
+  """What one device needs with these values of `runtime`."""
+  experiment = estimator.experiment
+  if "mesh" in runtime:
+    runtime["mesh"] = mesh_lib.MeshShape.parse(runtime["mesh"])
+  runtime = dataclasses.replace(experiment.runtime, **runtime)
+  return estimator(dataclasses.replace(experiment, runtime=runtime), devices)

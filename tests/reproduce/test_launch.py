@@ -1,23 +1,14 @@
 """What is to be run on real hardware: valid commands, costs, what is kept."""
 
 import importlib.util
-import json
 import shlex
 
 import pytest
 
 from tests.reproduce import golden
 from vit_jax.cli import flags, main
-from vit_jax.core import config as config_lib, errors
-from vit_jax.plan import compile as compile_lib
-from vit_jax.reproduce import (
-  computed,
-  costs,
-  document,
-  launch,
-  paper,
-  paper_scale,
-)
+from vit_jax.core import config as config_lib, errors, files
+from vit_jax.reproduce import computed, costs, document, launch, paper_scale
 from vit_jax.sweeps import sweep
 from vit_jax.train.experiment import Experiment
 
@@ -63,7 +54,7 @@ def test_every_command_is_accepted(tmp_path, monkeypatch):
     seen.append(args.command)
     if args.command == "sweep":
       path, _, arg = args.config.partition(":")
-      assert sweep.runs(*sweep.load(path, arg))
+      assert sweep.load(path, arg).runs
     elif args.command == "train":
       config_lib.build(Experiment, flags.load(args))
     else:
@@ -100,75 +91,11 @@ def test_an_installed_package_needs_a_checkout(tmp_path, monkeypatch):
 
 
 def test_core_days_are_above_the_peak_rate():
-  run = launch.imagenet("ViT-B/32")
+  run = launch.Pretraining("ViT-B/32", "ImageNet", "300")
   days = launch.core_days(run.config, run.slice, 0)
   images = 300 * 1_268_355
   least = 3 * golden.row("ViT-B/32")["flops"] * images / 61.5e12 / 86_400
   assert least < days < 1.3 * least
-
-
-def test_core_days_are_kept(tmp_path, monkeypatch):
-  asked = []
-
-  def core_days(config, where, examples):
-    asked.append((config, where, examples))
-    return 12.34
-
-  monkeypatch.setattr(launch, "core_days", core_days)
-  for _ in range(3):
-    paper_scale.compute("table=9", tmp_path, "none", 2, 0.0, lambda _: None)
-  assert len({*asked}) == len(asked) == 3
-  assert ("configs/vit_i21k.py:variant=L/16", "v3:16x16", 14_145_922) in asked
-  (page,) = paper_scale.show("table=9", tmp_path, "none")
-  assert "# ViT-L/16, ImageNet-21k, on v3:16x16: at least 12.3 core-days" in (
-    page.commands
-  )
-
-
-@pytest.mark.parametrize("guess", [8, 48, 24])
-def test_largest_batch_by_compiling(tmp_path, monkeypatch, guess):
-  """A core that takes 24 rows: found from below, above, and at once."""
-  tried = []
-
-  def compile_step(experiment, inputs, place):
-    assert place.num_devices == 1
-    assert experiment.model.image_size == (64, 64)
-    tried.append(experiment.data.batch_size)
-    if tried[-1] > 24:
-      return compile_lib.Compiled(problem="out of memory")
-    return compile_lib.Compiled(peak_bytes=2**20)
-
-  monkeypatch.setattr(compile_lib, "compile_step", compile_step)
-  monkeypatch.setattr(computed, "_guess", lambda *_: guess)
-  file = tmp_path / paper_scale.COMPUTED
-  while not computed.is_found(
-    computed.largest_batch(computed.read(file), "ViT-B/32", 64)
-  ):
-    computed.compute_batch(file, "ViT-B/32", 64, -1.0)
-  assert computed.largest_batch(computed.read(file), "ViT-B/32", 64) == (24, 32)
-  assert len({*tried}) == len(tried) <= 5
-  assert json.loads(file.read_text().splitlines()[0])["batch"] == guess
-
-
-def test_guess_is_near_the_closed_form():
-  """What fits by the estimate; 32 and 48 rows more do not."""
-  batch = computed._guess("ViT-B/32", 64)
-  assert computed._peak("ViT-B/32", 64, 8) < 16 * 2**30
-  assert batch in computed.BATCH_SIZES and batch >= 64
-
-
-def test_order_of_figure_12():
-  """ViTs, then ResNets, each at 224 px first: H/14 takes no other size."""
-  places = list(computed.batches(paper.grids()["figure12"]))
-  assert places[0] == ("ViT-B/32", 224)
-  assert all(model.startswith("ViT") for model, _ in places[: 4 * 5 + 1])
-  assert [px for _, px in places[-5:]] == [224, 64, 128, 384, 512]
-  assert len({*places}) == len(places) == 8 + 7 * 4
-
-
-def test_sizes_that_a_model_takes():
-  assert computed.can_take("R152x4", 64) and computed.can_take("ViT-B/32", 384)
-  assert not computed.can_take("ViT-H/14", 384)
 
 
 def test_ablation_arguments():
@@ -188,5 +115,5 @@ def test_every_run_of_the_paper_fits_on_its_slice():
   )
   runs = {run for page in pages for run in page.runs if run.config}
   assert len(runs) > 20
-  rows = computed.read(out / paper_scale.COMPUTED)
+  rows = files.read_rows(out / paper_scale.COMPUTED)
   assert all(computed.core_days(rows, run) for run in runs)

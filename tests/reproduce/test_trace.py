@@ -1,6 +1,5 @@
 """Every number that is printed leads to a source, and says what is there."""
 
-import importlib.util
 import json
 import pathlib
 import re
@@ -9,16 +8,9 @@ import statistics
 import pytest
 
 from tests.reproduce import golden
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import config as config_lib, errors, python_files
 from vit_jax.models import vit
-from vit_jax.reproduce import (
-  computed,
-  costs,
-  launch,
-  pages,
-  paper,
-  paper_scale,
-)
+from vit_jax.reproduce import computed, costs, launch, pages, paper, paper_scale
 
 
 @pytest.fixture(autouse=True)
@@ -129,15 +121,11 @@ def configured(what, column):
 
 def transferred(arg, column):
   """What the fine-tuning's own config says of a data set."""
-  spec = importlib.util.spec_from_file_location(
-    "transfer", launch.ROOT / "configs/transfer.py"
-  )
-  transfer = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(transfer)
-  of = transfer.dataset(arg.removeprefix("dataset="))
+  transfer = python_files.load_module(launch.ROOT / "configs/transfer.py")
+  data_set = transfer.dataset(arg.removeprefix("dataset="))
   if column == "steps":
-    return of.steps
-  return ", ".join(f"{rate:g}" for rate in of.lrs)
+    return data_set.steps
+  return ", ".join(f"{rate:g}" for rate in data_set.lrs)
 
 
 def numbers(page):
@@ -194,29 +182,7 @@ def test_a_number_from_nowhere_is_found():
       check(wrong, ("1d",), "stem")
 
 
-def test_difference_and_text():
-  cell = pages.Cell(paper.Number(55, "a"), paper.Number(56.1, "b"))
-  assert pages.cell_text(cell) == "55 → 56.1 (+1.1)"
-  assert pages.cell_text(pages.Cell()) == ""
-  ours = pages.Cell(None, paper.Number(2_000, "b", 0.123))
-  assert pages.cell_text(ours) == "→ 2,000 ± 0.12"
-  assert pages.cell_text(pages.Cell(paper.Number("86M", "a"))) == "86M"
-
-
 def test_no_such_table(results):
   for what in ("table=10", "figure=1"):
     with pytest.raises(errors.ConfigError, match=f"{what} is not one of"):
       paper_scale.show(what, results, "none")
-
-
-def test_written_files(results):
-  found = paper_scale.show("figure=12", results, "none")
-  names = paper_scale.write("figure=12", found, results)
-  assert [pathlib.Path(n).name for n in names] == [
-    "figure12.md",
-    "figure12.json",
-  ]
-  first, _ = json.loads((results / "paper/figure12.json").read_text())
-  filled = [cell for cell in first["cells"] if cell["ours"]]
-  assert [c["ours"]["value"] for c in filled] == [256]
-  assert filled[0]["row"] == {"model": "ViT-B/32"}

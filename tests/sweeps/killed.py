@@ -54,7 +54,7 @@ class Sweeping:
     self.out, self.begun = out, time.monotonic()
     self.file = out / "sweep.py"
     self.file.write_text(FILE.format(data=data_dir, only=only))
-    self.runs = lib.runs(sweep(data_dir, only), cli.TINY)
+    self.runs = sweep(data_dir, only).runs
     self.lines = []
 
   def command(self, action, *more):
@@ -85,7 +85,7 @@ class Sweeping:
     return state.folder(str(self.out), run)
 
   def states(self):
-    return [state.of(str(self.out), run).state for run in self.runs]
+    return [state.status(str(self.out), run).state for run in self.runs]
 
   def say(self, what):
     counts = {s: self.states().count(s) for s in sorted(set(self.states()))}

@@ -1,10 +1,10 @@
 """Stands in for `train` where what matters is who starts, ends and waits.
 
-A process that takes the train command's arguments, counts its starts, and
-scores a run by its learning rate. It fails where what it starts from is not
-done. `PLAN` in the environment maps a learning rate to what happens at its
-first start: "kill" (by itself, -9), "fail", "busy" (exit 75), "wait" (until it
-gets SIGTERM: exit 143).
+A process that takes the train command's arguments, counts its starts, notes its
+working directory, and scores a run by its learning rate. It fails where what it
+starts from is not done. `PLAN` in the environment maps a learning rate to what
+happens at its first start: "kill" (by itself, -9), "fail", "busy" (exit 75),
+"wait" (until it gets SIGTERM: exit 143).
 """
 
 import json
@@ -21,6 +21,7 @@ def main() -> int:
   rate = flags["config.optim.peak_lr"]
   with (home / "starts").open("a") as f:
     f.write(f"{sorted(os.sched_getaffinity(0))}\n")
+  (home / "place").write_text(os.getcwd())
   fds = pathlib.Path("/proc/self/fd").iterdir()
   if any(os.path.realpath(fd) == str(home.resolve() / ".sweep") for fd in fds):
     (home / "holds").touch()

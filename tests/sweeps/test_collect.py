@@ -12,7 +12,7 @@ from vit_jax.data.sources import vtab
 from vit_jax.sweeps import collect, grid, state, sweep as lib
 
 SWEEP = lib.Sweep(
-  config="tiny.py",
+  config=command.TINY,
   settings=grid.product(
     grid.axis("optim.peak_lr", (0.001, 0.01)), grid.axis("seed", (0, 1, 2))
   ),
@@ -22,21 +22,22 @@ SCORES = (0.5, 0.75, 1.0, 0.25, None, 0.25)
 
 @pytest.fixture
 def workdir(tmp_path):
-  for run, score in zip(lib.runs(SWEEP, command.TINY), SCORES, strict=True):
+  for run, score in zip(SWEEP.runs, SCORES, strict=True):
     home = state.folder(str(tmp_path), run)
     home.mkdir(parents=True)
     if score is None:
-      state.write_end(home, 2, "ConfigError: no")
+      (home / "log.txt").write_text("step 1/2\nConfigError: no\n\n")
+      state.write_end(home, 2)
       continue
     rows = [{"step": s, "name": "test", "top_1": score * s} for s in (0.5, 1)]
     (home / "evals.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    state.write_end(home, 0, "")
+    state.write_end(home, 0)
   return tmp_path
 
 
 def test_tables(workdir):
-  runs = lib.runs(SWEEP, command.TINY)
-  rows = collect.collect(SWEEP, runs, str(workdir))
+  runs = SWEEP.runs
+  rows = collect.collect(SWEEP, str(workdir))
   csv = (workdir / "results.csv").read_text().splitlines()
   assert csv[0] == "run,stage,state,optim.peak_lr,seed,test/top_1,error"
   assert csv[1] == f"{runs[0].name},first,done,0.001,0,0.5,"
@@ -46,7 +47,7 @@ def test_tables(workdir):
   # Deviations of a sample: sqrt((0.25^2 + 0 + 0.25^2) / 2).
   assert "| 0.001 | 0.75 ± 0.25 | 3 |" in markdown
   assert "| 0.01 | 0.25 ± 0 | 2 |" in markdown
-  metric = collect.shown_metric(SWEEP, rows)
+  metric = collect.plotted_metric(SWEEP, rows)
   x, series = collect.series(rows, metric)
   assert (x, metric) == ("optim.peak_lr", "test/top_1")
   assert series == {"": ([0.001, 0.01], [0.75, 0.25], [0.25, 0.0])}
@@ -79,7 +80,7 @@ def test_what_is_drawn_of_a_sweep_that_selects():
 
 def test_nothing_to_collect(tmp_path):
   with pytest.raises(errors.ConfigError, match="no run is done"):
-    collect.collect(SWEEP, lib.runs(SWEEP, command.TINY), str(tmp_path))
+    collect.collect(SWEEP, str(tmp_path))
 
 
 GROUPS = {"natural": 0.9, "specialized": 0.8, "structured": 0.5}
@@ -97,7 +98,7 @@ def vtab_rows(stage="final"):
 
 
 TUNED = lib.Sweep(
-  config="tiny.py",
+  config=command.TINY,
   settings=({":lr": 0.1},),
   metric="val/top_1",
   tuned=(":lr",),
@@ -134,19 +135,19 @@ def test_no_group_means_of_fewer_tasks_or_seeds():
 def test_group_means_are_written(tmp_path):
   """All 19 tasks as runs of one sweep."""
   sweep = lib.Sweep(
-    config="tiny.py",
+    config=command.TINY,
     settings=grid.axis(
       "data.train.name", [f"vtab:{name}" for name in vtab.TASKS]
     ),
   )
-  runs = lib.runs(sweep, command.TINY)
+  runs = sweep.runs
   for run, task in zip(runs, vtab.TASKS.values(), strict=True):
     home = state.folder(str(tmp_path), run)
     home.mkdir(parents=True)
     row = {"step": 1, "name": "test", "top_1": GROUPS[task.group]}
     (home / "evals.jsonl").write_text(json.dumps(row) + "\n")
-    state.write_end(home, 0, "")
-  collect.collect(sweep, runs, str(tmp_path))
+    state.write_end(home, 0)
+  collect.collect(sweep, str(tmp_path))
   text = (tmp_path / "results.md").read_text()
   head = "| test/natural | test/specialized | test/structured | test/all |"
   assert f"## VTAB-1k\n\n{head} runs |" in text

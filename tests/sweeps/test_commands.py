@@ -44,8 +44,7 @@ def lines(file, capsys):
 
 
 def runs_of(file):
-  sweep, path = lib.load(str(file))
-  return lib.runs(sweep, path)
+  return lib.load(str(file)).runs
 
 
 def save(file, run, step):
@@ -60,14 +59,14 @@ def test_what_can_begin_until_it_has_ended(file, capsys):
   assert names == [start.name, scratch.name]
   save(file, start, 50)
   assert len(lines(file, capsys)) == 2
-  assert state.of(f"{file.parent}/w", start).state == "interrupted"
+  assert state.status(f"{file.parent}/w", start).state == "interrupted"
   save(file, start, 60)
   names = [line.split()[0] for line in lines(file, capsys)]
   assert names == [after.name, scratch.name]
   # 1 epoch of 1,446 digits is 45 steps of 32.
   save(file, scratch, 45)
   assert len(lines(file, capsys)) == 1
-  assert state.of(f"{file.parent}/w", scratch).state == "done"
+  assert state.status(f"{file.parent}/w", scratch).state == "done"
 
 
 def test_a_jobset_for_each(file, capsys):

@@ -1,5 +1,7 @@
 """The sweeps of configs/sweeps: their sizes, and that nothing leaks."""
 
+import dataclasses
+
 import pytest
 
 from tests.e2e import run as command
@@ -23,8 +25,8 @@ SIZES = [
 
 @pytest.mark.parametrize(("name", "arg", "size"), SIZES)
 def test_runs(name, arg, size):
-  sweep, path = lib.load(str(FOLDER / f"{name}.py"), arg)
-  assert len(lib.runs(sweep, path)) == size
+  sweep = lib.load(str(FOLDER / f"{name}.py"), arg)
+  assert len(sweep.runs) == size
 
 
 def test_every_sweep_is_tried():
@@ -33,10 +35,10 @@ def test_every_sweep_is_tried():
 
 
 def test_the_protocol_trains_on_everything_in_the_end():
-  sweep, path = lib.load(str(FOLDER / "transfer.py"), "dataset=cifar10")
-  runs = lib.runs(sweep, path)
+  sweep = lib.load(str(FOLDER / "transfer.py"), "dataset=cifar10")
+  runs = sweep.runs
   scores = {run.name: -abs(run.setting[":lr"] - 0.003) for run in runs}
-  first, final = runs[0].config, lib.finals(sweep, runs, scores)
+  first, final = runs[0].config, sweep.finals(scores)
   assert first.data.train.split == "train[:98%]"
   assert dict(first.evals).keys() == {"val"}
   assert first.evals.val.data.split == "train[98%:]"
@@ -48,17 +50,16 @@ def test_the_protocol_trains_on_everything_in_the_end():
 
 
 def test_the_small_one_selects_without_test_images(data_dir):
-  sweep, path = lib.load(str(FOLDER / "digits.py"))
+  sweep = lib.load(str(FOLDER / "digits.py"))
   settings = tuple(
     {**s, "runtime.data_dir": str(data_dir)} for s in sweep.settings
   )
-  runs = [lib.make(path, setting) for setting in settings]
-  leaks.check(sweep, runs)
+  leaks.check(dataclasses.replace(sweep, settings=settings))
 
 
 def test_the_two_stages_of_the_small_protocol():
-  sweep, path = lib.load(str(FOLDER / "mini.py"))
-  runs = lib.runs(sweep, path)
+  sweep = lib.load(str(FOLDER / "mini.py"))
+  runs = sweep.runs
   assert [run.stage for run in runs] == ["start"] * 2 + ["first"] * 16
   for start in runs[:2]:
     assert start.config.data.train.name == "tfds:fashion_mnist"
@@ -72,7 +73,7 @@ def test_the_two_stages_of_the_small_protocol():
     assert start.config.model.image_size < run.config.model.image_size
     assert run.config.data.train.split == "train[:90%]"
     assert run.config.evals.val.data.split == "train[90%:]"
-  final = lib.finals(sweep, runs, {run.name: 0.0 for run in runs})
+  final = sweep.finals({run.name: 0.0 for run in runs})
   assert [run.config.seed for run in final] == [0, 1, 2] * 4
   for run in final:
     assert run.config.data.train.split == "train"

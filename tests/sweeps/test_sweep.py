@@ -3,37 +3,20 @@
 import pytest
 
 from tests.e2e import run as command
+from tests.sweeps import digits
 from vit_jax.core import errors
-from vit_jax.sweeps import grid, leaks, state, sweep as sweep_lib
-
-RATES = (1e-3, 3e-3, 1e-2)
-
-
-def digits(**fields):
-  """Two data sizes, three rates; the best rate again with two seeds."""
-  given = dict(
-    config="tiny.py",
-    settings=grid.product(
-      grid.axis("data.train.split", ("train[:50%]", "train[:90%]")),
-      grid.axis("evals.test.data.split", ("train[90%:]",)),
-      grid.axis("optim.peak_lr", RATES),
-    ),
-    metric="test/top_1",
-    tuned=("optim.peak_lr",),
-    final=grid.product(
-      grid.axis("evals.test.data.split", ("test",)), grid.axis("seed", (0, 1))
-    ),
-  )
-  return sweep_lib.Sweep(**{**given, **fields})
+from vit_jax.sweeps import grid, leaks, sweep as sweep_lib
 
 
 def test_a_run_is_its_config():
-  sweep = digits()
-  runs = sweep_lib.runs(sweep, command.TINY)
+  sweep = digits.sweep()
+  runs = sweep.runs
   assert len({run.name for run in runs}) == 6
   assert runs[1].config.optim.peak_lr == 3e-3
-  other = digits(settings=grid.product(sweep.settings, grid.axis("seed", (5,))))
-  names = {run.name for run in sweep_lib.runs(other, command.TINY)}
+  other = digits.sweep(
+    settings=grid.product(sweep.settings, grid.axis("seed", (5,)))
+  )
+  names = {run.name for run in other.runs}
   assert not names & {run.name for run in runs}
 
 
@@ -47,10 +30,10 @@ def test_arguments_and_fields():
 
 
 def test_selection_by_group():
-  sweep = digits()
-  runs = sweep_lib.runs(sweep, command.TINY)
+  sweep = digits.sweep()
+  runs = sweep.runs
   scores = dict(zip((r.name for r in runs), (1, 3, 2, 5, None, 5), strict=True))
-  final = sweep_lib.finals(sweep, runs, scores)
+  final = sweep.finals(scores)
   # The second rate of the first group; of equals the first.
   assert [
     (r.setting["data.train.split"], r.setting["optim.peak_lr"],
@@ -62,72 +45,30 @@ def test_selection_by_group():
     ("train[:90%]", 1e-3, 0, "test", "final"),
     ("train[:90%]", 1e-3, 1, "test", "final"),
   ]  # fmt: skip
-  lowest = digits(best="min")
-  assert sweep_lib.finals(lowest, runs, scores)[0].setting["optim.peak_lr"] == (
-    1e-3
-  )
+  lowest = digits.sweep(best="min")
+  assert lowest.finals(scores)[0].setting["optim.peak_lr"] == 1e-3
   del scores[runs[5].name]
-  assert len(sweep_lib.finals(sweep, runs, scores)) == 2
-
-
-LEAKS = [
-  ({}, {}, ""),
-  # Selection by what the final runs are scored with.
-  ({"evals.test.data.split": "test"}, {}, "selection .*, test. and the final"),
-  ({"evals.test.data.split": "test[:10]"}, {}, "share 10 examples"),
-  ({"evals.test.data.split": "train[80%:]"}, {}, "and training .* share"),
-  ({}, {"data.train.split": "test"}, "the final training .* share 351"),
-]
-
-
-@pytest.mark.parametrize(("first", "final", "message"), LEAKS)
-def test_a_planted_leak_is_caught(data_dir, first, final, message):
-  sweep = digits(
-    settings=tuple(
-      {**s, "runtime.data_dir": str(data_dir), **first}
-      for s in digits().settings
-    ),
-    final=tuple({**s, **final} for s in digits().final),
-  )
-  runs = sweep_lib.runs(sweep, command.TINY)
-  if message:
-    with pytest.raises(errors.ConfigError, match=message):
-      leaks.check(sweep, runs)
-  else:
-    leaks.check(sweep, runs)
-
-
-def test_pieces_of_other_sources():
-  files = {"name": "folder:x", "version": "a", "files": "d", "split": "train"}
-  a, b = ({**files, "shard_sizes": s} for s in ([0, 7, 9], [5, 9, 9]))
-  assert leaks.overlap(a, b) == 2
-  assert leaks.overlap({**a, "version": "b"}, b) == 0
-  mixed = {"parts": {"0": a, "1": b}, "shard_sizes": [7, 4]}
-  assert leaks.overlap(mixed, b) == 2 + 4
+  assert len(sweep.finals(scores)) == 2
 
 
 def two_stages(**start):
   """Two models to begin with, two rates from each and from nothing."""
   starts = [
-    lib_trained(steps, {":steps": steps, **start}) for steps in (20, 40)
+    digits.trained(steps, {":steps": steps, **start}) for steps in (20, 40)
   ]
-  return digits(
+  return digits.sweep(
     settings=grid.product(
       grid.axis("start.checkpoint", (*starts, "")),
       grid.axis("data.train.split", ("train[:90%]",)),
       grid.axis("evals.test.data.split", ("train[90%:]",)),
-      grid.axis("optim.peak_lr", RATES[:2]),
+      grid.axis("optim.peak_lr", digits.RATES[:2]),
     )
   )
 
 
-def lib_trained(name, setting):
-  return sweep_lib.Trained(f"after_{name}", "tiny.py", setting)
-
-
 def test_runs_that_start_from_others():
   sweep = two_stages()
-  runs = sweep_lib.runs(sweep, command.TINY)
+  runs = sweep.runs
   assert [r.stage for r in runs] == ["start"] * 2 + ["first"] * 6
   early, late = runs[:2]
   assert [r.config.duration for r in runs[:2]] == ["20 steps", "40 steps"]
@@ -138,16 +79,16 @@ def test_runs_that_start_from_others():
   assert place in runs[4].flags("there")
   assert "--config.start.checkpoint=" in runs[6].flags("there")
   assert runs[4].setting != runs[2].setting
-  assert "start.checkpoint=after_40" in sweep_lib.shown(runs[4].setting)
+  assert "start.checkpoint=after_40" in sweep_lib.setting_text(runs[4].setting)
   assert len({r.name for r in runs}) == 8
   # Another start is another run.
-  other = sweep_lib.runs(two_stages(seed=1), command.TINY)
+  other = two_stages(seed=1).runs
   assert {r.name for r in other} & {r.name for r in runs} == {
     r.name for r in runs[6:]
   }
   # Selection is by start; those before have no part in it.
   scores = {r.name: i % 2 for i, r in enumerate(runs)}
-  final = sweep_lib.finals(sweep, runs, scores)
+  final = sweep.finals(scores)
   assert [str(r.setting["start.checkpoint"]) for r in final] == (
     ["after_20"] * 2 + ["after_40"] * 2 + [""] * 2
   )
@@ -155,44 +96,25 @@ def test_runs_that_start_from_others():
 
 
 def test_a_start_may_start_from_another_and_be_new_in_the_end():
-  first = lib_trained("first", {"seed": 1})
-  second = lib_trained("second", {"seed": 2, "start.checkpoint": first})
-  sweep = digits(
+  first = digits.trained("first", {"seed": 1})
+  second = digits.trained("second", {"seed": 2, "start.checkpoint": first})
+  sweep = digits.sweep(
     settings=grid.product(
       grid.axis("start.checkpoint", (second,)), grid.axis("seed", (3, 4))
     ),
     tuned=("seed",),
-    final=grid.axis("start.checkpoint", (first, lib_trained("t", {"seed": 7}))),
+    final=grid.axis(
+      "start.checkpoint", (first, digits.trained("t", {"seed": 7}))
+    ),
   )
-  runs = sweep_lib.runs(sweep, command.TINY)
+  runs = sweep.runs
   assert [r.config.seed for r in runs] == [1, 2, 3, 4]
-  final = sweep_lib.finals(sweep, runs, {r.name: r.config.seed for r in runs})
+  final = sweep.finals({r.name: r.config.seed for r in runs})
   assert [(r.stage, r.config.seed) for r in final] == [
     ("start", 7),
     ("final", 4),
     ("final", 4),
   ]
-
-
-def test_what_a_start_was_trained_on_counts(data_dir):
-  where = {"runtime.data_dir": str(data_dir)}
-  for split, message in (
-    ("train[:50%]", ""),
-    ("train", r"selection .*train\[90%:\].* and training"),
-    ("test", r"the final training .*test.* and test .* share 351"),
-  ):
-    start = lib_trained("start", {"data.train.split": split, **where})
-    sweep = digits(
-      settings=tuple(
-        {**s, **where, "start.checkpoint": start} for s in digits().settings
-      )
-    )
-    runs = sweep_lib.runs(sweep, command.TINY)
-    if message:
-      with pytest.raises(errors.ConfigError, match=message):
-        leaks.check(sweep, runs)
-    else:
-      leaks.check(sweep, runs)
 
 
 BAD = [
@@ -207,36 +129,23 @@ BAD = [
 @pytest.mark.parametrize(("fields", "message"), BAD)
 def test_wrong_sweeps(fields, message):
   with pytest.raises(errors.ConfigError, match=message):
-    digits(**fields)
+    digits.sweep(**fields)
 
 
 def test_wrong_runs(data_dir):
-  same = digits(settings=grid.axis("optim.peak_lr", (0.1, 0.1)), final=())
+  same = digits.sweep(settings=grid.axis("optim.peak_lr", (0.1, 0.1)), final=())
   with pytest.raises(
     errors.ConfigError, match="two runs of a sweep are the sa"
   ):
-    sweep_lib.runs(same, command.TINY)
+    assert same.runs
   with pytest.raises(errors.ConfigError, match=r"did you mean optim\.peak_lr"):
     sweep_lib.make(command.TINY, {"optim.peek_lr": 0.1})
   where = grid.axis("runtime.data_dir", (str(data_dir),))
-  other = digits(
-    settings=grid.product(where, digits().settings), metric="val/top_1"
+  other = digits.sweep(
+    settings=grid.product(where, digits.sweep().settings), metric="val/top_1"
   )
   with pytest.raises(errors.ConfigError, match=r"no run has an evaluator val"):
-    leaks.check(other, sweep_lib.runs(other, command.TINY))
-
-
-def test_a_score_that_is_not_there(tmp_path):
-  sweep = digits(metric="test/top_7")
-  runs = sweep_lib.runs(sweep, command.TINY)
-  home = state.folder(str(tmp_path), runs[0])
-  home.mkdir(parents=True)
-  (home / "evals.jsonl").write_text(
-    '{"step": 1, "name": "test", "top_1": 0.5}\n'
-  )
-  state.write_end(home, 0, "")
-  with pytest.raises(errors.ConfigError, match=r"\(there are: test/top_1\)"):
-    state.all_of(sweep, runs, str(tmp_path))
+    leaks.check(other)
 
 
 def test_files_that_are_no_sweep(tmp_path):

@@ -1,4 +1,4 @@
-"""What was found out about a model, as PNG files and a CSV file."""
+"""The analysis of a model as PNG files and a CSV file."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ def triple(
   The colours of the patches span 0 to their maximum.
   """
   times = max(1, _PICTURE_PX // max(overlay.image.shape[:2]))
-  large = _enlarged(overlay.image, times)
+  large = overlay.image.repeat(times, axis=0).repeat(times, axis=1)
   relevance = overlay.relevance
   h, w, _ = large.shape
   cell = (cell_px[0] * times, cell_px[1] * times)
@@ -71,13 +71,6 @@ def mosaic(
   _, h, w, _ = tiles.shape
   rows = tiles.reshape(-1, _COLUMNS, h, w, c).transpose(0, 2, 1, 3, 4)
   return rows.reshape(-1, _COLUMNS * w, c)
-
-
-def _enlarged(
-  image: UInt8[np.ndarray, "h w c"], times: int
-) -> UInt8[np.ndarray, "H W c"]:
-  """The image with every pixel as a square of pixels."""
-  return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def png(image: UInt8[np.ndarray, "h w c"]) -> bytes:

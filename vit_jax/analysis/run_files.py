@@ -1,6 +1,5 @@
 """Reads the files of a run's workdir."""
 
-from collections.abc import Iterator
 import dataclasses
 import json
 import pathlib
@@ -11,7 +10,7 @@ from jaxtyping import Float64
 import numpy as np
 
 from vit_jax.checkpoints import manifest, steps
-from vit_jax.core import config as config_lib, errors, storage
+from vit_jax.core import errors, files, identity, storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +81,7 @@ def read(workdir: str) -> RunFiles:
   home = storage.path(workdir)
   try:
     config = json.loads((home / "config.json").read_text())
-    rows = list(_rows(home / "metrics.jsonl"))
+    rows = files.read_rows(home / "metrics.jsonl")
   except FileNotFoundError as e:
     raise errors.ConfigError(
       f"workdir={workdir} is not the folder of a run: it has no"
@@ -93,28 +92,17 @@ def read(workdir: str) -> RunFiles:
   if not rows:
     raise errors.ConfigError(f"workdir={workdir}: no step is done yet")
   names = dict.fromkeys(key for row in (rows[0], rows[-1]) for key in row)
-  evals = home / "evals.jsonl"
   saved = home / "checkpoints"
   finished = steps.finished(saved) if saved.exists() else []
   meta = manifest.read(saved / str(finished[-1]))["meta"] if finished else {}
   return RunFiles(
     name=home.absolute().name,
     home=home,
-    config=config_lib.leaves(config),
+    config=identity.leaves(config),
     metrics={
       name: np.array([row.get(name, np.nan) for row in rows], float)
       for name in names
     },
-    evals=list(_rows(evals)) if evals.exists() else [],
+    evals=files.read_rows(home / "evals.jsonl"),
     provenance=meta.get("provenance", {}),
   )
-
-
-def _rows(file: storage.AnyPath) -> Iterator[dict[str, Any]]:
-  """Rows of a JSONL file, whose last line may be cut off by a crash."""
-  lines = file.read_text().split("\n")
-  for number, line in enumerate(lines[:-1], 1):
-    try:
-      yield json.loads(line)
-    except json.JSONDecodeError as e:
-      raise errors.DataError(f"{file}, line {number}: {e}") from e

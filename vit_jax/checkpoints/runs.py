@@ -28,6 +28,7 @@ from vit_jax.core import (
   config as config_lib,
   errors,
   files,
+  parts,
   storage,
   tree,
 )

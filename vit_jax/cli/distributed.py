@@ -124,8 +124,8 @@ def _unexpected(
 ) -> None:
   """A bug ends all processes, with its traceback in this one."""
   sys.__excepthook__(kind, error, trace)
-  stop(1, f"{kind.__name__}: {error}")
-  os._exit(1)
+  stop(errors.FAILED, f"{kind.__name__}: {error}")
+  os._exit(errors.FAILED)
 
 
 def stop(code: int = 0, text: str = "") -> None:

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import pkgutil
+import signal
 import sys
 from typing import Any, NoReturn
 import warnings
@@ -76,10 +77,11 @@ def main(argv: list[str] | None = None) -> int:
   except KeyboardInterrupt:
     line = "interrupted; nothing was saved since the last line"
     print(line, file=sys.stderr)
-    distributed.stop(130, line)
-    return 130
+    code = errors.signal_code(signal.SIGINT)
+    distributed.stop(code, line)
+    return code
   except BrokenPipeError:
-    return 141
+    return errors.signal_code(signal.SIGPIPE)
   return 0
 
 

@@ -108,7 +108,7 @@ def _paper(args: argparse.Namespace) -> None:
 
   out = pathlib.Path(args.out)
   if args.compute:
-    effort = jax.config.jax_exec_time_optimization_effort
+    effort = jax.config.read("jax_exec_time_optimization_effort")
     paper_scale.compute(
       _what(args), out, args.runs, args.compute, effort, print
     )

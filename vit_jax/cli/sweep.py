@@ -68,32 +68,31 @@ def run(args: argparse.Namespace) -> None:
   from vit_jax.sweeps import sweep as sweep_lib
 
   path, _, arg = args.config.partition(":")
-  sweep, config = sweep_lib.load(path, arg)
-  runs = sweep_lib.runs(sweep, config)
+  sweep = sweep_lib.load(path, arg)
   if args.action == "status":
-    _watch(sweep, runs, args)
+    _watch(sweep, args)
   elif args.action == "commands":
-    _commands(sweep, runs, args.workdir)
+    _commands(sweep, args.workdir)
   elif args.action == "collect":
-    _collect(sweep, runs, args.workdir)
+    _collect(sweep, args.workdir)
   else:
-    _run(sweep, runs, args)
+    _run(sweep, args)
 
 
-def _run(sweep, runs, args: argparse.Namespace) -> None:
+def _run(sweep, args: argparse.Namespace) -> None:
   from vit_jax.sweeps import execute, leaks
 
   if args.workers < 1:
     raise errors.ConfigError(f"workers={args.workers} must be at least 1")
-  leaks.check(sweep, runs)
+  leaks.check(sweep)
   owners.check_folder("workdir", pathlib.Path(args.workdir), but=owners.SWEEP)
   if args.slurm:
     from vit_jax.sweeps import slurm
 
-    print(slurm.submit(sweep, runs, args.workdir, args.slurm))
+    print(slurm.submit(sweep, args.workdir, args.slurm))
     return
   failed = execute.execute(
-    sweep, runs, args.workdir, workers=args.workers, retry=args.retry
+    sweep, args.workdir, workers=args.workers, retry=args.retry
   )
   again = f"--config={args.config} --workdir={args.workdir}"
   if failed:
@@ -104,23 +103,23 @@ def _run(sweep, runs, args: argparse.Namespace) -> None:
   print(f"all runs are done; python -m vit_jax sweep collect {again}")
 
 
-def _commands(sweep, runs, workdir: str) -> None:
+def _commands(sweep, workdir: str) -> None:
   """A line for each run that whoever reads this is to start."""
   import shlex
 
   from vit_jax.sweeps import execute, leaks, state
 
-  leaks.check(sweep, runs)
-  for run in state.to_begin(sweep, runs, workdir):
+  leaks.check(sweep)
+  for run in state.ready(sweep, workdir):
     print(run.name, shlex.join(execute.arguments(run, workdir)))
 
 
-def _collect(sweep, runs, workdir: str) -> None:
+def _collect(sweep, workdir: str) -> None:
   from vit_jax.analysis import plots
   from vit_jax.sweeps import collect
 
-  rows = collect.collect(sweep, runs, workdir)
-  metric = collect.shown_metric(sweep, rows)
+  rows = collect.collect(sweep, workdir)
+  metric = collect.plotted_metric(sweep, rows)
   x, series = collect.series(rows, metric)
   ends = ["csv", "md"]
   if x:
@@ -132,11 +131,11 @@ def _collect(sweep, runs, workdir: str) -> None:
     print(f"wrote {workdir}/results.{end}")
 
 
-def _watch(sweep, runs, args: argparse.Namespace) -> None:
+def _watch(sweep, args: argparse.Namespace) -> None:
   from vit_jax.sweeps import status
 
   while True:
-    text, ended = status.text(sweep, runs, args.workdir)
+    text, ended = status.text(sweep, args.workdir)
     clear = "\x1b[H\x1b[2J" if args.watch else ""
     print(f"{clear}{text}", flush=True)
     if ended or not args.watch:

@@ -67,7 +67,7 @@ class _Lifeline:
     if end is None:
       return None
     code, text = end
-    if code == monitor.LOST:
+    if code == errors.LOST:
       text += (
         f"; last good checkpoint: {self.saved}; run the same command again"
       )
@@ -104,7 +104,7 @@ class _Lifeline:
     if end:
       self._end_all(*end)
     elif not self._ending:
-      self._end_all(monitor.LOST, "the connection to process 0's host is lost")
+      self._end_all(errors.LOST, "the connection to process 0's host is lost")
 
   def _end_all(self, code: int, text: str) -> None:
     """Ends this process, unless it comes to do so by itself."""

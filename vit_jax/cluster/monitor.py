@@ -25,11 +25,9 @@ import time
 from typing import Any
 
 from vit_jax.cluster.timeouts import Timeouts
+from vit_jax.core import errors
 
 MAX_LINE = 1 << 20
-# Another attempt may succeed (EX_TEMPFAIL of sysexits.h).
-LOST = 75
-_USAGE = 2
 
 
 @dataclasses.dataclass
@@ -73,7 +71,7 @@ class _Monitor:
     elif time.monotonic() - began > self._timeouts.initialization:
       missing = set(range(self._count)) - set(self._hosts)
       self._all_end(
-        LOST,
+        errors.LOST,
         f"{self.name(*missing)} did not connect within"
         f" {self._timeouts.initialization} s",
       )
@@ -107,7 +105,9 @@ class _Monitor:
     behind = [i for i, member in members.items() if member.at == least]
     limit = self._timeouts.progress
     if time.monotonic() - max(members[i].since for i in behind) > limit:
-      self._all_end(LOST, f"{self.name(*behind)} stood still for {limit} s")
+      self._all_end(
+        errors.LOST, f"{self.name(*behind)} stood still for {limit} s"
+      )
 
   async def _talk(
     self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -151,13 +151,13 @@ class _Monitor:
     process, host = hello.get("process"), str(hello.get("host"))
     if self._end is None and hello.get("count") != self._count:
       self._all_end(
-        _USAGE,
+        errors.USAGE,
         f"process {process} ({host}) was told of {hello.get('count')}"
         f" processes, process 0 of {self._count}; say the same to all",
       )
     if self._end is None and process in self._hosts:
       self._all_end(
-        _USAGE,
+        errors.USAGE,
         f"two processes, on {self._hosts[process]} and on {host}, were told"
         f" that they are process {process}; give each its own number",
       )
@@ -170,7 +170,7 @@ class _Monitor:
 
   def _lost(self, process: int, how: str) -> None:
     if self._members.pop(process, None) is not None:
-      self._all_end(LOST, f"{self.name(process)} {how}")
+      self._all_end(errors.LOST, f"{self.name(process)} {how}")
 
   def _left(self, process: int, code: int, text: str) -> None:
     del self._members[process]

@@ -14,10 +14,7 @@ holds a frozen dataclass called `Config`.
 from collections.abc import Mapping
 import dataclasses
 import difflib
-import hashlib
-import importlib.util
 import json
-import pathlib
 import sys
 import types
 import typing
@@ -25,14 +22,14 @@ from typing import Any, TypeAlias, TypeVar
 
 import ml_collections
 
-from vit_jax.core import errors, parts
+from vit_jax.core import errors, parts, python_files
 
 ConfigDict = ml_collections.ConfigDict
 Group: TypeAlias = Mapping[str, Any] | ConfigDict
 T = TypeVar("T")
-_PACKAGE = "package"
-_MANY = "many"
-_ADDED = "added"
+PACKAGE = "package"
+MANY = "many"
+ADDED = "added"
 # The part of a config that may differ when a run is resumed.
 RUNTIME = "runtime"
 
@@ -41,14 +38,14 @@ def component(package: str, default: str) -> Any:
   """A dataclass field that holds the `Config` of one module of `package`."""
   return dataclasses.field(
     default_factory=lambda: parts.find(package, default).Config(),
-    metadata={_PACKAGE: package},
+    metadata={PACKAGE: package},
   )
 
 
 def components(package: str) -> Any:
   """A dataclass field that holds any number of named components."""
   return dataclasses.field(
-    default_factory=dict, metadata={_PACKAGE: package, _MANY: True}
+    default_factory=dict, metadata={PACKAGE: package, MANY: True}
   )
 
 
@@ -57,7 +54,7 @@ def added(default: Any) -> Any:
 
   A config on record that lacks it has its default, and is the same run.
   """
-  return dataclasses.field(default=default, metadata={_ADDED: True})
+  return dataclasses.field(default=default, metadata={ADDED: True})
 
 
 def module_for(config: Any) -> types.ModuleType:
@@ -74,13 +71,13 @@ def _plain(obj: Any) -> dict[str, Any]:
   out = {}
   for field in dataclasses.fields(obj):
     value = getattr(obj, field.name)
-    if field.metadata.get(_MANY):
-      package = field.metadata[_PACKAGE]
+    if field.metadata.get(MANY):
+      package = field.metadata[PACKAGE]
       out[field.name] = {
         k: _plain_component(v, package) for k, v in value.items()
       }
-    elif _PACKAGE in field.metadata:
-      out[field.name] = _plain_component(value, field.metadata[_PACKAGE])
+    elif PACKAGE in field.metadata:
+      out[field.name] = _plain_component(value, field.metadata[PACKAGE])
     elif hasattr(type(value), "parse"):
       out[field.name] = str(value)
     elif dataclasses.is_dataclass(value):
@@ -142,8 +139,8 @@ def _replace_part(cls: Any, config: Any, path: list[str], name: str) -> None:
   """
   key, *rest = path
   field = next((f for f in dataclasses.fields(cls) if f.name == key), None)
-  package = field.metadata.get(_PACKAGE) if field else None
-  if field and field.metadata.get(_MANY) and rest:
+  package = field.metadata.get(PACKAGE) if field else None
+  if field and field.metadata.get(MANY) and rest:
     config = config[key]
     key, *rest = rest
   group: Any = config.get(key)
@@ -195,20 +192,7 @@ def _missing(key: str) -> errors.ConfigError:
 
 
 def _run(path: str, arg: str) -> ConfigDict:
-  file = pathlib.Path(path)
-  if not file.is_file():
-    near = [str(p) for p in sorted(file.parent.glob("*.py"))]
-    raise errors.ConfigError(
-      f"config={path} is no file{errors.did_you_mean(path, near)}"
-    )
-  spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
-  if spec is None or spec.loader is None:
-    raise errors.ConfigError(f"config={path} is not a Python file (*.py)")
-  module = importlib.util.module_from_spec(spec)
-  try:
-    spec.loader.exec_module(module)
-  except SyntaxError as e:
-    raise errors.ConfigError(f"config={path}, line {e.lineno}: {e.msg}") from e
+  module = python_files.load_module(path)
   if not hasattr(module, "get_config"):
     raise errors.ConfigError(f"config={path} defines no get_config(arg)")
   try:
@@ -266,7 +250,7 @@ def build(cls: type[T], config: Group) -> T:
   values = {}
   for name, field in fields.items():
     if name not in config:
-      if _ADDED in field.metadata:
+      if ADDED in field.metadata:
         continue
       raise _missing(name)
     values[name] = _field(name, field.metadata, hints[name], config[name])
@@ -291,13 +275,13 @@ def variant(
 
 def _field(name: str, metadata: Mapping[str, Any], hint: Any, value: Any):
   """One field's value: components, a component, a dataclass or a leaf."""
-  package: Any = metadata.get(_PACKAGE)
+  package: Any = metadata.get(PACKAGE)
   nested = dataclasses.is_dataclass(hint) and not hasattr(hint, "parse")
   if not package and not nested:
     return _leaf(name, hint, value)
   group = _group(name, value)
   with errors.located(name):
-    if metadata.get(_MANY):
+    if metadata.get(MANY):
       many = {}
       for key, value in group.items():
         part = _group(key, value)
@@ -362,65 +346,3 @@ def _leaf(name: str, hint: Any, value: Any) -> Any:
 def to_json(config: ConfigDict) -> str:
   """Stable text of a config: sorted keys, one line a leaf."""
   return json.dumps(config.to_dict(), indent=2, sort_keys=True)
-
-
-def leaves(config: Group) -> dict[str, Any]:
-  """Leaf values by dotted path."""
-  flat: dict[str, Any] = {}
-
-  def visit(node: Group, prefix: str) -> None:
-    for key, value in node.items():
-      if isinstance(value, Mapping | ConfigDict):
-        visit(value, f"{prefix}{key}.")
-      else:
-        flat[prefix + key] = value
-
-  visit(config, "")
-  # As it is read back from a file: tuples, also nested ones, are lists.
-  return json.loads(json.dumps(flat, sort_keys=True))
-
-
-def added_fields(cls: Any, config: Any) -> dict[str, Any]:
-  """The defaults by dotted path of all `added` fields of a config of `cls`."""
-  defaults: dict[str, Any] = {}
-  hints = typing.get_type_hints(cls)
-  for field in dataclasses.fields(cls):
-    name, package = field.name, field.metadata.get(_PACKAGE)
-    if _ADDED in field.metadata:
-      defaults[name] = field.default
-    parts: dict[str, Any] = {"": config.get(name)}
-    if field.metadata.get(_MANY):
-      parts = {f".{k}": v for k, v in config.get(name, {}).items()}
-    for key, part in parts.items():
-      if isinstance(part, Mapping | ConfigDict):
-        kind: Any = part.get("name")
-        inner = parts.find(package, kind).Config if package else None
-        below = added_fields(inner or hints[name], part)
-        defaults |= {f"{name}{key}.{k}": v for k, v in below.items()}
-  return leaves(defaults)
-
-
-def identity(
-  config: ConfigDict, added: Mapping = types.MappingProxyType({})
-) -> dict[str, Any]:
-  """Leaf values by dotted path of what makes a run, but for `added_fields`."""
-  flat = leaves({k: v for k, v in config.items() if k != RUNTIME})
-  return {k: v for k, v in flat.items() if k not in added or added[k] != v}
-
-
-def fingerprint(
-  config: ConfigDict, added: Mapping = types.MappingProxyType({})
-) -> str:
-  """SHA-256 of the run's `identity`."""
-  text = json.dumps(identity(config, added))
-  return hashlib.sha256(text.encode()).hexdigest()
-
-
-def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-  """`path: theirs -> ours` for every leaf that differs between identities."""
-  absent = "(absent)"
-  return [
-    f"{key}: {theirs.get(key, absent)!r} -> {ours.get(key, absent)!r}"
-    for key in sorted({*ours, *theirs})
-    if ours.get(key, absent) != theirs.get(key, absent)
-  ]

@@ -7,15 +7,36 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import contextlib
 import difflib
 import re
+import signal
 from typing import Any
 
+# Exit codes of commands; docs/launch.md says what launchers do with them.
+FAILED, USAGE = 1, 2
+# Another process was lost, and another attempt may succeed (EX_TEMPFAIL of
+# sysexits.h).
+LOST = 75
+
 PATH_ONLY = object()
+
+
+def signal_code(number: int) -> int:
+  """The exit code of a process that a signal has ended, as shells count."""
+  return 128 + number
+
+
+# A run that ends with one of these resumes when it is started again.
+RESUMABLE = (
+  LOST,
+  signal_code(signal.SIGHUP),
+  signal_code(signal.SIGINT),
+  signal_code(signal.SIGTERM),
+)
 
 
 class UserError(Exception):
   """An error whose message is the whole story; ends a command, exit 1."""
 
-  exit_code = 1
+  exit_code = FAILED
 
 
 class ConfigError(UserError):
@@ -32,7 +53,7 @@ class ConfigError(UserError):
       `PATH_ONLY` for a field to be shown without a value.
   """
 
-  exit_code = 2
+  exit_code = USAGE
 
   def __init__(self, message: str, fields: Mapping[str, Any] | None = None):
     super().__init__(message)
@@ -89,10 +110,11 @@ class PeerError(UserError):
 
   Args:
     message: which one, why, and what to do.
-    exit_code: the other one's, or 75: run the same command again.
+    exit_code: that of the other process, or `LOST`: run the same command
+      again.
   """
 
-  def __init__(self, message: str, exit_code: int = 75):
+  def __init__(self, message: str, exit_code: int = LOST):
     super().__init__(message)
     self.exit_code = exit_code
 
@@ -102,7 +124,7 @@ class Interrupted(UserError):
 
   def __init__(self, message: str, signal_number: int):
     super().__init__(message)
-    self.exit_code = 128 + signal_number
+    self.exit_code = signal_code(signal_number)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 import contextlib
 import fcntl
 import io
+import json
 import os
 import pathlib
 import re
 import secrets
 import stat
 import sys
-from typing import IO
+from typing import IO, Any
 
 from vit_jax.core import errors, storage
 from vit_jax.core.storage import AnyPath
@@ -60,6 +61,26 @@ def write(path: AnyPath, data: bytes | str) -> None:
   """Replaces a file by one that holds `data`; see `replacing`."""
   with replacing(path) as f:
     f.write(data.encode() if isinstance(data, str) else data)
+
+
+def read_rows(path: AnyPath) -> list[dict[str, Any]]:
+  """The objects in a file of one JSON object a line; none without a file.
+
+  A last line that a crash has cut off is left out.
+
+  Raises:
+    DataError: another line is no JSON.
+  """
+  lines = path.read_text().split("\n") if path.exists() else []
+  rows = []
+  for number, line in enumerate(lines, 1):
+    try:
+      rows.append(json.loads(line))
+    except json.JSONDecodeError as e:
+      if number == len(lines):
+        break
+      raise errors.DataError(f"{path}, line {number}: {e}") from e
+  return rows
 
 
 def _replaced(path: pathlib.Path) -> Iterator[IO[bytes]]:

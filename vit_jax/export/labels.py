@@ -1,12 +1,12 @@
 """Names of classes."""
 
-from importlib import resources
 import os
 import pathlib
 
 from vit_jax.core import errors
 
 IMAGENET = "imagenet1k"
+_FILE = pathlib.Path(__file__).with_name(f"{IMAGENET}.txt")
 
 
 def imagenet1k() -> tuple[str, ...]:
@@ -14,13 +14,12 @@ def imagenet1k() -> tuple[str, ...]:
 
   Source: the synsets of WordNet 3.0, see the head of imagenet1k.txt.
   """
-  text = resources.files(__package__).joinpath(f"{IMAGENET}.txt").read_text()
-  rows = [row for row in text.splitlines() if not row.startswith("#")]
-  return tuple(row.partition(" ")[2] for row in rows)
+  rows = _FILE.read_text().splitlines()
+  return tuple(r.partition(" ")[2] for r in rows if not r.startswith("#"))
 
 
 def read(path: str | os.PathLike) -> tuple[str, ...]:
-  """Names from a file with one a line.
+  """The names in a file that has one on each line.
 
   Raises:
     ConfigError: there is no such file, or it is not UTF-8 text.
@@ -37,33 +36,34 @@ def read(path: str | os.PathLike) -> tuple[str, ...]:
 
 
 def choose(
-  said: str, known: tuple[str, ...], num_classes: int
+  labels: str, known: tuple[str, ...], num_classes: int
 ) -> tuple[tuple[str, ...], str]:
   """The names of the classes, and where they come from.
 
   Args:
-    said: "imagenet1k", a file, or "" for what is known.
+    labels: "imagenet1k" or a file. With "" they are those of the checkpoint,
+      else ImageNet-1k's if there are 1,000 classes, else numbers.
     known: names that came with the checkpoint, or none.
     num_classes: C.
 
   Returns:
-    The names, and a phrase; numbers where there are no names.
+    The names, and a phrase that says where they come from.
 
   Raises:
     ConfigError: the file cannot be read, or has another number of names.
   """
-  if not said and known:
+  if not labels and known:
     return known, "of the checkpoint"
-  if said == IMAGENET or (not said and num_classes == 1000):
+  if labels == IMAGENET or (not labels and num_classes == 1000):
     names = imagenet1k()
-    source = "ImageNet-1k's" + ("" if said else ", as there are 1,000")
-  elif said:
-    names, source = read(said), f"of {said}"
+    source = "ImageNet-1k's" + ("" if labels else ", as there are 1,000")
+  elif labels:
+    names, source = read(labels), f"of {labels}"
   else:
     return tuple(map(str, range(num_classes))), "numbers; --labels names them"
   if len(names) != num_classes:
     raise errors.ConfigError(
-      f"labels={said} has {len(names):,} names, but the model has"
+      f"labels={labels} has {len(names):,} names, but the model has"
       f" {num_classes:,} classes; give one name a line for each"
     )
   return names, source

@@ -20,15 +20,15 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-  """What a model sees in an image.
+  """The predicted classes of an image.
 
   Attributes:
     path: the file.
     classes: the most probable classes, best first.
-    probabilities: of these classes.
-    resized: the checkpoint's preprocessing left it in another size than the
-      model takes, so that a resize was put behind its first op.
-    error: why there is none; the other fields are empty then.
+    probabilities: probabilities of these classes.
+    resized: whether the image was resized because the checkpoint's
+      preprocessing does not give it the size that the model takes.
+    error: why the file cannot be read, with the other fields empty; else "".
   """
 
   path: pathlib.Path
@@ -39,25 +39,25 @@ class Prediction:
 
 
 def images(places: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
-  """The files named, and the images in the folders named, in order.
+  """The given files, and the images in the given folders, in order.
 
   Raises:
     DataError: a place does not exist, or a folder holds no image.
   """
-  found: list[pathlib.Path] = []
+  paths: list[pathlib.Path] = []
   for place in map(pathlib.Path, places):
     if not place.exists():
       raise errors.DataError(f"{place} does not exist")
     if not place.is_dir():
-      found.append(place)
+      paths.append(place)
       continue
     inside = [p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES]
     if not inside:
       raise errors.DataError(
         f"{place} holds no image (files that end in {', '.join(SUFFIXES)})"
       )
-    found += sorted(p for p in inside if p.is_file())
-  return found
+    paths += sorted(p for p in inside if p.is_file())
+  return paths
 
 
 def predict(
@@ -70,8 +70,14 @@ def predict(
   """The most probable classes of each image, in the order of the files.
 
   Images go through the preprocessing of the checkpoint. Probabilities are a
-  softmax, or sigmoids where the run was trained with a sigmoid loss. A file
-  that cannot be read has an error instead.
+  softmax, or sigmoids if the model was trained with a sigmoid loss. The
+  prediction for a file that cannot be read has an error instead.
+
+  Args:
+    checkpoint: a model with a head.
+    paths: the files.
+    top_k: number of classes.
+    batch_size: images at a time.
 
   Raises:
     CheckpointError: the model has no head.
@@ -88,22 +94,20 @@ def predict(
   @jax.jit
   def best(variables: Any, batch: dict[str, jax.Array]):
     image = pipeline.device(batch)["image"].astype(jnp.float32)
-    logits = checkpoint.model.apply(variables, image)["logits"]
-    return jax.lax.top_k(squash(logits), min(top_k, config.num_classes))
+    out: Any = checkpoint.model.apply(variables, image)
+    return jax.lax.top_k(squash(out["logits"]), min(top_k, config.num_classes))
 
   variables = jax.device_put(checkpoint.variables)
   for start in range(0, len(paths), batch_size):
     chunk = paths[start : start + batch_size]
     read = [read_image(pipeline, path, config.image_size) for path in chunk]
-    good = [r for r, _ in read if isinstance(r, np.ndarray)]
-    # One shape, so that the model is compiled once.
-    empty = [np.zeros_like(good[0])] * (batch_size - len(good)) if good else []
+    good = [image for image, _ in read if isinstance(image, np.ndarray)]
     scores = iter(())
     if good:
-      batch = {
-        "image": np.stack(good + empty),
-        "label": np.zeros(batch_size, np.int32),
-      }
+      # One shape, so that the model is compiled once.
+      empty = [np.zeros_like(good[0])] * (batch_size - len(good))
+      label = np.zeros(batch_size, np.int32)
+      batch = {"image": np.stack(good + empty), "label": label}
       scores = zip(*map(np.asarray, best(variables, batch)), strict=True)
     for path, (result, resized) in zip(chunk, read, strict=True):
       if isinstance(result, str):
@@ -116,13 +120,16 @@ def predict(
 def read_image(
   pipeline: Pipeline, path: pathlib.Path, size: tuple[int, int]
 ) -> tuple[np.ndarray | str, bool]:
-  """The image after the host's ops, or what is wrong; whether resized.
+  """An image after the host's ops.
 
   Args:
-    pipeline: of the checkpoint.
+    pipeline: the preprocessing of the checkpoint.
     path: the file.
-    size: (h, w) that the model takes; an image that the pipeline leaves in
-      another size is resized behind the first op.
+    size: (h, w) in px that the model takes. An image that the pipeline leaves
+      in another size is resized after the first op.
+
+  Returns:
+    The image, or what is wrong with the file; and whether it was resized.
   """
   try:
     example = {"image": path.read_bytes(), "label": 0, "id": path}

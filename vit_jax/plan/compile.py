@@ -1,6 +1,7 @@
 """Compiles the real train step for a slice, without the slice."""
 
 import collections
+from collections.abc import Iterator
 import dataclasses
 import math
 import re
@@ -156,9 +157,8 @@ def _runs(bodies: dict[str, str], entry: str) -> dict[str, int]:
   return runs
 
 
-def _collectives(body: str, num_devices: int) -> list[tuple[str, int, int]]:
+def _collectives(body: str, num_devices: int) -> Iterator[tuple[str, int, int]]:
   """(kind, bytes of the result, size of the group) of each collective."""
-  operations = []
   for line in body.splitlines():
     match = re.search(rf"= (.*?) ({'|'.join(_COLLECTIVES)})(-start)?\(", line)
     if not match:
@@ -168,8 +168,7 @@ def _collectives(body: str, num_devices: int) -> list[tuple[str, int, int]]:
     ]
     # An asynchronous start returns the operands as well.
     result = max(shapes, default=0) if match[3] else sum(shapes)
-    operations.append((match[2], result, _group_size(line, num_devices)))
-  return operations
+    yield match[2], result, _group_size(line, num_devices)
 
 
 def _shape_bytes(dtype: str, dims: str) -> int:

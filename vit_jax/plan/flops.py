@@ -5,6 +5,7 @@ loop counts once per iteration, and what the backward pass computes again counts
 again. So the count is that of the real step, for any model.
 """
 
+from collections.abc import Collection
 import math
 from typing import Any
 
@@ -33,9 +34,20 @@ _REDUCTIONS = {
 # fmt: on
 
 
-def count(jaxpr: Any) -> float:
-  """Operations of a jaxpr; a multiply-add is two."""
-  return sum(_of(eqn) for eqn in jaxpr.eqns)
+def count(jaxpr: Any, only: Collection[str] = ()) -> float:
+  """Operations of a jaxpr; a multiply-add is two.
+
+  Args:
+    jaxpr: the program.
+    only: names of the primitives that count; all of them if it is empty.
+  """
+  total = 0.0
+  for eqn in jaxpr.eqns:
+    if parts := inner(eqn):
+      total += sum(times * count(part, only) for part, times in parts)
+    elif not only or eqn.primitive.name in only:
+      total += _operations(eqn)
+  return total
 
 
 def of_function(f: Any, *args: Any) -> float:
@@ -73,10 +85,9 @@ def inner(eqn: Any) -> list[tuple[Any, int]]:
   return jaxprs
 
 
-def _of(eqn: Any) -> float:
+def _operations(eqn: Any) -> float:
+  """Operations of an equation that holds no jaxpr."""
   name = eqn.primitive.name
-  if parts := inner(eqn):
-    return sum(times * count(jaxpr) for jaxpr, times in parts)
   if not eqn.outvars:
     return 0.0
   size = eqn.outvars[0].aval.size

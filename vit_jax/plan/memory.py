@@ -8,7 +8,7 @@ users takes no memory, but keeps the arrays alive that it is computed from.
 from collections.abc import Callable, Iterator
 import dataclasses
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax.extend import core as jax_core
@@ -49,16 +49,17 @@ def _up(n: int, tile: int) -> float:
   return -(-n // tile) * tile / n
 
 
-@dataclasses.dataclass(frozen=True)
-class _Op:
+class _Op(NamedTuple):
   """An equation, by the variables of the outermost program."""
 
-  name: str
+  eqn: Any
   inputs: list[Any]
-  input_avals: list[Any]
   outputs: list[Any]
-  output_avals: list[Any]
   bodies: list[tuple[Any, int]]
+
+  @property
+  def name(self) -> str:
+    return self.eqn.primitive.name
 
 
 def _flat(jaxpr: Any, names: dict[Any, Any]) -> Iterator[_Op]:
@@ -87,14 +88,7 @@ def _flat(jaxpr: Any, names: dict[Any, Any]) -> Iterator[_Op]:
         literal = isinstance(out, jax_core.Literal)
         names[var] = None if literal else inside.setdefault(out, object())
       continue
-    yield _Op(
-      name=eqn.primitive.name,
-      inputs=inputs,
-      input_avals=[v.aval for v in eqn.invars],
-      outputs=[name(v) for v in eqn.outvars],
-      output_avals=[v.aval for v in eqn.outvars],
-      bodies=bodies,
-    )
+    yield _Op(eqn, inputs, [name(v) for v in eqn.outvars], bodies)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,18 +120,17 @@ def use(jaxpr: Any, size: Size) -> Use:
       made_of.update((v, roots) for v in op.outputs)
       continue
     last.update((v, i) for v in roots)
-    for v, aval in zip(op.outputs, op.output_avals, strict=True):
-      bytes_of[v] = size(aval.shape, aval.dtype)
+    for v, out in zip(op.outputs, op.eqn.outvars, strict=True):
+      bytes_of[v] = size(out.aval.shape, out.aval.dtype)
       made_of[v] = frozenset((v,))
       last[v] = i
     if not op.bodies:
       moved += sum(bytes_of.get(v, 0) for v in (*roots, *op.outputs))
-  inside = [
-    [(_in_loop(op, body, size, bytes_of), times) for body, times in op.bodies]
-    for op in ops
-  ]
-  moved += sum(u.moved * times for of_op in inside for u, times in of_op)
-  peaks = [max((u.peak for u, _ in of_op), default=0) for of_op in inside]
+  peaks = []
+  for op in ops:
+    loops = [(_in_loop(op, b, size, bytes_of), times) for b, times in op.bodies]
+    moved += sum(u.moved * times for u, times in loops)
+    peaks.append(max((u.peak for u, _ in loops), default=0))
   return Use(_largest_sum(ops, peaks, bytes_of, last), moved)
 
 
@@ -152,20 +145,19 @@ def _in_loop(op: _Op, body: Any, size: Size, made: dict[Any, int]) -> Use:
   if op.name != "scan":
     return used
   stacks, slices = {}, 0
-  for var, aval, outer in zip(
-    body.invars, op.input_avals, op.inputs, strict=True
-  ):
-    if aval.shape != var.aval.shape:
+  args = zip(body.invars, op.eqn.invars, op.inputs, strict=True)
+  for var, whole, outer in args:
+    if whole.aval.shape != var.aval.shape:
       if outer in made:
         slices += size(var.aval.shape, var.aval.dtype)
       else:
-        stacks[var] = aval
+        stacks[var] = whole.aval
   copies: dict[Any, int] = {}
   for inner in _flat(body, {v: v for v in body.invars}):
     if inner.name == "convert_element_type" and inner.inputs[0] in stacks:
-      stack, (out,) = stacks[inner.inputs[0]], inner.output_avals
-      if out.dtype.itemsize < stack.dtype.itemsize:
-        copies[inner.inputs[0]] = size(stack.shape, out.dtype)
+      stack, dtype = stacks[inner.inputs[0]], inner.eqn.outvars[0].aval.dtype
+      if dtype.itemsize < stack.dtype.itemsize:
+        copies[inner.inputs[0]] = size(stack.shape, dtype)
   peak = used.peak + slices + sum(copies.values())
   return dataclasses.replace(used, peak=peak)
 

@@ -47,11 +47,6 @@ def meshes(num_devices: int) -> Iterator[mesh_lib.MeshShape]:
       yield mesh_lib.MeshShape(data, fsdp, tensor)
 
 
-def _remats() -> tuple[str, ...]:
-  hints = typing.get_type_hints(experiment_lib.Runtime)
-  return typing.get_args(hints["remat"])
-
-
 def with_runtime(
   experiment: experiment_lib.Experiment, **fields: Any
 ) -> experiment_lib.Experiment:
@@ -83,7 +78,9 @@ def nearest(
   """The ways with the fewest changes that should fit, the fastest first."""
   now = estimator.experiment.runtime
   here = mesh_lib.MeshShape(*now.mesh.resolve(num_devices))
-  choices = itertools.product(meshes(num_devices), _remats(), _MICROBATCHES)
+  hints = typing.get_type_hints(experiment_lib.Runtime)
+  remats = typing.get_args(hints["remat"])
+  choices = itertools.product(meshes(num_devices), remats, _MICROBATCHES)
   by_changes = collections.defaultdict(list)
   for mesh, remat, parts in choices:
     changed = sum((mesh != here, remat != now.remat, parts != now.microbatches))

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import dataclasses
 import re
 
-from vit_jax.reproduce import launch
-from vit_jax.reproduce.paper import Grid, Number, Place
+from vit_jax.reproduce import launch, pages
+from vit_jax.reproduce.paper import Grid, Number, Place, Row
 
 # Percent of the images, as 9, 30, 90 and all of 303 million are in Figure 4.
 _SHARES = (3, 10, 30, 100)
@@ -123,9 +123,9 @@ def pools(grid: Grid) -> dict[Place, Ablation]:
 
 def axial(grid: Grid) -> dict[Place, Ablation]:
   """Figure 13: attention along rows and columns."""
-  column = grid.columns[0]
   return {
-    (row, column): Ablation(_slug("axial", row[0]), row[0]) for row in grid.rows
+    (row, grid.columns[0]): Ablation(_slug("axial", row[0]), row[0])
+    for row in grid.rows
   }
 
 
@@ -133,32 +133,40 @@ def positions(grid: Grid) -> dict[Place, Ablation]:
   """Table 8: position embeddings, and where they enter."""
   runs = {}
   for row in grid.rows:
+    kind = _KINDS.get(row[0], row[0])
     for column in grid.columns:
-      if not grid.number(row, column):
-        continue
-      kind = _KINDS.get(row[0], row[0])
-      at = "every_layer" if kind == "relative" else _ENTRIES[column]
-      fields = {"model.posemb": kind, "model.posemb_at": at}
-      name = _slug("posemb", kind.replace("_", "-"), at.replace("_", "-"))
-      runs[row, column] = Ablation(name, "ViT-B/16", fields=fields)
+      if grid.number(row, column):
+        at = "every_layer" if kind == "relative" else _ENTRIES[column]
+        fields = {"model.posemb": kind, "model.posemb_at": at}
+        name = _slug("posemb", kind, at)
+        runs[row, column] = Ablation(name, "ViT-B/16", fields=fields)
   return runs
 
 
-def scores(
-  runs: Mapping[Place, Ablation], few_shot: Mapping[str, Number], unit: str
-) -> dict[Place, Number]:
-  """The scores of those runs that have finished.
+def page(
+  results: pages.Results,
+  grid: Grid,
+  runs: Mapping[Place, Ablation],
+  notes: tuple[str, ...] = (),
+  others: pages.Numbers = lambda row, column: None,
+) -> pages.Page:
+  """A table of 5-shot accuracies in its unit, and the commands of its runs.
 
   Args:
-    runs: the runs by their places in a table.
-    few_shot: 5-shot accuracies by name of the run, as fractions.
-    unit: unit of the result, "%" or "fraction".
+    results: the results, for the accuracies.
+    grid: the table.
+    runs: the runs by their places in the table.
+    notes: paragraphs below the table.
+    others: gives the numbers that are no accuracies.
   """
-  factor = 100 if unit == "%" else 1
-  finished = {
-    p: few_shot[r.name] for p, r in runs.items() if r.name in few_shot
-  }
-  return {
-    place: Number(factor * float(number.value), number.source)
-    for place, number in finished.items()
-  }
+  factor = 1 if grid.unit == "fraction" else 100
+
+  def ours(row: Row, column: str) -> Number | None:
+    run = runs.get((row, column))
+    score = results.few_shot.get(run.name) if run else None
+    if not score:
+      return others(row, column)
+    return Number(factor * float(score.value), score.source)
+
+  commands = [run.command() for run in runs.values()]
+  return pages.page(results, grid, ours, notes=notes, commands=commands)

@@ -11,8 +11,7 @@ import json
 import pathlib
 from typing import Any
 
-from vit_jax import models
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import config as config_lib, errors, files
 from vit_jax.plan import (
   compile as compile_lib,
   estimate,
@@ -45,13 +44,6 @@ class _OneCore(topology.Topology):
 _CORE = _OneCore("v3", (2, 2))
 
 
-def read(file: pathlib.Path) -> Rows:
-  """Rows of the file; no rows if there is no file."""
-  if not file.exists():
-    return []
-  return [json.loads(line) for line in file.read_text().splitlines()]
-
-
 def add(file: pathlib.Path, row: Mapping[str, Any]) -> None:
   """Adds a row to the file."""
   file.parent.mkdir(parents=True, exist_ok=True)
@@ -59,13 +51,16 @@ def add(file: pathlib.Path, row: Mapping[str, Any]) -> None:
     f.write(json.dumps(row) + "\n")
 
 
+def _matching(rows: Rows, **fields: Any) -> Rows:
+  return [row for row in rows if fields.items() <= row.items()]
+
+
 def core_days(rows: Rows, run: launch.Pretraining) -> float | None:
   """The core-days of a run on its slice; None if they were not computed."""
-  key = ("core_days", run.config, run.slice)
-  for row in rows:
-    if (row["what"], row.get("config"), row.get("slice")) == key:
-      return row["core_days"]
-  return None
+  computed = _matching(
+    rows, what="core_days", config=run.config, slice=run.slice
+  )
+  return computed[0]["core_days"] if computed else None
 
 
 def compute_core_days(file: pathlib.Path, run: launch.Pretraining) -> None:
@@ -77,11 +72,9 @@ def compute_core_days(file: pathlib.Path, run: launch.Pretraining) -> None:
 
 def largest_batch(rows: Rows, model: str, size_px: int) -> tuple[int, int]:
   """(largest batch that fits, smallest that does not); 0 where unknown."""
-  key = ("batch", model, size_px)
   tried = [
     (row["batch"], row["fits"])
-    for row in rows
-    if (row["what"], row.get("model"), row.get("size_px")) == key
+    for row in _matching(rows, what="batch", model=model, size_px=size_px)
   ]
   fitting = max((batch for batch, fits in tried if fits), default=0)
   failing = min((batch for batch, fits in tried if not fits), default=0)
@@ -109,7 +102,7 @@ def compute_batch(
     size_px: height and width of the images.
     effort: effort of the compiler, as JAX is set; saved with the result.
   """
-  fitting, failing = largest_batch(read(file), model, size_px)
+  fitting, failing = largest_batch(files.read_rows(file), model, size_px)
   if fitting:
     batch = _next(fitting)
   elif failing:
@@ -145,17 +138,8 @@ def _peak(model: str, size_px: int, batch: int) -> int:
 
 def _planned(model: str, size_px: int, batch: int) -> inputs_lib.Planned:
   """A run with Adam, bfloat16 computation and made-up images."""
-  family, variant, fields = costs.model_of(model)
-  made = models.create(
-    family,
-    variant,
-    image_size=(size_px, size_px),
-    dtype="bfloat16",
-    **fields,
-  )
-  c: Any = config_lib.to_config_dict(
-    experiment_lib.Experiment(model=made.config)
-  )
+  config = costs.make(model, size_px, dtype="bfloat16").config
+  c: Any = config_lib.to_config_dict(experiment_lib.Experiment(model=config))
   c.data.batch_size = batch
   c.data.train.preprocess = f"decode|resize({size_px})|value_range(-1, 1)"
   experiment = config_lib.build(experiment_lib.Experiment, c)
@@ -178,7 +162,7 @@ def batches(grid: Grid) -> Iterator[tuple[str, int]]:
 
 def can_take(model: str, size_px: int) -> bool:
   """Whether a model takes images of this size: its patches must divide it."""
-  if costs.model_of(model)[0] == "bit":
+  if costs.is_resnet(model):
     return True
   try:
     return costs.tokens(model, size_px) > 0

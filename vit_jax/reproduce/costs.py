@@ -17,7 +17,7 @@ JFT_IMAGES = 303e6
 # A backward pass costs two forward passes, and a multiply-add is two
 # operations; with these the formula gives the ViT rows of Table 6.
 _PASSES, _OPERATIONS = 3, 2
-_MULTIPLY = {"dot_general", "conv_general_dilated"}
+_PRODUCTS = {"dot_general", "conv_general_dilated"}
 _RESNET = re.compile(r"(?:ResNet|R)(\d+)(?:x(\d))?(?: \(BiT\))?")
 _AXIAL = {
   "AxialResNet50": ("axial_resnet", "R50"),
@@ -47,11 +47,18 @@ def model_of(label: str) -> tuple[str, str, dict[str, Any]]:
   raise errors.ConfigError(f"model {label} is not here")
 
 
-def make(label: str, size_px: int = 224, num_classes: int = 1000) -> Any:
-  """The model that the paper calls `label`, at a resolution."""
+def is_resnet(label: str) -> bool:
+  """Whether a model is a ResNet, which takes images of any size."""
+  return model_of(label)[0] == "bit"
+
+
+def make(
+  label: str, size_px: int = 224, num_classes: int = 1000, **more: Any
+) -> Any:
+  """The model that the paper calls `label`, with more fields of its config."""
   family, variant, fields = model_of(label)
-  size = (size_px, size_px)
-  return models.create(family, variant, num_classes, image_size=size, **fields)
+  fields = {**fields, "image_size": (size_px, size_px), **more}
+  return models.create(family, variant, num_classes, **fields)
 
 
 @functools.cache
@@ -69,7 +76,8 @@ def macs(label: str) -> float:
   images = _image(224)
   variables = jax.eval_shape(model.init, jax.random.key(0), images)
   trace = jax.make_jaxpr(lambda v, x: model.apply(v, x)["logits"])
-  return _products(trace(variables, images).jaxpr) / _OPERATIONS
+  jaxpr = trace(variables, images).jaxpr
+  return flops.count(jaxpr, only=_PRODUCTS) / _OPERATIONS
 
 
 def exaflops(label: str, epochs: int) -> float:
@@ -94,14 +102,3 @@ def tokens(label: str, size_px: int) -> int:
 
 def _image(size_px: int) -> jax.ShapeDtypeStruct:
   return jax.ShapeDtypeStruct((1, size_px, size_px, 3), jnp.float32)
-
-
-def _products(jaxpr: Any) -> float:
-  """Operations of matrix products and convolutions, loops included."""
-  total = 0.0
-  for eqn in jaxpr.eqns:
-    if parts := flops.inner(eqn):
-      total += sum(times * _products(part) for part, times in parts)
-    elif eqn.primitive.name in _MULTIPLY:
-      total += flops.count(jaxpr.replace(eqns=[eqn]))
-  return total

@@ -10,6 +10,7 @@ import re
 from vit_jax.core import errors, files
 from vit_jax.reproduce import pages, paper_scale, run_small
 from vit_jax.reproduce.small_experiment import SmallExperiment
+from vit_jax.sweeps import collect
 
 # Remarks on a result, which a person has written.
 _REMARKS = "remarks.md"
@@ -69,7 +70,7 @@ def _overview(out: pathlib.Path) -> str:
       home = out / experiment.name
       rows.append([title, experiment.name, _claims(home), command, _took(home)])
   header = ("paper", "miniature", "claims", "command", "wall time")
-  return pages.markdown_table(header, rows) + "\n"
+  return collect.markdown_table(header, rows) + "\n"
 
 
 def _claims(home: pathlib.Path) -> str:

@@ -13,7 +13,6 @@ share=100 (percent of the training images), seed=0.
 import dataclasses
 from typing import Any
 
-from vit_jax import models
 from vit_jax.core import config, errors
 from vit_jax.evals import fewshot
 from vit_jax.reproduce import costs, launch, paper
@@ -33,7 +32,7 @@ def get_config(arg: str = "") -> config.ConfigDict:
   args = config.parse_arg(arg, model="ViT-B/16", epochs=7, share=100, seed=0)
   if not 0 < args.share <= 100:
     raise errors.ConfigError(f"share={args.share} must be 1 to 100 percent")
-  family, variant, fields = costs.model_of(args.model)
+  variant = costs.model_of(args.model)[1]
   stop = _HELD_OUT + _TRAIN * args.share // 100
   c: Any = config.load(
     launch.checkout_file("configs/vit_jft.py"),
@@ -42,8 +41,8 @@ def get_config(arg: str = "") -> config.ConfigDict:
     f",data=tfds:imagenet21k,classes={CLASSES}"
     f",train=full[{_HELD_OUT}:{stop}],held_out=full[:{_HELD_OUT}]",
   )
-  model = models.create(
-    family, variant, CLASSES, head_bias_init=-10.0, dtype="bfloat16", **fields
+  model = costs.make(
+    args.model, 224, CLASSES, head_bias_init=-10.0, dtype="bfloat16"
   ).config
   if hasattr(model, "pre_logits_dim"):
     model = dataclasses.replace(model, pre_logits_dim=model.width)

@@ -14,7 +14,7 @@ from vit_jax.reproduce import (
   tables,
 )
 from vit_jax.reproduce.pages import Cell, Page, Results
-from vit_jax.reproduce.paper import Number, Place
+from vit_jax.reproduce.paper import Number, Row
 
 _FIVE = ("ImageNet", "CIFAR-10", "CIFAR-100", "Pets", "Flowers")
 _GROUPS = {
@@ -33,35 +33,29 @@ _ANALYZE = (
 
 def figure_2(results: Results) -> list[Page]:
   """VTAB by groups of tasks; the values of ViT-H/14 follow from Table 9."""
-  table = paper.grids()["table9"]
-  (page_9,) = tables.table_9(results)
-  row, column = ("ViT-H/14",), "ViT-H/14 (JFT)"
-  values = [values[table.columns.index(column)] for values in table.values]
-  cells = {}
-  for group, (start, stop) in _GROUPS.items():
-    mean = statistics.fmean(float(v or 0.0) for v in values[start:stop])
-    source = f"derived:mean table9 {column} {start} {stop}"
-    numbers = [cells[0].ours for cells in page_9.cells[start:stop]]
-    cells[group] = Cell(Number(round(mean, 2), source), _mean(numbers))
-  page = pages.page(paper.grids()["figure2"], {}, (_JFT,))
-  filled = tuple(
-    tuple(cells[group] for group in page.columns) if name == row else empty
-    for name, empty in zip(page.rows, page.cells, strict=True)
-  )
-  return [
-    dataclasses.replace(
-      page, cells=filled, commands=page_9.commands, runs=page_9.runs
-    )
-  ]
+  (nine,) = tables.table_9(results)
+  # The first column is ViT-H/14 on JFT.
+  tasks = [cells[0] for cells in nine.cells]
 
+  def printed(row: Row, group: str) -> Number | None:
+    if row != ("ViT-H/14",):
+      return None
+    start, stop = _GROUPS[group]
+    values = [float(c.paper.value) for c in tasks[start:stop] if c.paper]
+    source = f"derived:mean table9 {nine.columns[0]} {start} {stop}"
+    return Number(round(statistics.fmean(values), 2), source)
 
-def _mean(numbers: list[Number | None]) -> Number | None:
-  """The mean of all numbers; None if one is missing."""
-  known = [number for number in numbers if number]
-  if len(known) < len(numbers):
-    return None
-  source = " ".join(dict.fromkeys(number.source for number in known))
-  return Number(statistics.fmean(float(n.value) for n in known), source)
+  def ours(row: Row, group: str) -> Number | None:
+    numbers = [cell.ours for cell in tasks[slice(*_GROUPS[group])]]
+    known = [number for number in numbers if number]
+    if row != ("ViT-H/14",) or len(known) < len(numbers):
+      return None
+    source = " ".join(dict.fromkeys(number.source for number in known))
+    return Number(statistics.fmean(float(n.value) for n in known), source)
+
+  grid = paper.grids()["figure2"]
+  page = pages.page(results, grid, ours, printed=printed, notes=(_JFT,))
+  return [dataclasses.replace(page, commands=nine.commands, runs=nine.runs)]
 
 
 def figure_3(results: Results) -> list[Page]:
@@ -87,7 +81,7 @@ def figure_4(results: Results) -> list[Page]:
     f"{_JFT} With shares of ImageNet-21k in its place (3, 10, 30, 100 %; the"
     " best evaluation of each run counts):"
   )
-  return [tables.ablation_page(grid, ablations.images(grid), results, note)]
+  return [ablations.page(results, grid, ablations.images(grid), (note,))]
 
 
 def figure_5(results: Results) -> list[Page]:
@@ -125,45 +119,49 @@ def figure_8(results: Results) -> list[Page]:
   grid = paper.grids()["figure8"]
   runs = ablations.shapes()
   column = grid.columns[0]
-  places = {((name,), column): run for name, run in runs.items()}
-  ours = ablations.scores(places, results.few_shot, grid.unit)
-  points = Page(
-    name=grid.name,
-    title="Figure 8: our runs",
+  points = dataclasses.replace(
+    grid,
+    title="our runs",
     header=("changed",),
     columns=(column,),
     rows=tuple((name,) for name in runs),
-    cells=tuple((Cell(None, ours.get(place)),) for place in places),
-    commands=tuple(run.command() for run in runs.values()),
+    values=((None,),) * len(runs),
+    note="",
   )
-  return [pages.page(grid, {}, (_JFT, note)), points]
+  places = {((name,), column): run for name, run in runs.items()}
+  return [
+    pages.page(results, grid, notes=(_JFT, note)),
+    ablations.page(results, points, places),
+  ]
 
 
 def figure_9(results: Results) -> list[Page]:
   """Class token against global average pooling."""
   note = f"{_JFT} On ImageNet-21k, with ViT-B/16:"
   grid = paper.grids()["figure9"]
-  return [tables.ablation_page(grid, ablations.pools(grid), results, note)]
+  return [ablations.page(results, grid, ablations.pools(grid), (note,))]
 
 
 def figure_12(results: Results) -> list[Page]:
   """Tokens, and the largest batch on a core, found by compiling for it."""
+
+  def tokens(row: Row, column: str) -> Number | None:
+    (model,), size_px = row, int(column.removesuffix(" px"))
+    if costs.is_resnet(model) or not computed.can_take(model, size_px):
+      return None
+    source = f"computed:tokens {model} {size_px}"
+    return Number(costs.tokens(model, size_px), source)
+
+  def batches(row: Row, column: str) -> Number | None:
+    (model,), size_px = row, int(column.removesuffix(" px"))
+    bounds = computed.largest_batch(results.computed, model, size_px)
+    if not computed.is_found(bounds):
+      return None
+    source = f"file:{results.computed_file} {model} {size_px}"
+    return Number(bounds[0], source)
+
   grid = paper.grids()["figure12"]
-  tokens: dict[Place, Number] = {}
-  batches: dict[Place, Number] = {}
-  for row in grid.rows:
-    for column in grid.columns:
-      size_px = int(column.removesuffix(" px"))
-      is_resnet = costs.model_of(row[0])[0] == "bit"
-      if not is_resnet and computed.can_take(row[0], size_px):
-        source = f"computed:tokens {row[0]} {size_px}"
-        value = costs.tokens(row[0], size_px)
-        tokens[row, column] = Number(value, source)
-      bounds = computed.largest_batch(results.computed, row[0], size_px)
-      if computed.is_found(bounds):
-        source = f"file:{results.computed_file} {row[0]} {size_px}"
-        batches[row, column] = Number(bounds[0], source)
-  notes = (
+  note = (
     "Speed needs the device. The largest batch is that of a training step with"
     " Adam and bfloat16 computation, found by compiling it for one core of a"
     " TPUv3; batches are powers of 2 and three times those, so that the next"
@@ -172,29 +170,33 @@ def figure_12(results: Results) -> list[Page]:
     " compiled with the compiler's least effort, which takes about half the"
     " time and, where both were tried, a ResNet the same memory"
     " (docs/log.md). 0: not one image fits. Empty: not compiled yet, or the"
-    " patches do not divide the image.",
+    " patches do not divide the image."
   )
+  largest = pages.page(results, grid, batches, notes=(note,))
   return [
-    dataclasses.replace(pages.page(grid, batches, notes), title=_BATCHES),
-    dataclasses.replace(pages.page(grid, tokens), title=_TOKENS, notes=()),
+    dataclasses.replace(largest, title=_BATCHES),
+    dataclasses.replace(
+      pages.page(results, grid, tokens), title=_TOKENS, notes=()
+    ),
   ]
 
 
 def figure_13(results: Results) -> list[Page]:
   """Axial attention."""
   grid = paper.grids()["figure13"]
-  runs = ablations.axial(grid)
-  ours = ablations.scores(runs, results.few_shot, "%")
-  for row in grid.rows:
-    value = costs.exaflops(row[0], 7)
-    source = f"computed:exaflops {row[0]} 7"
-    ours[row, "exaFLOPs"] = Number(round(value, 1), source)
   notes = (
     "exaFLOPs are those of 7 epochs on JFT-300M; speed needs the device.",
     f"{_JFT} On ImageNet-21k:",
   )
-  commands = tuple(run.command() for run in runs.values())
-  return [pages.page(grid, ours, notes, (), commands)]
+  return [
+    ablations.page(
+      results,
+      grid,
+      ablations.axial(grid),
+      notes,
+      lambda row, column: tables.exaflops((*row, "7"), column),
+    )
+  ]
 
 
 def _pictures(number: int, results: Results) -> list[Page]:
@@ -269,11 +271,15 @@ def masked_patch(results: Results) -> list[Page]:
     "python -m vit_jax sweep run --config=configs/sweeps/transfer.py:"
     f"dataset=imagenet2012,checkpoint={workdir} --workdir=runs/masked-patch",
   )
+
+  def ours(row: Row, column: str) -> Number | None:
+    del row
+    for transfer, number in results.fine_tuned.items():
+      key = (transfer.model, transfer.task, transfer.data)
+      if key == ("ViT-B/16", "masked_patch", column):
+        return number
+    return None
+
   grid = paper.grids()["masked_patch"]
-  ours: dict[Place, Number] = {}
-  for transfer, number in results.fine_tuned.items():
-    key = (transfer.model, transfer.task, transfer.data)
-    if key == ("ViT-B/16", "masked_patch", "ImageNet"):
-      ours[grid.rows[0], "ImageNet"] = number
-  page = pages.page(grid, ours, (note,), (), commands)
+  page = pages.page(results, grid, ours, notes=(note,), commands=commands)
   return [dataclasses.replace(page, title="Section 4.6: self-supervision")]

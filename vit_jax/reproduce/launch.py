@@ -27,7 +27,25 @@ _SLICES = {
 # Training images of data sets that the catalog does not know: 303 million, as
 # the paper says, and ImageNet-21k without its held-out images.
 _EXAMPLES = {"JFT-300M": 303_000_000, "ImageNet-21k": 14_145_922}
+# Config file of each data set, and the number of epochs that is its default.
+_CONFIGS = {
+  "ImageNet": ("configs/vit_i1k.py", "300"),
+  "ImageNet-21k": ("configs/vit_i21k.py", "90"),
+  "JFT-300M": ("configs/vit_jft.py", ""),
+}
 _PRIVATE = "JFT-300M is private to Google"
+# Runs without settings in the paper, by data set, variant and epochs.
+_UNPRINTED = {
+  ("ImageNet-21k", "H/14", "90"): (
+    "the paper prints no settings of H/14 on ImageNet-21k"
+  ),
+  **{
+    ("JFT-300M", variant, "14"): (
+      f"{_PRIVATE}; the paper prints no settings of this run"
+    )
+    for variant in ("R200x3", "R152x2")
+  },
+}
 _BUCKET, _ZONE = "gs://BUCKET", "ZONE"
 
 
@@ -37,15 +55,37 @@ class Pretraining:
 
   Attributes:
     model: as the paper writes it.
-    data: name of the pre-training data set.
-    config: config file with its argument; "" if the paper prints no settings.
-    blocked: why nobody outside Google can run it; "" if anybody can.
+    data: name of the pre-training data set: ImageNet (from scratch),
+      ImageNet-21k or JFT-300M (or what `data=` of its config puts in place).
+    epochs: length of the run.
+    optim: the optimiser.
   """
 
   model: str
   data: str
-  config: str
-  blocked: str = ""
+  epochs: str
+  optim: str = "adamw"
+
+  @property
+  def config(self) -> str:
+    """Config file with its argument; "" if the paper prints no settings."""
+    variant = costs.model_of(self.model)[1]
+    if (self.data, variant, self.epochs) in _UNPRINTED:
+      return ""
+    file, epochs = _CONFIGS[self.data]
+    arg = f"variant={variant}"
+    if self.epochs != epochs:
+      arg += f",epochs={self.epochs}"
+    if self.optim != "adamw":
+      arg += f",optim={self.optim}"
+    return f"{file}:{arg}"
+
+  @property
+  def blocked(self) -> str:
+    """Why nobody outside Google can run it; "" if anybody can."""
+    key = (self.data, costs.model_of(self.model)[1], self.epochs)
+    private = _PRIVATE if self.data == "JFT-300M" else ""
+    return _UNPRINTED.get(key, private)
 
   @property
   def name(self) -> str:
@@ -119,35 +159,6 @@ def train(name: str, tpu_slice: str, config: str, *flags: str) -> str:
 
 def _workdir(name: str) -> str:
   return f"{_BUCKET}/{name}"
-
-
-def imagenet(model: str) -> Pretraining:
-  """Training from scratch on ImageNet, 300 epochs."""
-  variant = costs.model_of(model)[1]
-  return Pretraining(model, "ImageNet", f"configs/vit_i1k.py:variant={variant}")
-
-
-def imagenet21k(model: str) -> Pretraining:
-  """Pre-training on ImageNet-21k, 90 epochs."""
-  variant = costs.model_of(model)[1]
-  if variant == "H/14":
-    reason = "the paper prints no settings of H/14 on ImageNet-21k"
-    return Pretraining(model, "ImageNet-21k", "", reason)
-  return Pretraining(
-    model, "ImageNet-21k", f"configs/vit_i21k.py:variant={variant}"
-  )
-
-
-def jft(model: str, epochs: str, optim: str = "adamw") -> Pretraining:
-  """Pre-training on JFT-300M, or on `data=` of configs/vit_jft.py."""
-  variant = costs.model_of(model)[1]
-  if (variant, epochs) in (("R200x3", "14"), ("R152x2", "14")):
-    reason = f"{_PRIVATE}; the paper prints no settings of this run"
-    return Pretraining(model, "JFT-300M", "", reason)
-  config = f"configs/vit_jft.py:variant={variant},epochs={epochs}"
-  # Adam is the default of that config.
-  config += f",optim={optim}" if optim != "adamw" else ""
-  return Pretraining(model, "JFT-300M", config, _PRIVATE)
 
 
 @functools.cache

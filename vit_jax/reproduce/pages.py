@@ -1,14 +1,18 @@
 """Tables as they are shown: the paper's number, ours, and the difference."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import dataclasses
 import re
 from typing import Any
 
 from vit_jax.reproduce import computed
 from vit_jax.reproduce.launch import Pretraining
-from vit_jax.reproduce.paper import Grid, Number, Place
+from vit_jax.reproduce.paper import Grid, Number, Place, Row
 from vit_jax.reproduce.run_scores import FineTuned
+from vit_jax.sweeps import collect
+
+# Gives the number at a row and a column, or None.
+Numbers = Callable[[Row, str], Number | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,14 +89,28 @@ class Page:
 
 
 def page(
+  results: Results,
   grid: Grid,
-  ours: Mapping[Place, Number],
+  ours: Numbers = lambda row, column: None,
+  *,
+  printed: Numbers | None = None,
   notes: tuple[str, ...] = (),
   runs: Iterable[Pretraining] = (),
-  commands: tuple[str, ...] = (),
+  commands: Iterable[str] = (),
 ) -> Page:
-  """A table of the paper with our numbers in their places."""
+  """A table of the paper with our numbers in their places.
+
+  Args:
+    results: the results, for what the runs cost.
+    grid: the table.
+    ours: gives our numbers.
+    printed: gives the paper's numbers; by default those of the grid.
+    notes: paragraphs below the table.
+    runs: the pre-training runs that the numbers are from.
+    commands: commands that follow those that launch these runs.
+  """
   runs = tuple(dict.fromkeys(runs))
+  number = printed or grid.number
   note = (grid.note,) if grid.note else ()
   return Page(
     name=grid.name,
@@ -101,11 +119,11 @@ def page(
     columns=grid.columns,
     rows=grid.rows,
     cells=tuple(
-      tuple(Cell(grid.number(r, c), ours.get((r, c))) for c in grid.columns)
+      tuple(Cell(number(r, c), ours(r, c)) for c in grid.columns)
       for r in grid.rows
     ),
     notes=(*note, *notes, *_blocked(runs)),
-    commands=commands,
+    commands=(*_launches(runs, results), *commands),
     runs=runs,
   )
 
@@ -127,18 +145,15 @@ def _blocked(runs: tuple[Pretraining, ...]) -> list[str]:
   ]
 
 
-def launches(runs: Iterable[Pretraining], results: Results) -> tuple[str, ...]:
+def _launches(runs: tuple[Pretraining, ...], results: Results) -> Iterator[str]:
   """The launch command of each run, and the least that the run costs."""
-  lines = []
-  for run in dict.fromkeys(runs):
+  for run in runs:
     if not run.config:
       continue
     days = computed.core_days(results.computed, run)
     cost = f"at least {days:,g} core-days" if days else "core-days not computed"
-    lines.append(f"# {run.model}, {run.data}, on {run.slice}: {cost}")
-    off = f"# {run.blocked}: " if run.blocked else ""
-    lines.append(off + run.command())
-  return tuple(lines)
+    yield f"# {run.model}, {run.data}, on {run.slice}: {cost}"
+    yield (f"# {run.blocked}: " if run.blocked else "") + run.command()
 
 
 def text(page: Page) -> str:
@@ -146,7 +161,7 @@ def text(page: Page) -> str:
   rows = zip(page.rows, page.cells, strict=True)
   parts = [
     f"## {page.title}",
-    markdown_table(
+    collect.markdown_table(
       (*page.header, *page.columns),
       [(*row, *map(cell_text, cells)) for row, cells in rows],
     ),
@@ -155,13 +170,6 @@ def text(page: Page) -> str:
   if page.commands:
     parts.append("\n".join(("```sh", *page.commands, "```")))
   return "\n\n".join(parts) + "\n"
-
-
-def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-  """A table in Markdown, without a newline at its end."""
-  header = list(header)
-  lines = (header, ["---"] * len(header), *rows)
-  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def cell_text(cell: Cell) -> str:

@@ -47,7 +47,7 @@ def show(what: str, out: pathlib.Path, runs: str) -> list[Page]:
   results = pages.Results(
     fine_tuned=run_scores.fine_tuned(runs),
     few_shot=run_scores.few_shot(runs),
-    computed=computed.read(file),
+    computed=files.read_rows(file),
     computed_file=str(file),
   )
   return _MAKERS[what](results)
@@ -81,13 +81,13 @@ def compute(
       computed.compute_core_days(file, missing)
     else:
       computed.compute_batch(file, *missing, effort)
-    say(json.dumps(computed.read(file)[-1]))
+    say(json.dumps(files.read_rows(file)[-1]))
 
 
 def _missing(
   what: str, out: pathlib.Path, runs: str
 ) -> Iterator[Pretraining | tuple[str, int]]:
-  rows = computed.read(out / COMPUTED)
+  rows = files.read_rows(out / COMPUTED)
   if what == "figure=12":
     for model, size_px in computed.batches(paper.grids()["figure12"]):
       if not computed.is_found(computed.largest_batch(rows, model, size_px)):

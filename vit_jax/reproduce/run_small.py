@@ -4,23 +4,21 @@ The rules of the claims were written before the runs, except for one of Figure 8
 (its remarks say why). Differences are of accuracy, so that 0.01 is one point.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import dataclasses
 import json
 import os
 import pathlib
-import statistics
 import time
 from typing import Any
 
 from vit_jax.analysis import plots
-from vit_jax.core import config as config_lib, errors, files, owners
+from vit_jax.core import errors, files, owners
 from vit_jax.reproduce import (
   design_experiments as design,
-  pages,
   scaling_experiments as scaling,
 )
-from vit_jax.reproduce.small_experiment import RECIPE, SmallExperiment
+from vit_jax.reproduce.small_experiment import AXES, SmallExperiment
 from vit_jax.sweeps import collect, execute, leaks, state, sweep as sweep_lib
 
 ALL = (
@@ -113,15 +111,14 @@ def run(
   """
   _check_place(pathlib.Path(out))
   sweep = experiment.sweep({"runtime.data_dir": data_dir})
-  runs = sweep_lib.runs(sweep, RECIPE)
-  leaks.check(sweep, runs)
+  leaks.check(sweep)
   start = time.time()
   try:
-    execute.execute(sweep, runs, workdir, workers=workers, retry=True, say=say)
+    execute.execute(sweep, workdir, workers=workers, retry=True, say=say)
   finally:
     _note_time(workdir, time.time() - start, workers)
-  result = gather(experiment, sweep, runs, workdir)
-  write(experiment, result, sweep, runs, workdir, out)
+  result = gather(experiment, sweep, workdir)
+  write(experiment, result, sweep, workdir, out)
   if result.failed:
     raise errors.RunError(
       f"{result.failed} runs failed, see {out}/runs.csv; the same command tries"
@@ -133,40 +130,37 @@ def run(
 def gather(
   experiment: SmallExperiment,
   sweep: sweep_lib.Sweep,
-  runs: list[sweep_lib.Run],
   workdir: str,
 ) -> Result:
   """Reads the results of the runs from their files."""
-  states = state.all_of(sweep, runs, workdir)
+  states = state.statuses(sweep, workdir)
   last = "final" if experiment.tuned else "first"
-  x = experiment.x()
-  arms = {
-    arm.name: ArmResult(
-      name=arm.name,
-      series=arm.series,
-      x=x[arm.name],
-      rate=0.0,
-      scores={},
-      runs=[],
-    )
-    for arm in experiment.arms
-  }
+  done: dict[str, state.Statuses] = {arm.name: [] for arm in experiment.arms}
   for run, status in states:
-    if run.stage != last or status.state != "done":
-      continue
-    arm = arms[experiment.arm_of(run.setting).name]
-    arm.runs.append(run.name)
-    for metric in experiment.metrics:
-      arm.scores.setdefault(metric, []).append(status.scores[metric])
-    rate = config_lib.leaves(run.config)["optim.peak_lr"]
-    arms[arm.name] = dataclasses.replace(arm, rate=rate)
+    if run.stage == last and status.state == "done":
+      done[experiment.arm_of(run.setting).name].append((run, status))
+  x = experiment.x()
+  arms = []
+  for arm in experiment.arms:
+    ended = done[arm.name]
+    metrics = experiment.metrics if ended else ()
+    arms.append(
+      ArmResult(
+        name=arm.name,
+        series=arm.series,
+        x=x[arm.name],
+        rate=ended[0][0].config.optim.peak_lr if ended else 0.0,
+        scores={m: [s.scores[m] for _, s in ended] for m in metrics},
+        runs=[run.name for run, _ in ended],
+      )
+    )
   scores = {
-    metric: {name: a.scores[metric] for name, a in arms.items() if a.scores}
+    metric: {arm.name: arm.scores[metric] for arm in arms if arm.scores}
     for metric in experiment.metrics
   }
   return Result(
     name=experiment.name,
-    arms=list(arms.values()),
+    arms=arms,
     verdicts=[claim.judge(x, scores) for claim in experiment.claims],
     failed=sum(status.state == "failed" for _, status in states),
   )
@@ -184,7 +178,6 @@ def write(
   experiment: SmallExperiment,
   result: Result,
   sweep: sweep_lib.Sweep,
-  runs: list[sweep_lib.Run],
   workdir: str,
   out: str,
 ) -> None:
@@ -194,7 +187,7 @@ def write(
   """
   home = pathlib.Path(out)
   home.mkdir(parents=True, exist_ok=True)
-  collect.collect(sweep, runs, workdir)
+  collect.collect(sweep, workdir)
   csv = (pathlib.Path(workdir) / "results.csv").read_text()
   files.write(home / "runs.csv", csv)
   text = json.dumps(dataclasses.asdict(result), indent=1)
@@ -214,14 +207,13 @@ def read(out: str) -> Result:
 
 def table(experiment: SmallExperiment, result: Result) -> str:
   """Arms with the mean and deviation of their scores, and the verdicts."""
-  x_text = {"images": "{:,.0f}", "compute": "{:.2e}"}.get(experiment.axis)
-  x = [experiment.x_label] if x_text else []
+  x_text = AXES[experiment.axis].text
   rows = [
     [
       arm.name,
       *([x_text.format(arm.x)] if x_text else []),
       f"{arm.rate:g}" if arm.runs else "",
-      *(collect.text(arm.scores.get(m, [])) for m in experiment.metrics),
+      *(collect.score_text(arm.scores.get(m, [])) for m in experiment.metrics),
       str(len(arm.runs)),
     ]
     for arm in result.arms
@@ -230,24 +222,21 @@ def table(experiment: SmallExperiment, result: Result) -> str:
     f"- **{verdict}**: {claim.text} Rule: {claim.rule} ({claim.metric})."
     for claim, verdict in zip(experiment.claims, result.verdicts, strict=True)
   ]
+  x = [AXES[experiment.axis].label] if x_text else []
   header = ["arm", *x, "rate", *experiment.metrics, "seeds"]
-  arms = pages.markdown_table(header, rows)
+  arms = collect.markdown_table(header, rows)
   return "\n".join((arms, "", *verdicts)) + "\n"
 
 
 def draw(experiment: SmallExperiment, result: Result, file: str) -> None:
   """Plots the first metric with error bars, a line for each series."""
   metric = experiment.metrics[0]
-  series: dict[str, tuple[list[float], list[float], list[float]]] = {}
-  done = [arm for arm in result.arms if arm.scores]
-  for arm in sorted(done, key=lambda arm: arm.x):
-    values = arm.scores[metric]
-    x, means, deviations = series.setdefault(arm.series, ([], [], []))
-    x.append(arm.x)
-    means.append(statistics.fmean(values))
-    deviations.append(statistics.stdev(values) if len(values) > 1 else 0.0)
+  series = collect.lines(
+    (arm.series, arm.x, arm.scores[metric]) for arm in result.arms if arm.scores
+  )
   if series:
-    plots.errorbars(series, file, x_label=experiment.x_label, y_label=metric)
+    x_label = AXES[experiment.axis].label
+    plots.errorbars(series, file, x_label=x_label, y_label=metric)
 
 
 def _note_time(workdir: str, seconds: float, workers: int) -> None:
@@ -265,8 +254,6 @@ def _note_time(workdir: str, seconds: float, workers: int) -> None:
       f.write(json.dumps(row) + "\n")
 
 
-def times(workdir: str) -> list[Mapping[str, Any]]:
+def times(workdir: str) -> list[dict[str, Any]]:
   """How long each call has run that ended by itself or by a signal."""
-  file = pathlib.Path(workdir) / "times.jsonl"
-  lines = file.read_text().splitlines() if file.exists() else []
-  return [json.loads(line) for line in lines]
+  return files.read_rows(pathlib.Path(workdir) / "times.jsonl")

@@ -1,9 +1,9 @@
 """A question of the paper, asked again with small models on real images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 import pathlib
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from vit_jax.core import config as config_lib, errors
 from vit_jax.plan import flops
@@ -24,7 +24,20 @@ SCALE = (
 UPSTREAM = "accuracy on Fashion-MNIST's test images instead of 5-shot ImageNet"
 # Forward and backward pass, by the paper's formula (Table 6).
 _PASSES = 3
-Axis = Literal["", "images", "compute", "rate"]
+
+
+class Axis(NamedTuple):
+  """What the x axis of a plot shows.
+
+  Attributes:
+    label: its label.
+    text: format of an x in tables; "" leaves it out.
+    x: the x of a setting.
+  """
+
+  label: str
+  text: str
+  x: Callable[[grid.Setting], float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +68,8 @@ class SmallExperiment:
     changed: what differs from the paper.
     arms: what is compared.
     claims: the claims of the paper to judge.
-    axis: what the x axis of the plot is; "" for one place for each arm.
+    axis: what the x axis of the plot shows, of `AXES`; "" for one place for
+      each arm.
     metrics: scores in the table; the first is plotted.
     common: settings that all runs share.
   """
@@ -66,7 +80,7 @@ class SmallExperiment:
   changed: str
   arms: tuple[Arm, ...]
   claims: tuple[Claim, ...]
-  axis: Axis = ""
+  axis: Literal["", "images", "compute", "rate"] = ""
   metrics: tuple[str, ...] = ("test/top_1",)
   common: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -134,27 +148,11 @@ class SmallExperiment:
 
   def x(self) -> dict[str, float]:
     """The x of each arm: images, FLOPs of training, the rate, or its number."""
-    return {arm.name: self._x(i, arm) for i, arm in enumerate(self.arms)}
-
-  def _x(self, index: int, arm: Arm) -> float:
-    match self.axis:
-      case "images":
-        return float(arm.setting[":images"])
-      case "compute":
-        return training_flops({**self.common, **arm.setting})
-      case "rate":
-        return float(arm.setting[RATE])
-    return float(index)
-
-  @property
-  def x_label(self) -> str:
-    """Label of the plot's x axis."""
+    x = AXES[self.axis].x
     return {
-      "": "",
-      "images": "training images",
-      "compute": "FLOPs of training",
-      "rate": "peak learning rate",
-    }[self.axis]
+      arm.name: x({**self.common, **arm.setting}) if self.axis else float(i)
+      for i, arm in enumerate(self.arms)
+    }
 
 
 def training_flops(setting: grid.Setting) -> float:
@@ -167,3 +165,12 @@ def training_flops(setting: grid.Setting) -> float:
     batch_size=experiment.data.batch_size, epoch_examples=1, total=0
   )
   return _PASSES * forward * images * experiment.data.batch_size
+
+
+AXES = {
+  # One place for each arm.
+  "": Axis("", "", lambda s: 0.0),
+  "images": Axis("training images", "{:,.0f}", lambda s: float(s[":images"])),
+  "compute": Axis("FLOPs of training", "{:.2e}", training_flops),
+  "rate": Axis("peak learning rate", "", lambda s: float(s[RATE])),
+}

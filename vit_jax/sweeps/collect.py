@@ -1,5 +1,6 @@
 """Results of a sweep: all runs in CSV, means over seeds in Markdown."""
 
+from collections.abc import Iterable
 import csv
 import dataclasses
 import io
@@ -20,6 +21,8 @@ _TITLES: dict[sweep_lib.Stage, str] = {
 # The table's first columns.
 _FIRST = "run,stage,state"
 _VTAB = "vtab:"
+# x, means and standard deviations of the points of a plot's lines, by name.
+Lines = dict[str, tuple[list[float], list[float], list[float]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Row:
 
   Attributes:
     stage: which part of the sweep they belong to.
-    setting: what they share.
+    setting: the setting that they share.
     scores: values by "EVALUATOR/SCORE", one for each seed.
   """
 
@@ -37,23 +40,21 @@ class Row:
   scores: dict[str, list[float]]
 
 
-def collect(
-  sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run], workdir: str
-) -> list[Row]:
+def collect(sweep: sweep_lib.Sweep, workdir: str) -> list[Row]:
   """Writes results.csv and results.md; returns the rows of the latter.
 
-  The same runs give the same files, in whatever order and however often
-  interrupted they ran.
+  The files do not depend on the order in which the runs ran, nor on how often
+  they were interrupted.
 
   Raises:
     ConfigError: no run is done.
   """
-  found = state_lib.all_of(sweep, runs, workdir)
-  if not any(status.state == "done" for _, status in found):
+  known = state_lib.statuses(sweep, workdir)
+  if not any(status.state == "done" for _, status in known):
     raise errors.ConfigError(
       f"workdir={workdir}: no run is done; `sweep run` comes first"
     )
-  rows = means(found)
+  rows = _over_seeds(known)
   home = pathlib.Path(workdir)
   owners.check_file(
     "workdir",
@@ -61,15 +62,15 @@ def collect(
     lambda head: head.startswith(_FIRST.encode()),
     "a table of a sweep",
   )
-  files.write(home / "results.csv", _csv(found))
-  files.write(home / "results.md", _markdown(sweep, found, rows))
+  files.write(home / "results.csv", _csv(known))
+  files.write(home / "results.md", _markdown(sweep, known, rows))
   return rows
 
 
-def means(found: state_lib.Found) -> list[Row]:
+def _over_seeds(known: state_lib.Statuses) -> list[Row]:
   """The runs that are done, grouped over seeds, in the order of the sweep."""
   rows: dict[str, Row] = {}
-  for run, status in found:
+  for run, status in known:
     if status.state != "done":
       continue
     setting = {k: v for k, v in run.setting.items() if k not in _SEEDS}
@@ -80,38 +81,29 @@ def means(found: state_lib.Found) -> list[Row]:
   return list(rows.values())
 
 
-def _csv(found: state_lib.Found) -> str:
+def _csv(known: state_lib.Statuses) -> str:
   """One line a run, with the error of one that failed."""
-  settings = dict.fromkeys(k for run, _ in found for k in run.setting)
-  scores = dict.fromkeys(k for _, status in found for k in status.scores)
+  settings = dict.fromkeys(k for run, _ in known for k in run.setting)
+  scores = dict.fromkeys(k for _, status in known for k in status.scores)
   text = io.StringIO()
   write = csv.writer(text, lineterminator="\n").writerow
   write([*_FIRST.split(","), *settings, *scores, "error"])
-  for run, status in found:
-    write(
-      [
-        run.name,
-        run.stage,
-        status.state,
-        *(run.setting.get(k, "") for k in settings),
-        *(status.scores.get(k, "") for k in scores),
-        status.error,
-      ]
-    )
+  for run, status in known:
+    own = (run.setting.get(k, "") for k in settings)
+    values = (status.scores.get(k, "") for k in scores)
+    write([run.name, run.stage, status.state, *own, *values, status.error])
   return text.getvalue()
 
 
 def _markdown(
-  sweep: sweep_lib.Sweep,
-  found: state_lib.Found,
-  rows: list[Row],
+  sweep: sweep_lib.Sweep, known: state_lib.Statuses, rows: list[Row]
 ) -> str:
-  """Mean and standard deviation over seeds; what has none is one run."""
-  done = sum(status.state == "done" for _, status in found)
-  failed = [(r, s) for r, s in found if s.state == "failed"]
+  """Means and standard deviations over seeds, and the runs that failed."""
+  done = sum(status.state == "done" for _, status in known)
+  failed = [(r, s) for r, s in known if s.state == "failed"]
   parts = [
     f"# {pathlib.Path(sweep.config).stem}",
-    f"{done} of {len(found)} runs done, {len(failed)} failed.",
+    f"{done} of {len(known)} runs done, {len(failed)} failed.",
   ]
   if sweep.metric:
     parts.append(
@@ -119,17 +111,16 @@ def _markdown(
       f" {', '.join(sweep.tuned)}."
     )
   for stage, title in _TITLES.items():
-    mine = [row for row in rows if row.stage == stage]
-    if mine:
-      parts += [f"## {title}", _table(mine)]
-  found_means, notes = vtab_means(sweep, rows)
-  if found_means or notes:
-    parts += ["## VTAB-1k", *([_table(found_means)] if found_means else [])]
-    parts += notes
+    if in_stage := [row for row in rows if row.stage == stage]:
+      parts += [f"## {title}", _table(in_stage)]
+  means, notes = vtab_means(sweep, rows)
+  if means or notes:
+    parts += ["## VTAB-1k", *([_table(means)] if means else []), *notes]
   if failed:
     parts += ["## Failed"]
     parts += [
-      f"- {r.name} ({sweep_lib.shown(r.setting)}): {s.error}" for r, s in failed
+      f"- {r.name} ({sweep_lib.setting_text(r.setting)}): {s.error}"
+      for r, s in failed
     ]
   return "\n\n".join(parts) + "\n"
 
@@ -139,9 +130,13 @@ def vtab_means(
 ) -> tuple[list[Row], list[str]]:
   """Means over VTAB-1k's tasks, where a setting names them ("vtab:dtd").
 
-  One row for each combination of what else was set, and not selected, with
-  "EVALUATOR/GROUP" for the groups and "all"; the k-th mean is that of the k-th
-  seeds. Where a task or a seed is missing there is a sentence instead.
+  Runs among which a selection is still to be made have none. The k-th mean is
+  that over the k-th seed of each task.
+
+  Returns:
+    A row for each combination of the other settings, without those that were
+    selected; its scores are "EVALUATOR/GROUP" for the groups and "all". And a
+    sentence about each combination that lacks a task or a seed.
   """
   groups: dict[str, Row] = {}
   tasks: dict[str, dict[str, dict[str, list[float]]]] = {}
@@ -151,7 +146,7 @@ def vtab_means(
       continue
     left_out = (key, *sweep.tuned)
     rest = {k: v for k, v in row.setting.items() if k not in left_out}
-    group = groups.setdefault(str(rest), Row(row.stage, rest, {}))
+    groups.setdefault(str(rest), Row(row.stage, rest, {}))
     task = row.setting[key].removeprefix(_VTAB)
     for name, values in row.scores.items():
       if name.endswith("/top_1"):
@@ -159,15 +154,19 @@ def vtab_means(
   notes = []
   for key, group in groups.items():
     for name, by_task in tasks.get(key, {}).items():
+      seeds = range(max(map(len, by_task.values())))
       try:
-        for seed in range(max(map(len, by_task.values()))):
-          one = {t: v[seed] for t, v in by_task.items() if len(v) > seed}
-          for of, mean in vtab.means(one).items():
-            score = f"{name.removesuffix('top_1')}{of}"
-            group.scores.setdefault(score, []).append(mean)
+        means = [
+          vtab.means({t: v[i] for t, v in by_task.items() if len(v) > i})
+          for i in seeds
+        ]
       except errors.DataError as e:
-        group.scores.clear()
-        notes.append(f"No means of {sweep_lib.shown(group.setting)} yet: {e}.")
+        setting = sweep_lib.setting_text(group.setting)
+        notes.append(f"No means of {setting} yet: {e}.")
+        continue
+      evaluator = name.removesuffix("top_1")
+      for part in means[0]:
+        group.scores[f"{evaluator}{part}"] = [mean[part] for mean in means]
   return [row for row in groups.values() if row.scores], notes
 
 
@@ -178,17 +177,28 @@ def _is_task(value: Any) -> bool:
 def _table(rows: list[Row]) -> str:
   settings = list(dict.fromkeys(k for row in rows for k in row.setting))
   scores = list(dict.fromkeys(k for row in rows for k in row.scores))
-  lines = [[*settings, *scores, "runs"]]
-  for row in rows:
-    cells = [str(row.setting.get(k, "")) for k in settings]
-    cells += [text(row.scores.get(k, [])) for k in scores]
-    lines.append([*cells, str(max(map(len, row.scores.values()), default=1))])
-  lines.insert(1, ["---"] * len(lines[0]))
+  return markdown_table(
+    [*settings, *scores, "runs"],
+    (
+      [
+        *(str(row.setting.get(k, "")) for k in settings),
+        *(score_text(row.scores.get(k, [])) for k in scores),
+        str(max(map(len, row.scores.values()), default=1)),
+      ]
+      for row in rows
+    ),
+  )
+
+
+def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+  """A table in Markdown, without a newline at its end."""
+  header = list(header)
+  lines = (header, ["---"] * len(header), *rows)
   return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def text(values: list[float]) -> str:
-  """ "mean ± standard deviation" (of a sample), or the one value."""
+def score_text(values: list[float]) -> str:
+  """ "mean ± standard deviation" (of a sample), or the only value."""
   if not values:
     return ""
   mean = f"{statistics.fmean(values):.5g}"
@@ -197,26 +207,39 @@ def text(values: list[float]) -> str:
   return f"{mean} ± {statistics.stdev(values):.2g}"
 
 
-def series(
-  rows: list[Row], metric: str
-) -> tuple[str, dict[str, tuple[list[float], list[float], list[float]]]]:
-  """What a plot shows: a score against the first setting that is a number.
+def lines(points: Iterable[tuple[str, float, list[float]]]) -> Lines:
+  """The lines of a plot with error bars.
 
-  Of final runs, which another evaluator scores, it is that one's score of the
-  same name.
+  Args:
+    points: the name of the line, x, and the values at x, in any order.
+  """
+  series: Lines = {}
+  for name, at, values in sorted(points, key=lambda point: point[1]):
+    x, means, deviations = series.setdefault(name, ([], [], []))
+    x.append(at)
+    means.append(statistics.fmean(values))
+    deviations.append(statistics.stdev(values) if len(values) > 1 else 0.0)
+  return series
+
+
+def series(rows: list[Row], metric: str) -> tuple[str, Lines]:
+  """The plot of a score against the first setting that is a number.
+
+  Final runs are scored by another evaluator: theirs is the score of the same
+  name by that evaluator.
 
   Returns:
-    The setting, "" where none is a number with several values; and x, means
-    and deviations over seeds, a series for each combination of the others.
+    The setting, "" if no setting is a number with several values; and a line
+    for each combination of the other settings.
   """
-  shown = {id(row): _score(row, metric) for row in rows}
-  rows = [row for row in rows if shown[id(row)]]
+  scores = {id(row): _score(row, metric) for row in rows}
+  rows = [row for row in rows if scores[id(row)]]
   x = next(
     (k for k in (rows[0].setting if rows else ()) if _is_axis(rows, k)), ""
   )
-  found: dict[str, tuple[list[float], list[float], list[float]]] = {}
-  for row in sorted(rows, key=lambda row: row.setting[x]) if x else ():
-    score = shown[id(row)]
+  points = []
+  for row in rows if x else ():
+    score = scores[id(row)]
     name = ", ".join(
       f"{key.rsplit('.', 1)[-1].lstrip(':')}={str(value) or 'none'}"
       for key, value in row.setting.items()
@@ -224,17 +247,12 @@ def series(
     )
     if row.stage == "final":
       name += f" (final, {score})" if name else f"final, {score}"
-    line = found.setdefault(name, ([], [], []))
-    values = row.scores[score]
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    point = (row.setting[x], statistics.fmean(values), deviation)
-    for column, value in zip(line, point, strict=True):
-      column.append(value)
-  return x, found
+    points.append((name, row.setting[x], row.scores[score]))
+  return x, lines(points)
 
 
 def _score(row: Row, metric: str) -> str:
-  """The row's score that is drawn, "" for none."""
+  """Name of the row's score that is plotted, "" for none."""
   if row.stage == "start":
     return ""
   if metric in row.scores:
@@ -255,8 +273,8 @@ def _is_axis(rows: list[Row], key: str) -> bool:
   return numbers and len({*values}) > 1
 
 
-def shown_metric(sweep: sweep_lib.Sweep, rows: list[Row]) -> str:
-  """What is drawn: what selects, else the first accuracy, else the first."""
+def plotted_metric(sweep: sweep_lib.Sweep, rows: list[Row]) -> str:
+  """The metric that selects; else the first accuracy; else the first score."""
   names = list(dict.fromkeys(k for row in rows for k in row.scores))
   first = next((k for k in names if k.endswith("/top_1")), "")
   return sweep.metric or first or next(iter(names), "")

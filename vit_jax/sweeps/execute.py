@@ -1,7 +1,8 @@
 """Runs of a sweep as processes of this machine, several at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import futures
+import contextlib
 import os
 import pathlib
 import signal
@@ -9,19 +10,15 @@ import subprocess
 import sys
 import threading
 
-from vit_jax.core import errors, terminal
+from vit_jax.core import errors, files, terminal
 from vit_jax.sweeps import state as state_lib, sweep as sweep_lib
 
-# A run ends like this because of what surrounds it; it resumes.
-LOST = 75
-AGAIN = (LOST, 129, 130, 143)
-ATTEMPTS = 5
+_ATTEMPTS = 5
 Say = Callable[[str], None]
 
 
 def execute(
   sweep: sweep_lib.Sweep,
-  runs: list[sweep_lib.Run],
   workdir: str,
   *,
   workers: int = 1,
@@ -30,80 +27,78 @@ def execute(
 ) -> int:
   """Runs what is not done yet; returns how many runs failed.
 
-  First what others start from, last the final runs.
-
-  Several calls, also on several machines that share the folder, share the
-  work. What is interrupted goes on where it stopped when called again.
+  Runs that others start from come first, the final runs last. Several calls,
+  also on several machines that share the folder, divide the runs among
+  themselves. After an interruption the same call continues every run.
 
   Args:
     sweep: what to run.
-    runs: those that are known from the beginning.
-    workdir: where the runs are.
-    workers: runs at a time; each gets its share of the CPU cores.
-    retry: whether what failed is tried again.
-    say: is told what begins and ends.
+    workdir: folder of the sweep.
+    workers: how many runs train at a time; each gets its share of the CPU
+      cores.
+    retry: whether failed runs are tried again.
+    say: called with a line about each run that has ended.
 
   Raises:
     Interrupted: SIGINT, SIGTERM or SIGHUP; every run has saved.
   """
   if retry:
-    for run, status in state_lib.all_of(sweep, runs, workdir):
+    for run, status in state_lib.statuses(sweep, workdir):
       if status.state == "failed":
-        # It is not there where only the run before this one has failed.
+        # A run that failed because one before it did has no such file.
         (state_lib.folder(workdir, run) / "end.json").unlink(missing_ok=True)
-  with _Pool(workdir, workers, say) as pool:
-    while not pool.stopped:
-      found = state_lib.all_of(sweep, runs, workdir)
-      if all(s.state in ("done", "failed") for _, s in found):
-        return sum(s.state == "failed" for _, s in found)
-      todo = state_lib.to_begin(sweep, runs, workdir)
-      pool.work(todo, found)
-      if not todo:
-        pool.wait(1.0)
-  number = pool.stopped
+  pool = _Pool(workdir, workers, say)
+  with pool.stoppable():
+    while not pool.stopped_by:
+      known = state_lib.statuses(sweep, workdir)
+      if all(status.ended for _, status in known):
+        return sum(status.state == "failed" for _, status in known)
+      ready = state_lib.ready(sweep, workdir)
+      pool.work(ready, known)
+      if not ready:
+        pool.stop.wait(1.0)
   raise errors.Interrupted(
-    f"{signal.Signals(number).name}: every run has saved; run the same command"
-    " again to go on",
-    number,
+    f"{signal.Signals(pool.stopped_by).name}: every run has saved; run the same"
+    " command again to continue",
+    pool.stopped_by,
   )
 
 
 class _Pool:
-  """Processes of runs, and the signals that end them."""
+  """The processes that train, and the signals that stop them."""
 
   def __init__(self, workdir: str, workers: int, say: Say):
     self._workdir = workdir
     self._workers = workers
     self._say = say
     self._processes: set[subprocess.Popen] = set()
-    self._guard = threading.Lock()
-    self._stop = threading.Event()
-    self.stopped = 0
+    self._lock = threading.Lock()
+    self.stop = threading.Event()
+    self.stopped_by = 0
 
-  def __enter__(self) -> "_Pool":
-    self._old = {
+  @contextlib.contextmanager
+  def stoppable(self) -> Iterator[None]:
+    """While this is open, a signal stops the processes."""
+    before = {
       number: signal.signal(number, self._on_signal)
       for number in terminal.stop_signals()
     }
-    return self
-
-  def __exit__(self, *_) -> None:
-    for number, handler in self._old.items():
-      signal.signal(number, handler)
+    try:
+      yield
+    finally:
+      for number, handler in before.items():
+        signal.signal(number, handler)
 
   def _on_signal(self, number: int, _) -> None:
-    self.stopped = number
+    self.stopped_by = number
     terminal.leave()
-    self._stop.set()
+    self.stop.set()
     for process in list(self._processes):
       process.terminate()
 
-  def wait(self, seconds: float) -> None:
-    self._stop.wait(seconds)
-
-  def work(self, runs: list[sweep_lib.Run], known: list) -> None:
+  def work(self, runs: list[sweep_lib.Run], known: state_lib.Statuses) -> None:
     """Runs these and returns when the last has ended."""
-    self._ended = sum(s.state in ("done", "failed") for _, s in known)
+    self._ended = sum(status.ended for _, status in known)
     self._total = len(known)
     cores = sorted(os.sched_getaffinity(0))
     shares: list[list[int]] = [
@@ -114,59 +109,91 @@ class _Pool:
         pass
 
   def _run(self, run: sweep_lib.Run, shares: list[list[int]]) -> None:
-    if self.stopped:
+    if self.stopped_by:
       return
     home = state_lib.folder(self._workdir, run)
-    with state_lib.hold(home) as lock:
+    with files.locked(home / state_lib.LOCK) as lock:
       if lock is None or (home / "end.json").exists():
         return
-      with self._guard:
+      with self._lock:
         cores = shares.pop()
-      code = self._train(run, home, lock, cores)
-      with self._guard:
+      code = train(
+        command(run, self._workdir),
+        home,
+        lock,
+        resumes=lambda code: (
+          not self.stopped_by and (code < 0 or code in errors.RESUMABLE)
+        ),
+        watch=lambda process: self._watch(process, cores),
+      )
+      with self._lock:
         shares.append(cores)
-      if self.stopped and code in AGAIN:
+      if self.stopped_by and code in errors.RESUMABLE:
         return
-      error = state_lib.last_line(home / "log.txt") if code else ""
-      state_lib.write_end(home, code, error)
-    with self._guard:
+      error = state_lib.write_end(home, code)
+    with self._lock:
       self._ended += 1
       what = f"FAILED ({code}): {error}" if code else "done"
       self._say(
         f"[{self._ended}/{self._total}] {run.name} {what}"
-        f"  {sweep_lib.shown(run.setting)}"
+        f"  {sweep_lib.setting_text(run.setting)}"
       )
 
-  def _train(
-    self, run: sweep_lib.Run, home: pathlib.Path, lock: int, cores: list[int]
-  ) -> int:
-    """Trains, again and again while something else is what ended it."""
-    code = 1
-    for _ in range(ATTEMPTS):
-      with (home / "log.txt").open("ab") as log:
-        # The child keeps the lock: the run is not begun twice if this dies.
-        process = subprocess.Popen(
-          command(run, self._workdir), stdout=log, stderr=log, pass_fds=[lock]
-        )
-      # Before it counts its cores, which takes it seconds of imports.
-      os.sched_setaffinity(process.pid, cores)
-      self._processes.add(process)
-      if self.stopped:
-        process.terminate()
+  @contextlib.contextmanager
+  def _watch(
+    self, process: subprocess.Popen, cores: list[int]
+  ) -> Iterator[None]:
+    """While this is open, a signal stops the process, which has these cores."""
+    # Before it counts its cores, which takes it seconds of imports.
+    os.sched_setaffinity(process.pid, cores)
+    self._processes.add(process)
+    if self.stopped_by:
+      process.terminate()
+    yield
+    self._processes.discard(process)
+
+
+def train(
+  command: list[str],
+  home: pathlib.Path,
+  lock: int,
+  *,
+  resumes: Callable[[int], bool],
+  watch: Callable[
+    [subprocess.Popen], contextlib.AbstractContextManager
+  ] = contextlib.nullcontext,
+) -> int:
+  """Trains a run, with further attempts; returns the last exit code.
+
+  Args:
+    command: the train command, which inherits the current folder.
+    home: folder of the run, for its log.
+    lock: a file that the process keeps open. The folder stays locked while it
+      trains, also if the process that started it is killed.
+    resumes: whether to try again after this exit code; -N after signal N.
+    watch: a context for each process, until it has ended.
+  """
+  code = errors.FAILED
+  for _ in range(_ATTEMPTS):
+    with (home / "log.txt").open("ab") as log:
+      process = subprocess.Popen(
+        command, stdout=log, stderr=log, pass_fds=[lock]
+      )
+    with watch(process):
       code = process.wait()
-      self._processes.discard(process)
-      if self.stopped or (code >= 0 and code not in AGAIN):
-        break
-    return 128 - code if code < 0 else code
+    if not resumes(code):
+      break
+  return errors.signal_code(-code) if code < 0 else code
 
 
 def command(run: sweep_lib.Run, workdir: str) -> list[str]:
   """The train command of a run of the sweep in this folder."""
+  # -m also makes the modules of the current folder importable.
   train = [sys.executable, "-m", "vit_jax", "train"]
   return [*train, *arguments(run, workdir)]
 
 
 def arguments(run: sweep_lib.Run, workdir: str) -> list[str]:
-  """What follows `train`."""
+  """The arguments of the train command of a run."""
   home = state_lib.folder(workdir, run)
   return [*run.flags(workdir), f"--workdir={home}"]

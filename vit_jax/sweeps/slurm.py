@@ -2,20 +2,17 @@
 
 from collections.abc import Sequence
 import importlib.util
+import os
 import pathlib
 import shutil
-import subprocess
 from typing import Any
 
-from vit_jax.core import errors
+from vit_jax.core import errors, files
 from vit_jax.sweeps import execute, state as state_lib, sweep as sweep_lib
 
 
 def submit(
-  sweep: sweep_lib.Sweep,
-  runs: list[sweep_lib.Run],
-  workdir: str,
-  parameters: Sequence[str],
+  sweep: sweep_lib.Sweep, workdir: str, parameters: Sequence[str]
 ) -> str:
   """Submits a job for each run that can begin or was interrupted.
 
@@ -23,14 +20,19 @@ def submit(
   submitit puts the job into the queue again. Runs that start from others, and
   final runs, can begin once those have ended: submit again then.
 
+  Jobs work in the current folder, so that relative paths, and modules that the
+  config names, are found there as they are here.
+
   Args:
     sweep: what to run.
-    runs: those that are known from the beginning.
-    workdir: where the runs are, on a disk that the nodes share.
+    workdir: folder of the sweep, on a disk that the nodes share.
     parameters: KEY=VALUE of submitit's `update_parameters`.
 
+  Returns:
+    A line with the numbers of the jobs.
+
   Raises:
-    ConfigError: no submitit, no Slurm, or a parameter it does not know.
+    ConfigError: submitit or Slurm is missing, or a parameter is unknown.
   """
   if not importlib.util.find_spec("submitit"):
     raise errors.ConfigError(
@@ -40,17 +42,18 @@ def submit(
     raise errors.ConfigError("--slurm: there is no sbatch here; leave it out")
   import submitit
 
-  executor = submitit.AutoExecutor(
-    folder=str(pathlib.Path(workdir).absolute() / "slurm"), cluster="slurm"
-  )
+  home = pathlib.Path(workdir).absolute()
+  executor = submitit.AutoExecutor(folder=home / "slurm", cluster="slurm")
   try:
-    executor.update_parameters(**dict(_pair(item) for item in parameters))
+    executor.update_parameters(
+      slurm_additional_parameters={"chdir": os.getcwd()},
+      **dict(_pair(item) for item in parameters),
+    )
   except (NameError, TypeError, ValueError) as e:
     raise errors.ConfigError(f"--slurm: {' '.join(str(e).split())}") from e
-  todo = state_lib.to_begin(sweep, runs, workdir)
-  home = str(pathlib.Path(workdir).absolute())
+  ready = state_lib.ready(sweep, workdir)
   with executor.batch():
-    jobs = [executor.submit(Job(run, home)) for run in todo]
+    jobs = [executor.submit(Job(run, str(home))) for run in ready]
   numbers = ", ".join(job.job_id for job in jobs)
   return f"submitted {len(jobs)} runs: {numbers or 'none'}"
 
@@ -70,23 +73,20 @@ class Job:
     self._command = execute.command(run, workdir)
 
   def __call__(self) -> int:
-    with state_lib.hold(self._home) as lock:
+    """Trains the run; returns its exit code."""
+    with files.locked(self._home / state_lib.LOCK) as lock:
       if lock is None or (self._home / "end.json").exists():
         return 0
-      code = 1
-      for _ in range(execute.ATTEMPTS):
-        with (self._home / "log.txt").open("ab") as log:
-          code = subprocess.run(
-            self._command, stdout=log, stderr=log, pass_fds=[lock], check=False
-          ).returncode
-        # Killed, or left alone by another process. What Slurm interrupts, it
-        # starts again itself.
-        if code >= 0 and code != execute.LOST:
-          break
-      code = 128 - code if code < 0 else code
-      if code not in execute.AGAIN:
-        error = state_lib.last_line(self._home / "log.txt") if code else ""
-        state_lib.write_end(self._home, code, error)
+      code = execute.train(
+        self._command,
+        self._home,
+        lock,
+        # It was killed, or another process of it was lost. Slurm itself starts
+        # again what it interrupts.
+        resumes=lambda code: code < 0 or code == errors.LOST,
+      )
+      if code not in errors.RESUMABLE:
+        state_lib.write_end(self._home, code)
     return code
 
   def checkpoint(self) -> Any:

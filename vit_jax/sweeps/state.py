@@ -1,13 +1,11 @@
-"""Where each run of a sweep stands, told from its files alone.
+"""How far each run of a sweep is, by its files alone.
 
-A run's folder is `runs/NAME`: the workdir of its training. A sweep that runs it
-keeps its output there in `log.txt`, holds `.sweep` locked meanwhile, and writes
-`end.json` once it has ended by itself. Of a run that something else has started
-the last checkpoint tells the end.
+A run's folder is `runs/NAME`: the workdir of its training. Whoever runs it for
+a sweep writes its output to `log.txt` there, keeps `.sweep` locked meanwhile,
+and writes `end.json` once it has ended by itself. A run that was started in
+another way has ended if its last checkpoint is that of the last step.
 """
 
-from collections.abc import Iterator
-import contextlib
 import dataclasses
 import functools
 import json
@@ -17,23 +15,25 @@ import re
 from typing import Any, Literal
 
 from vit_jax.checkpoints import steps
-from vit_jax.core import config as config_lib, duration, errors, files
+from vit_jax.core import duration, errors, files
 from vit_jax.data import base as sources
 from vit_jax.sweeps import sweep as sweep_lib
 
 State = Literal["waiting", "interrupted", "running", "done", "failed"]
+# The file of a run's folder that is locked while it trains.
+LOCK = ".sweep"
 _PROGRESS = re.compile(rb"step ([\d,]+)/([\d,]+)")
 
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-  """One run.
+  """How far a run is.
 
   Attributes:
-    state: "waiting" has not begun, "interrupted" goes on when it is run again.
-    progress: "step/steps" as it was last logged, or "".
+    state: "waiting" has not begun, "interrupted" resumes when it is run again.
+    progress: "step/steps" of the last line in the log, or "".
     error: the last line of a run that failed.
-    scores: "EVALUATOR/SCORE" of the last evaluations of one that is done.
+    scores: "EVALUATOR/SCORE" of the last evaluations of a run that is done.
   """
 
   state: State
@@ -41,8 +41,13 @@ class Status:
   error: str = ""
   scores: dict[str, float] = dataclasses.field(default_factory=dict)
 
+  @property
+  def ended(self) -> bool:
+    """Whether nothing is left to run."""
+    return self.state in ("done", "failed")
 
-Found = list[tuple[sweep_lib.Run, Status]]
+
+Statuses = list[tuple[sweep_lib.Run, Status]]
 
 
 def folder(workdir: str, run: sweep_lib.Run) -> pathlib.Path:
@@ -50,85 +55,75 @@ def folder(workdir: str, run: sweep_lib.Run) -> pathlib.Path:
   return pathlib.Path(workdir) / sweep_lib.RUNS / run.name
 
 
-def of(workdir: str, run: sweep_lib.Run) -> Status:
-  """Where a run stands."""
+def status(workdir: str, run: sweep_lib.Run) -> Status:
+  """How far a run is."""
   home = folder(workdir, run)
-  ended: dict[str, Any] = {"exit_code": 0}
+  end: dict[str, Any] = {"exit_code": 0}
   try:
-    ended = json.loads((home / "end.json").read_text())
+    end = json.loads((home / "end.json").read_text())
   except FileNotFoundError:
     for earlier in run.before.values():
-      if of(workdir, earlier).state == "failed":
+      if status(workdir, earlier).state == "failed":
         return Status("failed", error=f"{earlier.name}, before it, failed")
     if not home.exists():
       return Status("waiting")
-    if _is_held(home / ".sweep"):
+    if _is_held(home / LOCK):
       return Status("running", progress=_progress(home / "log.txt"))
     if not _is_at_end(home, run.config):
       return Status("interrupted", progress=_progress(home / "log.txt"))
-  if ended["exit_code"]:
-    return Status("failed", error=ended["error"])
+  if end["exit_code"]:
+    return Status("failed", error=end["error"])
   return Status("done", scores=_scores(home / "evals.jsonl"))
 
 
-def all_of(
-  sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run], workdir: str
-) -> Found:
-  """Every run that is known by now, and where it stands.
+def statuses(sweep: sweep_lib.Sweep, workdir: str) -> Statuses:
+  """Every run that is known by now, and how far it is.
 
-  Args:
-    sweep: what it says of final runs.
-    runs: those that are known from the beginning.
-    workdir: where they are.
+  Raises:
+    ConfigError: a run that is done lacks the score that selects.
   """
-  first = [(run, of(workdir, run)) for run in runs]
+  first = [(run, status(workdir, run)) for run in sweep.runs]
   if not sweep.final:
     return first
-  scores = {
-    run.name: status.scores.get(sweep.metric)
-    for run, status in first
-    if status.state in ("done", "failed")
-  }
-  for run, status in first:
-    scored = run.stage != "first" or sweep.metric in status.scores
-    if status.state == "done" and not scored:
+  for run, known in first:
+    selects = run.stage == "first" and known.state == "done"
+    if selects and sweep.metric not in known.scores:
       raise errors.ConfigError(
         f"metric={sweep.metric} is no score of run {run.name}"
-        f" (there are: {', '.join(status.scores)})"
+        f" (there are: {', '.join(known.scores)})"
       )
-  later = sweep_lib.finals(sweep, runs, scores)
-  return [*first, *((run, of(workdir, run)) for run in later)]
+  scores = {
+    run.name: known.scores.get(sweep.metric)
+    for run, known in first
+    if known.ended
+  }
+  later = sweep.finals(scores)
+  return [*first, *((run, status(workdir, run)) for run in later)]
 
 
-def to_begin(
-  sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run], workdir: str
-) -> list[sweep_lib.Run]:
-  """The runs that wait for nothing but somebody who runs them."""
+def ready(sweep: sweep_lib.Sweep, workdir: str) -> list[sweep_lib.Run]:
+  """The runs that can begin or resume now; those before them are done."""
   return [
     run
-    for run, status in all_of(sweep, runs, workdir)
-    if status.state in ("waiting", "interrupted")
-    and all(of(workdir, r).state == "done" for r in run.before.values())
+    for run, known in statuses(sweep, workdir)
+    if known.state in ("waiting", "interrupted")
+    and all(status(workdir, r).state == "done" for r in run.before.values())
   ]
 
 
-def strangers(workdir: str, known: list[sweep_lib.Run]) -> list[str]:
-  """Folders of runs that the sweep's config does not have: an earlier form."""
+def unknown_folders(workdir: str, known: Statuses) -> list[str]:
+  """Folders of runs that the sweep does not have, or no longer has."""
   home = pathlib.Path(workdir) / sweep_lib.RUNS
-  names = {run.name for run in known}
-  found = home.iterdir() if home.exists() else ()
-  return sorted(path.name for path in found if path.name not in names)
-
-
-@contextlib.contextmanager
-def hold(home: pathlib.Path) -> Iterator[int | None]:
-  """Holds a run's folder; gives a file to hand on, or None if it is held."""
-  with files.locked(home / ".sweep") as lock:
-    yield lock
+  names = {run.name for run, _ in known}
+  folders = home.iterdir() if home.exists() else ()
+  return sorted(path.name for path in folders if path.name not in names)
 
 
 def _is_held(lock: pathlib.Path) -> bool:
-  """Asks the kernel's table: to try the lock would stand in another's way."""
+  """Whether a process holds the lock, by the kernel's table of locks.
+
+  Trying to take the lock could keep another process from taking it.
+  """
   try:
     inode = lock.stat().st_ino
   except FileNotFoundError:
@@ -137,8 +132,8 @@ def _is_held(lock: pathlib.Path) -> bool:
   return any(line.split()[5].endswith(f":{inode}") for line in held)
 
 
-def _is_at_end(home: pathlib.Path, config: config_lib.ConfigDict) -> bool:
-  """Whether the last step is saved; the end of a run no sweep waited for."""
+def _is_at_end(home: pathlib.Path, config: Any) -> bool:
+  """Whether the checkpoint of the last step is there."""
   saved = steps.finished(home / "checkpoints")
   if not saved:
     return False
@@ -158,21 +153,19 @@ def _examples(name: str, split: str, data_dir: str) -> int:
   return len(sources.open_source(name, split, data_dir))
 
 
-def write_end(home: pathlib.Path, exit_code: int, error: str) -> None:
-  """Notes how a run ended; it is there whole or not at all."""
+def write_end(home: pathlib.Path, exit_code: int) -> str:
+  """Writes how a run has ended; returns its error, the last line of its log."""
+  lines = _tail(home / "log.txt").decode(errors="replace").split("\n")
+  texts = [line.strip() for line in lines if line.strip()]
+  error = texts[-1] if exit_code and texts else ""
   end = {"exit_code": exit_code, "error": error}
   files.write(home / "end.json", json.dumps(end) + "\n")
-
-
-def last_line(log: pathlib.Path) -> str:
-  """The last line of a log that says something."""
-  lines = _tail(log).decode(errors="replace").split("\n")
-  return next((line.strip() for line in reversed(lines) if line.strip()), "")
+  return error
 
 
 def _progress(log: pathlib.Path) -> str:
-  found = _PROGRESS.findall(_tail(log))
-  return b"/".join(found[-1]).decode() if found else ""
+  lines = _PROGRESS.findall(_tail(log))
+  return b"/".join(lines[-1]).decode() if lines else ""
 
 
 def _tail(file: pathlib.Path, size: int = 4096) -> bytes:
@@ -186,13 +179,8 @@ def _tail(file: pathlib.Path, size: int = 4096) -> bytes:
 
 
 def _scores(file: pathlib.Path) -> dict[str, float]:
-  """The last row of each evaluator; what the config runs none of has none."""
-  if not file.exists():
-    return {}
-  rows: list[dict[str, Any]] = [
-    json.loads(line) for line in file.read_text().splitlines()
-  ]
-  last = {row["name"]: row for row in rows}
+  """ "EVALUATOR/SCORE" of the last row of each evaluator in a file."""
+  last = {row["name"]: row for row in files.read_rows(file)}
   return {
     f"{name}/{key}": value
     for name, row in last.items()

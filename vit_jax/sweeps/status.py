@@ -1,4 +1,4 @@
-"""Where a sweep stands, as a table."""
+"""How far a sweep is, as a table."""
 
 import collections
 
@@ -7,44 +7,31 @@ from vit_jax.sweeps import state as state_lib, sweep as sweep_lib
 _STAGES = {"start": "before: ", "first": "", "final": "final: "}
 
 
-def text(
-  sweep: sweep_lib.Sweep, runs: list[sweep_lib.Run], workdir: str
-) -> tuple[str, bool]:
+def text(sweep: sweep_lib.Sweep, workdir: str) -> tuple[str, bool]:
   """A line for each run, counts, errors; and whether every run has ended."""
-  found = state_lib.all_of(sweep, runs, workdir)
-  lines = []
-  for run, status in found:
+  known = state_lib.statuses(sweep, workdir)
+  rows = []
+  for run, status in known:
     score = status.scores.get(sweep.metric)
-    shown = f"{sweep.metric} {score:.4f}" if score is not None else ""
-    lines.append(
-      [
-        run.name,
-        status.state,
-        status.progress or shown,
-        _STAGES[run.stage] + sweep_lib.shown(run.setting),
-      ]
-    )
-  widths = [max(len(line[i]) for line in lines) for i in range(3)]
-  table = [
-    "  ".join(
-      [*(c.ljust(w) for c, w in zip(line, widths, strict=False)), line[3]]
-    )
-    for line in lines
-  ]
-  counts = collections.Counter(status.state for _, status in found)
+    result = f"{sweep.metric} {score:.4f}" if score is not None else ""
+    setting = _STAGES[run.stage] + sweep_lib.setting_text(run.setting)
+    rows.append((run.name, status.state, status.progress or result, setting))
+  a, b, c, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+  lines = [f"{w:{a}}  {x:{b}}  {y:{c}}  {z}" for w, x, y, z in rows]
+  counts = collections.Counter(status.state for _, status in known)
   summary = ", ".join(f"{n} {state}" for state, n in counts.items())
-  table.append(f"{len(found)} runs: {summary}")
-  if sweep.final and all(run.stage != "final" for run, _ in found):
-    table.append("final runs follow once those above have ended")
-  table += [
+  lines.append(f"{len(known)} runs: {summary}")
+  if sweep.final and all(run.stage != "final" for run, _ in known):
+    lines.append("final runs follow once those above have ended")
+  lines += [
     f"failed {run.name}: {status.error} (log:"
     f" {state_lib.folder(workdir, run)}/log.txt)"
-    for run, status in found
+    for run, status in known
     if status.state == "failed"
   ]
-  others = state_lib.strangers(workdir, [run for run, _ in found])
+  others = state_lib.unknown_folders(workdir, known)
   if others:
-    table.append(
+    lines.append(
       f"not of this sweep as it is now, and left alone: {', '.join(others)}"
     )
-  return "\n".join(table), set(counts) <= {"done", "failed"}
+  return "\n".join(lines), all(status.ended for _, status in known)

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 import dataclasses
-import importlib.util
+import functools
 import os
 import pathlib
 from typing import Any, Literal
 
-from vit_jax.core import config as config_lib, errors
+from vit_jax.core import config as config_lib, errors, identity, python_files
 from vit_jax.sweeps import grid
 from vit_jax.train import experiment
 
@@ -19,15 +19,16 @@ RUNS = "runs"
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-  """Value of a setting: the folder of another run, which comes before.
+  """Value of a setting: the folder of another run, which is trained first.
 
-  It is what `start.checkpoint`, or a config's argument for it, is given where a
-  run starts from what another has trained. Equal ones are one run.
+  A run that starts from what another has trained has it as the value of
+  `start.checkpoint`, or of the config's argument for that. Equal values stand
+  for the same run.
 
   Attributes:
-    name: of it, in tables and plots.
+    name: name of the other run, in tables and plots.
     config: its config file, relative to that of the run that starts from it.
-    setting: its setting; it may start from another run in turn.
+    setting: its setting; it may start from a third run.
   """
 
   name: str
@@ -43,16 +44,17 @@ class Sweep:
   """What a sweep's file returns from `get_sweep(arg="")`.
 
   Attributes:
-    config: the config file of every run, relative to the sweep's file.
-    settings: of the runs, see `grid`. Values that are `Trained` add runs that
-      come before; selection has no part in those.
-    metric: "EVALUATOR/SCORE" that selects, at the end of a run, such as
-      "val/top_1"; "" does not select.
-    best: which value of it is the best.
-    tuned: keys whose values selection chooses; each combination of the others
-      has a winner of its own.
-    final: settings that are put over those of each winner, one run for each:
-      such as training on everything, with three seeds.
+    config: the config file of every run. In a sweep's file it is relative to
+      that file.
+    settings: settings of the runs, see `grid`. Values that are `Trained` add
+      runs that come before these and that selection leaves out.
+    metric: the "EVALUATOR/SCORE" at the end of a run by which runs are
+      selected, such as "val/top_1"; "" if nothing is selected.
+    best: whether the largest or the smallest score wins.
+    tuned: keys whose values are chosen; there is a winner for each combination
+      of the other keys' values.
+    final: settings for further runs of each winner, which are put over its
+      own, such as training on everything with three seeds.
   """
 
   config: str
@@ -84,20 +86,61 @@ class Sweep:
           f"tuned {key} is set by no run{errors.did_you_mean(key, keys)}"
         )
 
+  @functools.cached_property
+  def runs(self) -> "list[Run]":
+    """The runs that are known from the beginning, each after those it needs.
+
+    Raises:
+      ConfigError: a setting does not fit the config, or two are the same run.
+    """
+    first = _distinct([make(self.config, s) for s in self.settings])
+    return _with_needed(first, first)
+
+  def finals(self, scores: Mapping[str, float | None]) -> "list[Run]":
+    """The final runs of those groups of which every run has ended.
+
+    Args:
+      scores: scores of the runs that have ended, by name of the run; None for
+        a run that failed.
+    """
+    groups: dict[tuple, list[Run]] = {}
+    for run in self.runs:
+      key = tuple((k, v) for k, v in run.setting.items() if k not in self.tuned)
+      if run.stage == "first":
+        groups.setdefault(key, []).append(run)
+    made = []
+    sign = 1 if self.best == "max" else -1
+    for group in groups.values():
+      if any(run.name not in scores for run in group):
+        continue
+      scored = [
+        (sign * score, -i)
+        for i, run in enumerate(group)
+        if (score := scores[run.name]) is not None
+      ]
+      if scored:
+        # Of equal scores the first wins.
+        winner = group[-max(scored)[1]]
+        made += [
+          make(self.config, {**winner.setting, **over}, "final")
+          for over in self.final
+        ]
+    return _with_needed(_distinct(made), self.runs)
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
   """A run of a sweep.
 
   Attributes:
-    name: of its folder; from what the config says it is, so that the same
-      settings of another config are another run.
+    name: name of its folder, a hash of its config, so that the same setting of
+      a changed config file is another run.
     stage: which part of the sweep it belongs to.
     setting: what makes it differ from the config file's defaults.
     path: the config file.
-    before: by key, the runs that the setting takes something from.
-    config: the resolved config; it names the runs before this one as if the
-      sweep's workdir were the current one.
+    before: the runs that it starts from, by the key of the setting.
+    config: the resolved ConfigDict; paths of the runs that it starts from are
+      relative to the sweep's workdir.
   """
 
   name: str
@@ -105,13 +148,13 @@ class Run:
   setting: grid.Setting
   path: str
   before: Mapping[str, "Run"]
-  config: config_lib.ConfigDict
+  config: Any
 
   def flags(self, workdir: str) -> list[str]:
-    """Arguments of the train command, but its workdir.
+    """Arguments of the train command, without its own workdir.
 
     Args:
-      workdir: of the sweep.
+      workdir: folder of the sweep.
     """
     arg, overrides = _resolved(self.setting, self.before, f"{workdir}/")
     colon = f":{arg}" if arg else ""
@@ -122,29 +165,19 @@ class Run:
 
 
 def _text(value: Any) -> str:
-  """As ml_collections' flags read it."""
+  """The value as the flags of ml_collections take it."""
   if isinstance(value, tuple | list):
     return repr(tuple(value))
   return str(value)
 
 
-def load(path: str, arg: str = "") -> tuple[Sweep, str]:
-  """A sweep, and the path of its config file.
+def load(path: str, arg: str = "") -> Sweep:
+  """The sweep of a file.
 
   Raises:
-    ConfigError: no such file, no `get_sweep`, or what it returns is none.
+    ConfigError: no such file, no `get_sweep`, or it returns no `Sweep`.
   """
-  file = pathlib.Path(path)
-  if not file.is_file():
-    near = [str(p) for p in sorted(file.parent.glob("*.py"))]
-    raise errors.ConfigError(
-      f"config={path} is no file{errors.did_you_mean(path, near)}"
-    )
-  spec = importlib.util.spec_from_file_location(f"sweep_{file.stem}", file)
-  if spec is None or spec.loader is None:
-    raise errors.ConfigError(f"config={path} is not a Python file (*.py)")
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
+  module = python_files.load_module(path)
   if not hasattr(module, "get_sweep"):
     raise errors.ConfigError(
       f"config={path} defines no get_sweep(arg); one that defines get_config is"
@@ -155,66 +188,22 @@ def load(path: str, arg: str = "") -> tuple[Sweep, str]:
     raise errors.ConfigError(
       f"config={path}: get_sweep returned a {type(sweep).__name__}, no Sweep"
     )
-  return sweep, str(file.parent / sweep.config)
-
-
-def runs(sweep: Sweep, path: str) -> list[Run]:
-  """The runs that are known from the beginning, each after those it needs.
-
-  Raises:
-    ConfigError: a setting does not fit the config, or two are the same run.
-  """
-  first = _distinct([make(path, setting) for setting in sweep.settings])
-  return _with_needed(first, first)
+  config = pathlib.Path(path).parent / sweep.config
+  return dataclasses.replace(sweep, config=str(config))
 
 
 def needed(run: Run) -> list[Run]:
   """All runs that come before a run, the earliest first."""
   return [
-    one for parent in run.before.values() for one in (*needed(parent), parent)
+    r for parent in run.before.values() for r in (*needed(parent), parent)
   ]
 
 
 def _with_needed(later: list[Run], known: list[Run]) -> list[Run]:
-  """These runs after those that they need and that are not known yet."""
+  """These runs, after the runs that they need and that are not known yet."""
   names = {run.name for run in known}
-  more = {e.name: e for run in later for e in needed(run)}
-  return [*(e for name, e in more.items() if name not in names), *later]
-
-
-def finals(
-  sweep: Sweep, first: list[Run], scores: Mapping[str, float | None]
-) -> list[Run]:
-  """The final runs of the groups whose every run has ended.
-
-  Args:
-    sweep: with a metric.
-    first: the runs that are known from the beginning.
-    scores: of the ended runs by name; None for one that failed.
-  """
-  groups: dict[tuple, list[Run]] = {}
-  for run in first:
-    key = tuple((k, v) for k, v in run.setting.items() if k not in sweep.tuned)
-    if run.stage == "first":
-      groups.setdefault(key, []).append(run)
-  made = []
-  sign = 1 if sweep.best == "max" else -1
-  for group in groups.values():
-    if any(run.name not in scores for run in group):
-      continue
-    scored = [
-      (sign * score, -i)
-      for i, run in enumerate(group)
-      if (score := scores[run.name]) is not None
-    ]
-    if scored:
-      # The first of equal ones wins.
-      winner = group[-max(scored)[1]]
-      made += [
-        make(winner.path, {**winner.setting, **over}, "final")
-        for over in sweep.final
-      ]
-  return _with_needed(_distinct(made), first)
+  more = {r.name: r for run in later for r in needed(run)}
+  return [*(r for name, r in more.items() if name not in names), *later]
 
 
 def make(path: str, setting: grid.Setting, stage: Stage = "first") -> Run:
@@ -229,8 +218,8 @@ def make(path: str, setting: grid.Setting, stage: Stage = "first") -> Run:
     if isinstance(value, Trained)
   }
   config = config_lib.load(path, *_resolved(setting, before, ""))
-  added = config_lib.added_fields(experiment.Experiment, config)
-  name = config_lib.fingerprint(config, added)[:12]
+  added = identity.added_fields(experiment.Experiment, config)
+  name = identity.fingerprint(config, added)[:12]
   return Run(name, stage, setting, path, before, config)
 
 
@@ -244,18 +233,19 @@ def _resolved(
   return arg, {k: v for k, v in values.items() if k[0] != ":"}
 
 
-def _distinct(found: list[Run]) -> list[Run]:
+def _distinct(runs: list[Run]) -> list[Run]:
+  """The runs, unless two of them are the same."""
   by_name: dict[str, Run] = {}
-  for run in found:
+  for run in runs:
     other = by_name.setdefault(run.name, run)
     if other is not run:
       raise errors.ConfigError(
-        f"two runs of a sweep are the same: {shown(other.setting)} and"
-        f" {shown(run.setting)}"
+        f"two runs of a sweep are the same: {setting_text(other.setting)} and"
+        f" {setting_text(run.setting)}"
       )
-  return found
+  return runs
 
 
-def shown(setting: grid.Setting) -> str:
+def setting_text(setting: grid.Setting) -> str:
   """A setting on one line."""
   return ", ".join(f"{k}={v}" for k, v in setting.items()) or "(the defaults)"

@@ -22,6 +22,7 @@ from vit_jax.core import (
   config as config_lib,
   errors,
   files,
+  identity,
   owners,
   parts,
   storage,
@@ -211,9 +212,9 @@ def _set_aside(workdir: Workdir) -> None:
 def _refuse_other(
   theirs: config_lib.ConfigDict, ours: config_lib.ConfigDict, where: str
 ) -> None:
-  added = config_lib.added_fields(experiment_lib.Experiment, ours)
-  changed = config_lib.difference(
-    config_lib.identity(ours, added), config_lib.identity(theirs, added)
+  added = identity.added_fields(experiment_lib.Experiment, ours)
+  changed = identity.difference(
+    identity.of_run(ours, added), identity.of_run(theirs, added)
   )
   if changed:
     raise errors.ConfigError(
@@ -267,9 +268,7 @@ def code() -> dict[str, str]:
 def settings(config: config_lib.ConfigDict) -> dict[str, Any]:
   """Every leaf of a config but `data_dir`, which hosts may differ in."""
   # Under a name of its own, `runtime` counts as well.
-  flat = config_lib.identity(
-    config_lib.ConfigDict({"config": config.to_dict()})
-  )
+  flat = identity.of_run(config_lib.ConfigDict({"config": config.to_dict()}))
   del flat["config.runtime.data_dir"]
   return flat
 
@@ -281,7 +280,7 @@ def data(inputs: experiment_lib.Inputs) -> dict[str, Any]:
     for name, splits in inputs.evals.items()
   }
   prints = {"train": inputs.train.fingerprint, "evals": evals}
-  return config_lib.identity(config_lib.ConfigDict(prints))
+  return identity.of_run(config_lib.ConfigDict(prints))
 
 
 def check_same(saved: dict[str, Any], ours: dict[str, Any], step: int) -> None:
@@ -299,14 +298,14 @@ def check_same(saved: dict[str, Any], ours: dict[str, Any], step: int) -> None:
     config_lib.ConfigDict(ours["config"]),
     f"(checkpoint {step})",
   )
-  changed = config_lib.difference(ours["parts"], saved.get("parts", {}))
+  changed = identity.difference(ours["parts"], saved.get("parts", {}))
   if changed:
     processes.say(
       f"the code of parts from outside changed since step {step} was saved:"
       f" {'; '.join(changed)}"
     )
   if saved["data"] != ours["data"]:
-    changed = config_lib.difference(ours["data"], saved["data"])
+    changed = identity.difference(ours["data"], saved["data"])
     raise errors.DataError(
       f"the training data changed since step {step} was saved:"
       f" {'; '.join(changed)}; restore it, or start in another workdir"

@@ -1,0 +1,29 @@
+"""Runs that have finished, as far as their files are read."""
+
+import json
+
+from vit_jax.core import config as config_lib
+from vit_jax.reproduce import launch
+
+
+def write(home, path, arg, top_1, **overrides):
+  """The files that a run leaves, as far as they are read."""
+  home.mkdir(parents=True)
+  c = config_lib.load(str(launch.ROOT / path), arg, overrides)
+  (home / "config.json").write_text(config_lib.to_json(c))
+  (home / "metrics.jsonl").write_text('{"step": 1, "time_s": 1.0}\n')
+  rows = [
+    {"step": 1, "name": "test", "top_1": 0.1},
+    {"step": 2, "name": "test", "top_1": top_1},
+  ]
+  (home / "evals.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+  return home
+
+
+def ours(page):
+  return {
+    (row, column): cell.ours
+    for row, cells in zip(page.rows, page.cells, strict=True)
+    for column, cell in zip(page.columns, cells, strict=True)
+    if cell.ours
+  }
