@@ -1,5 +1,6 @@
 """Loads a checkpoint of any known format, own runs included."""
 
+from collections.abc import Collection
 import os
 from typing import Any
 
@@ -7,7 +8,7 @@ import flax.linen as nn
 
 from vit_jax.checkpoints import layouts, manifest, published, runs
 from vit_jax.checkpoints.loaded import Loaded
-from vit_jax.core import errors, storage
+from vit_jax.core import errors, parts, storage
 from vit_jax.core.storage import AnyPath
 
 _WEIGHTS = "model.safetensors"
@@ -20,6 +21,7 @@ def load(
   resolution: int | tuple[int, int] | None = None,
   num_classes: int | None = None,
   layout: str = "",
+  allow_parts: Collection[str] = (),
 ) -> Loaded:
   """Loads published weights or an own run; what they are is seen in them.
 
@@ -34,6 +36,8 @@ def load(
     layout: a format or a module of `layouts`; a name with a dot is a module of
       one's own, which is imported, see base.py. "" recognises the layout by
       the names of the tensors.
+    allow_parts: modules and packages from outside of vit_jax that may be
+      imported because the checkpoint names them; to import is to run them.
 
   Raises:
     CheckpointError: nothing that can be loaded, a damaged or hostile file, or
@@ -42,6 +46,9 @@ def load(
       layout.
   """
   candidates = layouts.named(layout) if layout else layouts.find_all()
+  if "." in layout:
+    # Who names a layout trusts the model that it is of.
+    allow_parts = (*allow_parts, layout.partition(".")[0])
   if not storage.path(path).exists():
     raise errors.CheckpointError(f"{path} does not exist")
   change: dict[str, Any] = {}
@@ -57,13 +64,15 @@ def load(
         f"layout={layout} is for files of weights, and {path} is a run; leave"
         " it out"
       )
-    return runs.load_run(file, model, change)
+    with parts.only(allow_parts):
+      return runs.load_run(file, model, change)
   if isinstance(file, storage.BucketPath):
     raise errors.CheckpointError(
       f"{file}: published weights are read from a disk alone; copy them first"
       f" (gcloud storage cp -r {path} FOLDER)"
     )
-  return published.load_file(file, model, change, candidates)
+  with parts.only(allow_parts):
+    return published.load_file(file, model, change, candidates)
 
 
 def is_run(path: str | os.PathLike) -> bool:

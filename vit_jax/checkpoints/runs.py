@@ -61,13 +61,10 @@ def load_run(
     )
   name = group["name"]
   given = given_config(step, name, name, model)
-  if "." in name and given is None:
-    raise errors.CheckpointError(
-      f"{step} holds a {name}, a model from outside of vit_jax, which is not"
-      " imported for a checkpoint; give the model"
-    )
   fields = {k: v for k, v in group.items() if k != "name"}
-  module = parts.find(MODELS, name)
+  module: Any = parts.find(MODELS, name)
+  if given is not None:
+    module = config_lib.module_for(given)
   saved = module.Model(config_lib.build(module.Config, fields))
   arrays, used, ignored, assumptions = _read(step)
   # The other groups are parameters of the task that the run was trained for.
@@ -105,10 +102,12 @@ def _read(
   from vit_jax.checkpoints import run_checkpoints
 
   saved = run_checkpoints.read_arrays(step)
-  averaged = any(name.startswith("ema/") for name in saved)
+  paths = run_checkpoints.model_paths(step)
+  averaged = paths["params"] == "ema"
   prefixes = {
-    "ema/" if averaged else "params/": "",
-    f"task_state/{STATS}/": f"{STATS}/",
+    f"{paths[name]}/": prefix
+    for name, prefix in (("params", ""), (STATS, f"{STATS}/"))
+    if name in paths
   }
   device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   target = {

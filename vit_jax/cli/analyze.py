@@ -61,7 +61,10 @@ def run(args: argparse.Namespace) -> None:
   )
   paths = predict.images(args.images)
   checkpoint = checkpoints.load(
-    args.checkpoint, resolution=args.resolution, layout=args.layout
+    args.checkpoint,
+    resolution=args.resolution,
+    layout=args.layout,
+    allow_parts=args.allow_parts,
   )
   bad: list[str] = []
   findings = inside.analyze(

@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
     resolution=args.resolution,
     num_classes=args.num_classes,
     layout=args.layout,
+    allow_parts=args.allow_parts,
   )
   report = loaded.report
   print(f"{loaded.source_format} -> {saved.format}: {saved.path}")

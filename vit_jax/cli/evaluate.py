@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="a run's workdir, its checkpoints or one step of them; with --config"
     " also published weights",
   )
-  flags.add_layout(parser)
+  flags.add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -32,7 +32,12 @@ def run(args: argparse.Namespace) -> None:
     config = processes.together(
       lambda: flags.load(args) if args.config else None
     )
-    scores = evaluate.evaluate(args.checkpoint, config, layout=args.layout)
+    scores = evaluate.evaluate(
+      args.checkpoint,
+      config,
+      layout=args.layout,
+      allow_parts=args.allow_parts,
+    )
   if not processes.is_first():
     return
   for name, score in scores.items():

@@ -35,17 +35,25 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     metavar="PX",
     help="another image size, a side or HEIGHTxWIDTH; positions are resized",
   )
-  add_layout(parser)
+  add_reading(parser)
 
 
-def add_layout(parser: argparse.ArgumentParser) -> None:
-  """Adds `--layout`."""
+def add_reading(parser: argparse.ArgumentParser) -> None:
+  """Adds `--layout` and `--allow_parts`, which say how a checkpoint is read."""
   parser.add_argument(
     "--layout",
     default="",
     metavar="NAME",
     help="layout of published weights, such as timm, or a module of your own"
     " with a dot in its name; recognised by default",
+  )
+  parser.add_argument(
+    "--allow_parts",
+    type=lambda text: tuple(filter(None, text.split(","))),
+    default=(),
+    metavar="NAME,...",
+    help="modules or packages of your own that may be imported because the"
+    " checkpoint names them; importing runs them",
   )
 
 

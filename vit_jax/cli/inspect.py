@@ -24,7 +24,10 @@ def run(args: argparse.Namespace) -> None:
   from vit_jax import checkpoints
 
   found = checkpoints.load(
-    args.checkpoint, resolution=args.resolution, layout=args.layout
+    args.checkpoint,
+    resolution=args.resolution,
+    layout=args.layout,
+    allow_parts=args.allow_parts,
   )
   module = type(found.model).__module__.rpartition(".")[2]
   print(f"format      {found.source_format}")

@@ -46,7 +46,10 @@ def run(args: argparse.Namespace) -> None:
 
   paths = predict.images(args.images)
   checkpoint = checkpoints.load(
-    args.checkpoint, resolution=args.resolution, layout=args.layout
+    args.checkpoint,
+    resolution=args.resolution,
+    layout=args.layout,
+    allow_parts=args.allow_parts,
   )
   names, source = labels.choose(
     args.labels, checkpoint.labels, checkpoint.model.config.num_classes

@@ -170,6 +170,11 @@ def _is_frozen(part: type) -> bool:
   return parameters is not None and parameters.frozen
 
 
+def imported() -> set[str]:
+  """The packages from outside that were imported; who did so trusts them."""
+  return set(_outside)
+
+
 def fingerprint() -> dict[str, str]:
   """A hash of each source file of the packages that parts were imported from.
 

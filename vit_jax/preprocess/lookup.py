@@ -17,7 +17,7 @@ import types
 import typing
 from typing import Any
 
-from vit_jax.core import errors
+from vit_jax.core import errors, parts
 from vit_jax.preprocess import op
 
 Op = op.HostOp | op.DeviceOp
@@ -61,27 +61,29 @@ def known_ops() -> dict[str, type[Op]]:
   return dict(sorted(found.items()))
 
 
-@functools.cache
 def _from_outside(path: str) -> type[Op]:
   module_name, _, name = path.rpartition(".")
   try:
-    module = importlib.import_module(module_name)
-  except (ImportError, SyntaxError) as e:
-    raise errors.ConfigError(
-      f"op {path}: the module {module_name} cannot be imported ({e}); its"
-      " folder must be on PYTHONPATH or installed"
-    ) from e
-  parts = {
+    module = parts.import_outside(module_name)
+  except errors.ConfigError as e:
+    raise errors.ConfigError(f"op {path}: {e}") from None
+  return _op_in(module, name, path)
+
+
+@functools.cache
+def _op_in(module: types.ModuleType, name: str, path: str) -> type[Op]:
+  """The op that a class or function of a module is."""
+  known = {
     k: v
     for k, v in vars(module).items()
     if isinstance(v, type | types.FunctionType)
   }
   try:
-    if name not in parts:
+    if name not in known:
       raise errors.ConfigError(
-        f"no class or function {name}{errors.did_you_mean(name, parts)}"
+        f"no class or function {name}{errors.did_you_mean(name, known)}"
       )
-    part = parts[name]
+    part = known[name]
     cls = part if isinstance(part, type) else _from_function(path, part)
     _check_contract(cls)
   except errors.ConfigError as e:

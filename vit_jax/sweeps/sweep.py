@@ -217,7 +217,8 @@ def make(path: str, setting: grid.Setting, stage: Stage = "first") -> Run:
     for key, value in setting.items()
     if isinstance(value, Trained)
   }
-  config = config_lib.load(path, *_resolved(setting, before, ""))
+  arg, values = _resolved(setting, before, "")
+  config = config_lib.load(path, arg, values, experiment.Experiment)
   added = identity.added_fields(experiment.Experiment, config)
   name = identity.fingerprint(config, added)[:12]
   return Run(name, stage, setting, path, before, config)

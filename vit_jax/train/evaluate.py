@@ -1,6 +1,7 @@
 """Scores a checkpoint with a config's evaluators."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -15,6 +16,7 @@ from vit_jax.core import (
   config as config_lib,
   errors,
   mesh as mesh_lib,
+  parts,
   storage,
   tree,
 )
@@ -27,6 +29,7 @@ def evaluate(
   devices: Sequence[Any] | None = None,
   *,
   layout: str = "",
+  allow_parts: Collection[str] = (),
 ) -> dict[str, dict[str, float]]:
   """The scores of every evaluator.
 
@@ -37,6 +40,8 @@ def evaluate(
       model may have another image size or other classes.
     devices: None takes all.
     layout: of published weights, see `checkpoints.load`; "" recognises it.
+    allow_parts: modules and packages from outside that may be imported because
+      a checkpoint names them.
 
   Raises:
     ConfigError: the config breaks a rule or has no evaluator.
@@ -46,35 +51,51 @@ def evaluate(
   own = checkpoints.is_run(checkpoint)
   place = storage.path(checkpoint)
   path = _step(place) if own else place
+  trust = contextlib.ExitStack()
   if config is None:
-    saved = manifest.read(path)["meta"]["config"] if own else {}
-    if "evals" not in saved:
-      raise errors.ConfigError(
-        f"checkpoint={checkpoint} was not saved by a run, so it does not say"
-        " what to evaluate on; give --config"
-      )
-    experiment = config_lib.build(experiment_lib.Experiment, saved)
-    # The saved run may have had other devices.
-    runtime = experiment_lib.Runtime(data_dir=experiment.runtime.data_dir)
-    experiment = dataclasses.replace(experiment, runtime=runtime)
-  else:
-    experiment = config_lib.build(experiment_lib.Experiment, config)
-  if not experiment.evals:
-    raise errors.ConfigError("evals is empty; add an evaluator to the config")
-  sources, image_shape = processes.together(
-    lambda: experiment_lib.open_evals(experiment)
-  )
+    trust.enter_context(parts.only(allow_parts))
+  with trust:
+    experiment = _experiment(checkpoint, path if own else None, config)
+    sources, image_shape = processes.together(
+      lambda: experiment_lib.open_evals(experiment)
+    )
   mesh = mesh_lib.make(experiment.runtime.mesh, devices)
   model = setup.make_model(experiment)
   variables = None
   if own and not layout:
     variables = _restore(path, experiment, model, image_shape, mesh)
   if variables is None:
-    loaded = checkpoints.load(path, model=model, layout=layout)
+    loaded = checkpoints.load(
+      path, model=model, layout=layout, allow_parts=allow_parts
+    )
     _check_head(loaded, experiment)
     variables = jax.device_put(loaded.variables, mesh_lib.replicated(mesh))
   evaluators = setup.make_evaluators(experiment, sources, model, mesh)
   return {name: score(variables) for name, score in evaluators.items()}
+
+
+def _experiment(
+  checkpoint: str,
+  step: storage.AnyPath | None,
+  config: config_lib.ConfigDict | None,
+) -> experiment_lib.Experiment:
+  """The experiment of a config, or of the one that a run has saved."""
+  saved: Any = config
+  if config is None:
+    saved = manifest.read(step)["meta"]["config"] if step else {}
+    if "evals" not in saved:
+      raise errors.ConfigError(
+        f"checkpoint={checkpoint} was not saved by a run, so it does not say"
+        " what to evaluate on; give --config"
+      )
+  experiment = config_lib.build(experiment_lib.Experiment, saved)
+  if not experiment.evals:
+    raise errors.ConfigError("evals is empty; add an evaluator to the config")
+  if config is not None:
+    return experiment
+  # The saved run may have had other devices.
+  runtime = experiment_lib.Runtime(data_dir=experiment.runtime.data_dir)
+  return dataclasses.replace(experiment, runtime=runtime)
 
 
 def _check_head(
@@ -113,19 +134,20 @@ def _restore(
   rules = config_lib.module_for(experiment.model).sharding_rules(
     experiment.model
   )
-  params = variables.pop("params")
-  params = mesh_lib.with_shardings(
-    params, mesh_lib.shardings(mesh, params, rules)
-  )
-  others = mesh_lib.with_shardings(
-    variables, jax.tree.map(lambda _: mesh_lib.replicated(mesh), variables)
-  )
   saved = run_checkpoints.read_arrays(path)
-  averaged = any(name.startswith("ema/") for name in saved)
-  which = "ema" if averaged else "params"
-  target = {which: params, "task_state": others}
-  shapes = {name: x.shape for name, x in tree.flatten(target).items()}
+  paths = run_checkpoints.model_paths(path)
+  places = {}
+  for collection, arrays in variables.items():
+    own = rules if collection == "params" else ()
+    shardings = mesh_lib.shardings(mesh, arrays, own)
+    placed = mesh_lib.with_shardings(arrays, shardings)
+    for name, x in tree.flatten(placed).items():
+      places[f"{paths[collection]}/{name}"] = f"{collection}/{name}", x
+  shapes = {place: x.shape for place, (_, x) in places.items()}
   if any(saved[k][1] != shapes[k] for k in saved.keys() & shapes.keys()):
     return None
+  target = tree.unflatten({place: x for place, (_, x) in places.items()})
   state, _ = run_checkpoints.restore_step(path, target, partial=True)
-  return {"params": state[which], **state["task_state"]}
+  return tree.unflatten(
+    {places[place][0]: x for place, x in tree.flatten(state).items()}
+  )

@@ -7,7 +7,7 @@ import numpy as np
 
 from vit_jax import checkpoints
 from vit_jax.cluster import processes
-from vit_jax.core import tree
+from vit_jax.core import parts, tree
 from vit_jax.train import setup
 from vit_jax.train.state import State
 
@@ -26,7 +26,12 @@ def state(run: setup.Run) -> State:
   start = run.experiment.start
   if not start.checkpoint:
     return drawn
-  loaded = checkpoints.load(start.checkpoint, run.model, layout=start.layout)
+  loaded = checkpoints.load(
+    start.checkpoint,
+    run.model,
+    layout=start.layout,
+    allow_parts=parts.imported(),
+  )
   params = dict(loaded.params)
   said = _changes(loaded.report)
   if start.new_head and "head" in params:

@@ -12,7 +12,13 @@ from jax.sharding import Mesh
 import optax
 
 from vit_jax import checkpoints
-from vit_jax.core import config as config_lib, errors, mesh as mesh_lib, rng
+from vit_jax.core import (
+  config as config_lib,
+  errors,
+  mesh as mesh_lib,
+  parts,
+  rng,
+)
 from vit_jax.optim import base as optim_lib, ema, schedule as schedule_lib
 from vit_jax.tasks import base as task_base
 from vit_jax.train import experiment as experiment_lib, step as step_lib
@@ -140,7 +146,7 @@ def _make_task(
 ) -> task_base.Task:
   """The objective of the config, with the weights of others that it needs."""
   weights = {
-    name: checkpoints.load(path)
+    name: checkpoints.load(path, allow_parts=parts.imported())
     for name, path in experiment.task.weights().items()
   }
   with errors.located("task"):

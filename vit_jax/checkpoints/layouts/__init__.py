@@ -7,7 +7,7 @@ import pkgutil
 import types
 
 from vit_jax.checkpoints.base import Layout
-from vit_jax.core import errors
+from vit_jax.core import errors, parts
 
 _CONTRACT = "see vit_jax/checkpoints/base.py"
 
@@ -45,13 +45,9 @@ def named(name: str) -> tuple[Layout, ...]:
 
 def _outside(name: str) -> tuple[Layout, ...]:
   try:
-    module = importlib.import_module(name)
-  except ImportError as e:
-    raise errors.ConfigError(
-      f"{{layout}} cannot be imported ({e}); name a module of the working"
-      " directory or of an installed package",
-      {"layout": name},
-    ) from e
+    module = parts.import_outside(name)
+  except errors.ConfigError as e:
+    raise errors.ConfigError(f"{{layout}}: {e}", {"layout": name}) from None
   layouts, faults = _defined_in(module)
   if faults or not layouts:
     file = module.__file__ or name
