@@ -18,6 +18,8 @@ VARIANTS = {
 }
 # No parameters are stacked over blocks.
 STACKED = ""
+# The kernel that images go into.
+STEM = "embedding/kernel"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ def test_shapes_are_those_of_the_variables(model):
   assert shapes["stem/conv/kernel"] == (3, 3, 1, 16)
   assert shapes["batch_stats/stem/norm/mean"] == (16,)
   arrays = {name: np.zeros(shape) for name, shape in shapes.items()}
-  assert loaded.image_channels(arrays) == 1
+  assert loaded.image_channels(arrays, model.config) == 1
   params, stats = loaded.nested(arrays)
   again = loaded.flat({"params": params, "batch_stats": stats})
   assert again.keys() == arrays.keys()

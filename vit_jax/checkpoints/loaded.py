@@ -11,20 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from vit_jax.checkpoints.keys import Shape
-from vit_jax.core import errors, tree
+from vit_jax.core import config as config_lib, errors, tree
 
 Arrays: TypeAlias = dict[str, np.ndarray]
 MODELS = "vit_jax.models"
 STATS = "batch_stats"
 # Our own entry in config.json or among the tensors; other programs ignore it.
 OWN = "vit_jax"
-# The first convolution of a model, whose kernel tells the images' channels.
-FIRST = (
-  "resnet/conv_root/kernel",
-  "root/kernel",
-  "stem/conv/kernel",
-  "embedding/kernel",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,14 +111,13 @@ def model_shapes(model: nn.Module, channels: int) -> dict[str, Shape]:
   return {k: v.shape for k, v in flat(dict(variables)).items()}
 
 
-def image_channels(arrays: Mapping[str, Any]) -> int:
-  """The channels of the images, by the kernel of the first convolution."""
-  return next(
-    value.shape[2]
-    for first in FIRST
-    for name, value in arrays.items()
-    if f"/{name}".endswith(f"/{first}")
-  )
+def image_channels(arrays: Mapping[str, Any], config: Any) -> int:
+  """The channels of the images, by the kernel that they go into.
+
+  3 if there is no such kernel, which whoever compares all arrays will report.
+  """
+  stem = config_lib.module_for(config).STEM
+  return arrays[stem].shape[2] if stem in arrays else 3
 
 
 def flat(variables: Mapping[str, Any]) -> dict[str, Any]:

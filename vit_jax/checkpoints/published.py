@@ -14,7 +14,6 @@ import numpy as np
 from vit_jax.checkpoints import adapt, keys, preprocessing
 from vit_jax.checkpoints.base import CONFIG, Container, Inferred, Layout, Source
 from vit_jax.checkpoints.loaded import (
-  FIRST,
   MODELS,
   OWN,
   Arrays,
@@ -231,10 +230,10 @@ def _read(layout: Layout, source: Source, model: nn.Module) -> Arrays:
   Raises:
     CheckpointError: lists all tensors that are missing, extra or do not fit.
   """
-  rules = layout.rules(model.config)  # type: ignore[attr-defined]
-  # The first convolution takes the channels of the images.
-  by_name = {rule.ours: rule for rule in rules}
-  rule = next(by_name[name] for name in FIRST if name in by_name)
+  config = model.config  # type: ignore[attr-defined]
+  rules = layout.rules(config)
+  stem = config_lib.module_for(config).STEM
+  rule = next(rule for rule in rules if rule.ours == stem)
   axis = rule.their_axes.split().index(rule.our_axes.split()[2])
   channels = source.size(re.escape(rule.theirs), axis, 3)
   shapes = model_shapes(model, channels)

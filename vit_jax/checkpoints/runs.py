@@ -92,7 +92,8 @@ def load_run(
 
 
 def _shapes(model: nn.Module, arrays: Arrays) -> Mapping[str, Any]:
-  return model_shapes(model, image_channels(arrays))
+  config = model.config  # type: ignore[attr-defined]
+  return model_shapes(model, image_channels(arrays, config))
 
 
 def _read(

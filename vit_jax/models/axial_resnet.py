@@ -17,6 +17,7 @@ from vit_jax.nn import axial, checks, resnet, stacking, std_convolution
 
 # Parameters are not stored stacked: the first units differ in shape.
 STACKED = ""
+STEM = "root/kernel"
 
 # Figure 13.
 VARIANTS = {"R50": dict(depths=bit.DEPTHS["R50"])}

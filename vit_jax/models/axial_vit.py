@@ -16,6 +16,7 @@ from vit_jax.models import base, vit
 from vit_jax.nn import axial, checks, encoder, patch, posemb, stacking
 
 STACKED = "blocks/"
+STEM = "embedding/kernel"
 
 # Figure 13.
 VARIANTS = {

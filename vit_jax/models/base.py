@@ -50,12 +50,14 @@ class ModelModule(Protocol):
     VARIANTS: the fields of Config that make each named variant.
     STACKED: regex of how the names of parameters begin that are stacked over
       blocks, [L, ...]; "" if there are none.
+    STEM: name of the kernel that images go into, [kh, kw, c, D].
   """
 
   Config: type[Any]
   Model: type[nn.Module]
   VARIANTS: Mapping[str, Mapping[str, Any]]
   STACKED: str
+  STEM: str
 
   def variant(self, name: str, **overrides: Any) -> Any:
     """The config of a variant, with other values for some fields.
@@ -79,6 +81,7 @@ DEFINES = {
   "Model": nn.Module,
   "VARIANTS": None,
   "STACKED": None,
+  "STEM": None,
   "variant": None,
   "sharding_rules": None,
 }

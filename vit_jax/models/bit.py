@@ -18,6 +18,7 @@ from vit_jax.nn import checks, resnet, stacking, std_convolution
 
 # Parameters are not stored stacked: the first units differ in shape.
 STACKED = ""
+STEM = "root/kernel"
 
 # Units of each stage, Table 1 of arXiv:1512.03385 and, for R200, of
 # arXiv:1603.05027. Widths x1 to x4: Section 3.2, arXiv:1912.11370 and Table 6,

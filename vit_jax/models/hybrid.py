@@ -17,6 +17,7 @@ from vit_jax.models import base, vit
 from vit_jax.nn import resnet, std_convolution
 
 STACKED = vit.STACKED
+STEM = "resnet/conv_root/kernel"
 
 # Units of each stage of the ResNet. Section 4.1, arXiv:2010.11929, has two
 # forms of R50: all four stages, which divide the image by 32; or no stage 4,

@@ -21,6 +21,7 @@ from vit_jax.nn import (
 
 # No parameters are stacked: the blocks differ in shape.
 STACKED = ""
+STEM = "stem/conv/kernel"
 
 # Table 4, 2110.02178.
 VARIANTS = {

@@ -16,6 +16,7 @@ from vit_jax.nn import checks, stacking
 
 _PREFIX = "backbone/"
 STACKED = f"{_PREFIX}({vit.STACKED}|{swin.STACKED})"
+STEM = f"{_PREFIX}embedding/kernel"
 
 # A backbone and its variant are chosen in the config.
 VARIANTS: dict[str, dict[str, Any]] = {}

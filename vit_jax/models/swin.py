@@ -24,6 +24,7 @@ from vit_jax.nn import (
 
 # Pairs of blocks are stacked, [L / 2, ...], in each stage.
 STACKED = r"stage\d+/pairs/"
+STEM = "embedding/kernel"
 
 # Section 3.3, 2103.14030.
 VARIANTS = {

@@ -25,6 +25,7 @@ from vit_jax.nn import (
 )
 
 STACKED = "blocks/"
+STEM = "embedding/kernel"
 
 # Ti: arXiv:2012.12877 and 2106.10270. S: 2106.10270. B, L, H: Table 1,
 # 2010.11929. g, G: Table 2, 2106.04560.
