@@ -19,7 +19,7 @@ quickstart: $(VENV)/package.installed
 	$(RUN) vit_jax train --config=configs/quickstart.py --workdir=runs/quickstart
 
 test: $(VENV)/package.installed
-	$(RUN) pytest -n 2 --dist loadfile
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Hours on two cores; every run starts four processes three times.
 chaos: $(VENV)/package.installed

@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 import pytest
 import yaml
 
+from tests import slowest
 from tests.arch import source
 
 LOCK = source.ROOT / "requirements.lock"
@@ -163,3 +164,12 @@ def test_ci_tests_and_checks_in_a_new_environment():
     ["make", "check", "VENV=$env/venv"],
   ]
   assert ["set", "-euo", "pipefail"] in lines
+
+
+def test_slow_test_files_start_first():
+  """With the table's order, which pytest-xdist would change by itself."""
+  assert all((source.ROOT / file).is_file() for file in slowest.FILES)
+  seconds = list(slowest.FILES.values())
+  assert seconds == sorted(seconds, reverse=True)
+  (command,) = recipes()[0]["test"]
+  assert command.endswith("--dist loadfile --no-loadscope-reorder")

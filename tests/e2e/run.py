@@ -32,12 +32,14 @@ def _cache() -> str:
 
 
 def environment(devices: int = 8) -> dict[str, str]:
+  flags = os.environ.get("XLA_FLAGS", "")
   return {
     **os.environ,
     "JAX_PLATFORMS": "cpu",
     "JAX_NUM_CPU_DEVICES": str(devices),
-    # Most of a tiny run is compilation; this takes a third of its time away.
-    "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    # Most of a tiny run is compilation; this takes a third of its time away,
+    # beside what tests/conftest.py sets.
+    "XLA_FLAGS": f"{flags} --xla_backend_optimization_level=0",
     # And this what is left of it, in every process but a run's first.
     "JAX_COMPILATION_CACHE_DIR": _cache(),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

@@ -32,12 +32,12 @@ def rows(name):
 def count(name, variant, **fields):
   """Parameters, and FLOPs of the forward pass of one image by XLA's count."""
   model = models.create(name, variant, **fields)
-  if hasattr(model, "unroll"):
-    # The body of a loop would be counted once.
-    model = model.clone(unroll=0)
   shape = (1, *model.config.image_size, 3)
   images = jax.ShapeDtypeStruct(shape, jnp.float32)
   variables = jax.eval_shape(model.init, jax.random.key(0), images)
+  if hasattr(model, "unroll"):
+    # The body of a loop would be counted once; the parameters are the same.
+    model = model.clone(unroll=0)
   forward = jax.jit(lambda v, x: model.apply(v, x)["logits"])
   flops = forward.lower(variables, images).cost_analysis()["flops"]
   params = jax.tree.leaves(variables["params"])

@@ -68,9 +68,9 @@ class Checkpointer:
     logging.getLogger("absl").addFilter(_no_orbax_traceback)
     self._pool = futures.ThreadPoolExecutor(1, "checkpoint")
     # Small arrays are not cut: each shape of a slice is a program to compile.
-    kinds = ocp.type_handlers
-    arrays = kinds.ArrayHandler(min_slice_bytes_for_replica_parallel=2**20)
-    handlers = kinds.create_type_handler_registry((jax.Array, arrays))
+    types = ocp.type_handlers
+    arrays = types.ArrayHandler(min_slice_bytes_for_replica_parallel=2**20)
+    handlers = types.create_type_handler_registry((jax.Array, arrays))
     state = ocp.PyTreeCheckpointHandler(type_handler_registry=handlers)
     self._orbax = ocp.AsyncCheckpointer(
       ocp.CompositeCheckpointHandler(state=state),

@@ -61,23 +61,26 @@ def make(
   return models.create(family, variant, num_classes, **fields)
 
 
-@functools.cache
 def parameters(label: str, size_px: int = 224, num_classes: int = 1000) -> int:
   """Number of a model's parameters."""
-  model = make(label, size_px, num_classes)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), _image(size_px))
-  return sum(math.prod(x.shape) for x in jax.tree.leaves(shapes))
+  return _counts(label, size_px, num_classes)[0]
+
+
+def macs(label: str) -> float:
+  """Multiply-adds in products and convolutions for an image of 224 px."""
+  return _counts(label, 224, 1000)[1]
 
 
 @functools.cache
-def macs(label: str) -> float:
-  """Multiply-adds in products and convolutions for an image of 224 px."""
-  model = make(label)
-  images = _image(224)
-  variables = jax.eval_shape(model.init, jax.random.key(0), images)
-  trace = jax.make_jaxpr(lambda v, x: model.apply(v, x)["logits"])
-  jaxpr = trace(variables, images).jaxpr
-  return flops.count(jaxpr, only=_PRODUCTS) / _OPERATIONS
+def _counts(label: str, size_px: int, num_classes: int) -> tuple[int, float]:
+  """Parameters and multiply-adds, from one trace of a model that draws them."""
+  model = make(label, size_px, num_classes)
+  trace = jax.make_jaxpr(model.init_with_output, return_shape=True)
+  images = jax.ShapeDtypeStruct((1, size_px, size_px, 3), jnp.float32)
+  jaxpr, (_, variables) = trace(jax.random.key(0), images)
+  number = sum(math.prod(x.shape) for x in jax.tree.leaves(variables))
+  products = flops.count(jaxpr.jaxpr, only=_PRODUCTS)
+  return number, products / _OPERATIONS
 
 
 def exaflops(label: str, epochs: int) -> float:
@@ -98,7 +101,3 @@ def tokens(label: str, size_px: int) -> int:
     raise errors.ConfigError(f"model {label} has no tokens")
   gh, gw = config.grid
   return gh * gw + config.class_token
-
-
-def _image(size_px: int) -> jax.ShapeDtypeStruct:
-  return jax.ShapeDtypeStruct((1, size_px, size_px, 3), jnp.float32)
