@@ -38,9 +38,7 @@ def adapt(
   model = (loaded.model if model is None else model).clone(config=want)
   arrays = flat(loaded.variables)
   shapes = model_shapes(model, image_channels(arrays))
-  other_head = have.num_classes != want.num_classes or _representation(
-    have
-  ) != _representation(want)
+  other_head = _head_shape(have) != _head_shape(want)
   out: Arrays = {}
   resized, reset, wrong = [], [], []
   for name, shape in shapes.items():
@@ -101,10 +99,11 @@ def _backbone(config: Any) -> Any:
   return config.backbone if isinstance(config, segmenter.Config) else config
 
 
-def _representation(config: Any) -> int:
-  """Width of the layer before the head; models but ViT have none."""
+def _head_shape(config: Any) -> tuple[int, int]:
+  """Classes, and width of the layer before the head that only ViTs have."""
   fields = {field.name for field in dataclasses.fields(config)}
-  return config.pre_logits_dim if "pre_logits_dim" in fields else 0
+  dim = config.pre_logits_dim if "pre_logits_dim" in fields else 0
+  return config.num_classes, dim
 
 
 def learned_positions(config: Any, arrays: Arrays) -> tuple[Any, Arrays]:

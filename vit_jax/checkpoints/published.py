@@ -46,9 +46,9 @@ def load_file(
 
   Args:
     path: the file.
-    model: what it is for, or None.
+    model: the model that it is for, or None.
     change: fields of the model's config that are to have other values.
-    candidates: the layouts that it may have.
+    candidates: the layouts that the file may have.
 
   Raises:
     CheckpointError: see `loading.load`.
@@ -86,7 +86,7 @@ def load_file(
 
 
 def _container(path: pathlib.Path, candidates: Sequence[Layout]) -> Container:
-  """What kind of file it is, by its first bytes."""
+  """The kind of the file, by its first bytes."""
   if not path.is_file():
     raise errors.CheckpointError(f"{path} is no regular file")
   with path.open("rb") as f:
@@ -174,7 +174,7 @@ def _json(path: pathlib.Path, text: bytes) -> dict[str, Any]:
 
 
 def _inferred(layout: Layout, source: Source, given: Any) -> Inferred:
-  """The config that the file needs, be it that of the given model."""
+  """The config of the file's model, or of the given model for this file."""
   with _one_line(source):
     inferred = _from_file(layout, source, given)
     if given:
@@ -190,7 +190,7 @@ def _inferred(layout: Layout, source: Source, given: Any) -> Inferred:
 
 @contextlib.contextmanager
 def _one_line(source: Source) -> Iterator[None]:
-  """Sizes and settings that make no model, as an error of the file."""
+  """Turns errors about impossible sizes and settings into one line."""
   try:
     yield
   except errors.ConfigError as e:

@@ -35,7 +35,7 @@ def load_run(
 
   Args:
     place: a workdir, its checkpoints or one step of them.
-    model: what it is for, or None.
+    model: the model that it is for, or None.
     change: fields of the model's config that are to have other values.
 
   Raises:
@@ -124,7 +124,7 @@ def _read(
 def _preprocess(
   meta: Mapping[str, Any], have: Any, want: Any
 ) -> tuple[str, list[str]]:
-  """As the run evaluated, unless the images have another size now."""
+  """The pipeline of the run's evaluators, if the image size is the same."""
   evaluators = meta["config"].get("evals", {}).values()
   texts = [evaluator["data"]["preprocess"] for evaluator in evaluators]
   if "preprocess" in meta:

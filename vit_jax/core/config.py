@@ -35,6 +35,7 @@ T = TypeVar("T")
 _PACKAGE = "package"
 _MANY = "many"
 _ADDED = "added"
+_NONE: Mapping[str, Any] = types.MappingProxyType({})
 # The part of a config that may differ when a run is resumed.
 RUNTIME = "runtime"
 
@@ -55,10 +56,7 @@ def components(package: str) -> Any:
 
 
 def added(default: Any) -> Any:
-  """A dataclass field that earlier versions did not have.
-
-  A config on record that lacks it has its default, and is the same run.
-  """
+  """A field that earlier versions lack; their runs have its default."""
   return dataclasses.field(default=default, metadata={_ADDED: True})
 
 
@@ -380,17 +378,13 @@ def added_fields(cls: Any, config: Any) -> dict[str, Any]:
   return leaves(defaults)
 
 
-def identity(
-  config: ConfigDict, added: Mapping = types.MappingProxyType({})
-) -> dict[str, Any]:
+def identity(config: ConfigDict, added: Group = _NONE) -> dict[str, Any]:
   """Leaf values by dotted path of what makes a run, but for `added_fields`."""
   flat = leaves({k: v for k, v in config.items() if k != RUNTIME})
   return {k: v for k, v in flat.items() if k not in added or added[k] != v}
 
 
-def fingerprint(
-  config: ConfigDict, added: Mapping = types.MappingProxyType({})
-) -> str:
+def fingerprint(config: ConfigDict, added: Group = _NONE) -> str:
   """SHA-256 of the run's `identity`."""
   text = json.dumps(identity(config, added))
   return hashlib.sha256(text.encode()).hexdigest()
