@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from vit_jax.checkpoints.base import Inferred, Size, Source
-from vit_jax.checkpoints.keys import Rule
+from vit_jax.checkpoints.keys import Rule, layer
 from vit_jax.checkpoints.layouts import vision_transformer, vit_like
 from vit_jax.models import vit
 from vit_jax.preprocess import op
@@ -55,9 +55,7 @@ class BigVision(vision_transformer.JaxVit):
         ("LayerNorm_0", "norm", "D", "D"),
         *vision_transformer.ATTENTION_AND_MLP,
       ):
-        rules += vision_transformer.module(
-          f"MAPHead_0/{theirs}", f"pool/{ours}", *axes
-        )
+        rules += layer(f"MAPHead_0/{theirs}", f"pool/{ours}", axes)
     return rules
 
   def objections(self, config: vit.Config) -> list[str]:

@@ -3,12 +3,11 @@
 AugReg's (arXiv:2106.10270) are among them.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from vit_jax.checkpoints import npz
 from vit_jax.checkpoints.base import Inferred, Source, numbers
-from vit_jax.checkpoints.keys import Rule
+from vit_jax.checkpoints.keys import Rule, layer
 from vit_jax.checkpoints.layouts import bit, vit_like
 from vit_jax.models import vit
 
@@ -30,33 +29,6 @@ _BLOCK = (
 )
 
 
-def module(
-  theirs: str,
-  ours: str,
-  axes: str,
-  bias_axes: str,
-  *,
-  stacks: tuple[str, str] = ("", ""),
-  **labels: Sequence[str],
-) -> list[Rule]:
-  """The rules of a dense layer, a convolution or a norm.
-
-  Args:
-    theirs: what their names begin with.
-    ours: what ours begin with.
-    axes: of the kernel or scale.
-    bias_axes: of the bias.
-    stacks: axes that theirs and ours have before these.
-    **labels: of the letters in the names.
-  """
-  kernel = "scale" if "norm" in ours.rpartition("/")[2] else "kernel"
-  a, b = stacks
-  return [
-    Rule(f"{theirs}/{name}", a + x, f"{ours}/{name}", b + x, labels)
-    for name, x in ((kernel, axes), ("bias", bias_axes))
-  ]
-
-
 def blocks(depth: int, *, scanned: bool = False) -> list[Rule]:
   """The rules of the encoder's blocks.
 
@@ -70,8 +42,12 @@ def blocks(depth: int, *, scanned: bool = False) -> list[Rule]:
   return [
     rule
     for a, b, *axes in _BLOCK
-    for rule in module(
-      f"{name}/{a}", f"blocks/{b}", *axes, stacks=(stack, "L "), **labels
+    for rule in layer(
+      f"{name}/{a}",
+      f"blocks/{b}",
+      [stack + x for x in axes],
+      ["L " + x for x in axes],
+      **labels,
     )
   ]
 
@@ -79,15 +55,15 @@ def blocks(depth: int, *, scanned: bool = False) -> list[Rule]:
 def around(config: vit.Config) -> list[Rule]:
   """The rules of all but the blocks and the position embeddings."""
   rules = [
-    *module("embedding", "embedding", "ph pw c D", "D"),
-    *module("Transformer/encoder_norm", "norm", "D", "D"),
+    *layer("embedding", "embedding", ("ph pw c D", "D")),
+    *layer("Transformer/encoder_norm", "norm", ("D", "D")),
   ]
   if config.class_token:
     rules.append(Rule("cls", "1 1 D", "class_token", "1 1 D"))
   if config.pre_logits_dim:
-    rules += module("pre_logits", "pre_logits", "D R", "R")
+    rules += layer("pre_logits", "pre_logits", ("D R", "R"))
   if config.num_classes:
-    rules += module("head", "head", "R C", "C")
+    rules += layer("head", "head", ("R C", "C"))
   return rules
 
 
@@ -184,12 +160,13 @@ class Hybrid(VisionTransformer):
     return [
       *super().rules(config),
       Rule("conv_root/kernel", kernel, "resnet/conv_root/kernel", kernel),
-      *bit.group_norm("gn_root", "resnet/norm_root"),
+      *layer("gn_root", "resnet/norm_root", ("D", "D")),
       *bit.units(
         config.resnet_depths,
         "block{}/unit{}",
         [f"conv{part}" for part in parts],
         [f"gn{part}" for part in parts],
         ours="resnet/",
+        axes=("D", "D"),
       ),
     ]
