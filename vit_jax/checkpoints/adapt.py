@@ -23,7 +23,7 @@ from vit_jax.nn import posemb, posemb_resize
 def adapt(
   loaded: Loaded, want: Any, method: str, model: nn.Module | None
 ) -> Loaded:
-  """A checkpoint for a model that differs in size or head; reports how.
+  """The checkpoint for a model that differs in size or head, and a report.
 
   Args:
     loaded: as it was saved.

@@ -64,7 +64,8 @@ def load_run(
   saved = module.Model(config_lib.build(module.Config, fields))
   arrays, used, ignored, assumptions = _read(step)
   # The other groups are parameters of the task that the run was trained for.
-  groups = {x.partition("/")[0] for x in _shapes(saved, arrays)}
+  shapes = model_shapes(saved, image_channels(arrays))
+  groups = {x.partition("/")[0] for x in shapes}
   dropped = [x for x in arrays if x.partition("/")[0] not in groups]
   params, stats = nested({k: v for k, v in arrays.items() if k not in dropped})
   want = adapt.changed(given or saved.config, change)
@@ -87,14 +88,10 @@ def load_run(
   return adapt.adapt(loaded, want, "linear", model)
 
 
-def _shapes(model: nn.Module, arrays: Arrays) -> Mapping[str, Any]:
-  return model_shapes(model, image_channels(arrays))
-
-
 def _read(
   step: AnyPath,
 ) -> tuple[Arrays, tuple[str, ...], tuple[str, ...], list[str]]:
-  """Arrays by our names, names read, names not read, and what was assumed."""
+  """Arrays by our names, the names read and not read, and assumptions."""
   from vit_jax.checkpoints import run_checkpoints
 
   saved = run_checkpoints.read_arrays(step)
@@ -182,7 +179,7 @@ def save_run(checkpoint: Loaded, path: AnyPath) -> None:
 
 
 def _is_converted(home: pathlib.Path) -> bool:
-  """Whether these checkpoints came from a conversion and nothing else."""
+  """Whether there is only a step that a conversion has written."""
   if any(name.isdigit() and name != "0" for name in os.listdir(home)):
     return False
   try:

@@ -11,7 +11,7 @@ from vit_jax.preprocess import op
 
 
 class BigVision(vision_transformer.JaxVit):
-  """ViT; the class token has no position embedding, or an older file does."""
+  """ViT; the class token has a position embedding in older files only."""
 
   format = "big_vision"
   positions = "pos_embedding"
@@ -20,7 +20,7 @@ class BigVision(vision_transformer.JaxVit):
   renamed = (
     *vision_transformer.VisionTransformer.renamed,
     (r"^Transformer/pos_embedding$", positions),
-    # Attention pooling was no module of its own at first.
+    # In older files attention pooling is not a module of its own.
     (
       r"^(probe$|(MlpBlock|MultiHeadDotProductAttention|LayerNorm)_0/)",
       r"MAPHead_0/\1",
@@ -66,7 +66,7 @@ class BigVision(vision_transformer.JaxVit):
   def preprocess(self, source: Source, size: Size) -> tuple[str, list[str]]:
     if size[0] != size[1]:
       return super().preprocess(source, size)
-    # Section 3, arXiv:2205.01580: 256 for 224.
+    # Section 3, arXiv:2205.01580: 256 px for a crop of 224 px.
     small = round(size[0] * 256 / 224)
     text = (
       f"decode|resize_small({small})|central_crop({op.Size(*size)})"

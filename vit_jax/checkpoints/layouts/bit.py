@@ -55,7 +55,7 @@ class Bit(Layout):
   root = "root_block/conv_root/kernel"
   head = "head"
   unit = "block{}/unit{:02}"
-  # The three convolutions of a unit, and the shortcut's.
+  # The three convolutions of a unit, and that of its shortcut.
   convs = ("conv1", "conv2", "conv3", "conv_proj")
   norms = ("gn1", "gn2", "gn3")
   final_norm = "norm-pre-head"
@@ -98,7 +98,7 @@ class FirstRelease(Bit):
 
   format = "bit_first_release"
   marks = (r"resnet/block\d/unit\d\d/.*",)
-  # Some files number the convolutions of the whole graph.
+  # Some files number their convolutions throughout.
   renamed = ((r"/standardized_conv2d_\d+/", "/standardized_conv2d/"),)
   padding = "zeros"
   root = "resnet/root_block/standardized_conv2d/kernel"

@@ -56,10 +56,10 @@ def linear(
   Args:
     theirs: what their names begin with.
     ours: what ours begin with.
-    their_axes: of their kernel; the first ones are those of the bias.
+    their_axes: of their kernel; the first, or the first group, is the bias's.
     our_axes: of our kernel.
     stack: "L " where ours is stacked over blocks.
-    **labels: of the letters in the names.
+    **labels: see `Rule`.
   """
   joined = their_axes.startswith("(")
   bias = their_axes.partition(")" if joined else " ")[0] + ")" * joined

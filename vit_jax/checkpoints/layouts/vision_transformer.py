@@ -34,7 +34,7 @@ def blocks(depth: int, *, scanned: bool = False) -> list[Rule]:
 
   Args:
     depth: L.
-    scanned: theirs are stacked as well.
+    scanned: whether theirs are stacked as well.
   """
   name, stack, labels = "Transformer/encoderblock", "L ", {}
   if not scanned:
@@ -68,7 +68,7 @@ def around(config: vit.Config) -> list[Rule]:
 
 
 def sizes(source: Source) -> dict[str, Any]:
-  """The fields of a ViT's encoder, as the majority of shapes tells them."""
+  """The fields of a ViT's encoder, by the majority of the shapes."""
   block = r"Transformer/encoderblock(_\d+)?/"
   norm = block + r"LayerNorm_\d/(scale|bias)"
   looped = source.count(r"Transformer/encoderblock_(\d+)/.*")
@@ -104,7 +104,7 @@ class VisionTransformer(JaxVit):
   positions = "Transformer/posembed_input/pos_embedding"
   marks = (r"Transformer/encoderblock_\d+/.*", positions)
   pools = ("token", "gap")
-  # Before Flax Linen all modules of a block were numbered in one row.
+  # Before Flax Linen the modules of a block were numbered consecutively.
   renamed = (
     (r"^(Transformer/encoderblock_\d+/Multi\w+)_1/", r"\1_0/"),
     (r"^(Transformer/encoderblock_\d+/LayerNorm)_2/", r"\1_1/"),
@@ -112,7 +112,7 @@ class VisionTransformer(JaxVit):
   )
 
   def fields(self, source: Source) -> dict[str, Any]:
-    """The fields of a ViT that names and shapes tell."""
+    """The fields of a ViT, by the names and shapes."""
     return {**sizes(source), "pool": "token" if source.has("cls") else "gap"}
 
   def new(self, source: Source) -> Inferred:
@@ -137,7 +137,7 @@ class Hybrid(VisionTransformer):
 
   model = "hybrid"
   marks = (*VisionTransformer.marks, r"(conv_root|gn_root|block\d+/unit\d+)/.*")
-  # Files from before Flax 0.3.6 have three axes more.
+  # Files from before Flax 0.3.6 have three more axes.
   vectors = (r".*gn(\d|_root|_proj)/(scale|bias)",)
   implied = {
     **VisionTransformer.implied,
