@@ -110,6 +110,27 @@ def test_a_layout_from_outside_on_the_command_line(tmp_path, mylab, capsys):
   assert "format      mylab" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+  ("command", "argv"),
+  [
+    ("inspect", ()),
+    ("predict", ("{}/image.png",)),
+    ("analyze", ("--images={}/image.png", "--out={}/page")),
+    ("convert", ("--to=npz", "--out={}/b.npz")),
+    ("evaluate", ("--config=configs/quickstart.py",)),
+  ],
+)
+def test_every_command_that_reads_weights(tmp_path, capsys, command, argv):
+  """A layout that there is not is refused before anything is written."""
+  (tmp_path / "image.png").write_bytes(b"")
+  argv = [command, f"--checkpoint={tmp_path}/a.npz", "--layout=nothing"] + [
+    x.format(tmp_path) for x in argv
+  ]
+  assert main(argv) == 2
+  assert "layout=nothing is not one of: big_vision," in capsys.readouterr().err
+  assert [x.name for x in tmp_path.iterdir()] == ["image.png"]
+
+
 NO_LAYOUT = """
 from vit_jax.checkpoints.layouts.bit import Bit
 """

@@ -1,11 +1,9 @@
 """Tensors in files: nothing of their size exists before they are read."""
 
-import io
-
 import numpy as np
-import pytest
 
 from vit_jax.checkpoints import tensors
+from vit_jax.core import errors
 
 
 def test_a_tensor_of_an_array():
@@ -15,12 +13,12 @@ def test_a_tensor_of_an_array():
   np.testing.assert_array_equal(tensor.read(), [[0, 1, 2], [3, 4, 5]])
 
 
-def test_exactly_the_bytes_of_an_array_are_read():
-  value = np.arange(5, dtype=np.float32)
-  stream = io.BytesIO(value.tobytes() + b"more")
-  out = np.empty(5, np.float32)
-  tensors.fill(stream, out)
-  np.testing.assert_array_equal(out, value)
-  assert stream.read() == b"more"
-  with pytest.raises(EOFError, match="12 bytes are missing"):
-    tensors.fill(io.BytesIO(value.tobytes()[:8]), out)
+def test_a_size_is_known_before_the_values_are_read():
+  huge = tensors.Tensor((1 << 20, 1 << 20), tensors.BFLOAT16, lambda: 1 / 0)
+  assert huge.nbytes == 1 << 41
+
+
+def test_a_refusal_names_the_file():
+  error = tensors.refused("a.npz", "it is cut off")
+  assert isinstance(error, errors.CheckpointError)
+  assert str(error) == "a.npz is refused: it is cut off"

@@ -23,7 +23,7 @@ from vit_jax.nn import posemb, posemb_resize
 def adapt(
   loaded: Loaded, want: Any, method: str, model: nn.Module | None
 ) -> Loaded:
-  """A checkpoint for a model that differs in size or head; reports how.
+  """The checkpoint for a model that differs in size or head, and a report.
 
   Args:
     loaded: as it was saved.
@@ -100,10 +100,10 @@ def _backbone(config: Any) -> Any:
 
 
 def _head_shape(config: Any) -> tuple[int, int]:
-  """Classes, and width of the layer before the head, which only ViTs have."""
+  """Classes, and width of the layer before the head that only ViTs have."""
   fields = {field.name for field in dataclasses.fields(config)}
-  width = config.pre_logits_dim if "pre_logits_dim" in fields else 0
-  return config.num_classes, width
+  dim = config.pre_logits_dim if "pre_logits_dim" in fields else 0
+  return config.num_classes, dim
 
 
 def learned_positions(config: Any, arrays: Arrays) -> tuple[Any, Arrays]:

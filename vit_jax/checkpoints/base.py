@@ -41,19 +41,11 @@ class Container(Protocol):
   def opened(
     self, path: pathlib.Path
   ) -> contextlib.AbstractContextManager[Tensors]:
-    """The tensors of a file by name; open while in use.
-
-    Raises:
-      CheckpointError: cut off, damaged, or a claim that cannot be true.
-    """
+    """The tensors of a file by name; a CheckpointError refuses a bad one."""
     ...
 
   def write(self, path: pathlib.Path, arrays: Tensors) -> None:
-    """Writes a file, with the folders on the way to it.
-
-    Raises:
-      StorageError: it cannot be written; what was there before still is.
-    """
+    """Writes a file whole or not at all, and the folders on the way to it."""
     ...
 
 
@@ -127,7 +119,7 @@ class Source:
 
 @dataclasses.dataclass
 class Inferred:
-  """A model's config, and what was assumed where the file does not say."""
+  """A model's config, and sentences about what the file does not say."""
 
   config: Any
   assumptions: list[str] = dataclasses.field(default_factory=list)
@@ -167,11 +159,11 @@ class Layout(abc.ABC):
 
   @abc.abstractmethod
   def new(self, source: Source) -> Inferred:
-    """The config of the file's model; `ends` need not be part of it."""
+    """The config of the file's model, except for the fields in `ends`."""
 
   @abc.abstractmethod
   def ends(self, source: Source) -> dict[str, Any]:
-    """The fields of what follows the pooling, such as num_classes."""
+    """The fields of what follows the pooling: num_classes, pre_logits_dim."""
 
   @abc.abstractmethod
   def rules(self, config: Any) -> list[keys.Rule]:
@@ -179,7 +171,7 @@ class Layout(abc.ABC):
 
   @abc.abstractmethod
   def objections(self, config: Any) -> list[str]:
-    """Why the format cannot hold such a model; empty if it can."""
+    """The settings of a model that the format cannot hold; empty if none."""
 
   def infer(self, source: Source, given: Any | None) -> Inferred:
     """The config of the model that the file holds.
@@ -197,7 +189,7 @@ class Layout(abc.ABC):
     return Inferred(config, inferred.assumptions)
 
   def notes(self, config: Any) -> list[str]:
-    """How the same weights mean something slightly different there."""
+    """How the outputs of other programs for the same weights differ."""
     return [
       f"{name}={getattr(config, name)}, but {value} in {self.format}: the same"
       " weights give slightly other outputs there"

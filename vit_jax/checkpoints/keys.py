@@ -88,6 +88,30 @@ def _groups(axes: str) -> list[list[str]]:
   return [(joined or single).split() for joined, single in groups]
 
 
+def layer(
+  theirs: str,
+  ours: str,
+  axes: Sequence[str],
+  our_axes: Sequence[str] = (),
+  names: Sequence[str] = (),
+  **labels: Sequence[str],
+) -> list[Rule]:
+  """The rules of a layer: its kernel, or the scale of a norm, and its bias.
+
+  Args:
+    theirs: what their names begin with.
+    ours: what ours begin with.
+    axes: of their kernel and of their bias.
+    our_axes: likewise of ours, if they are others.
+    names: how their two names end, if not as ours.
+    **labels: see `Rule`.
+  """
+  kernel = "scale" if "norm" in ours.rpartition("/")[2] else "kernel"
+  ends = (f"/{kernel}", "/bias")
+  parts = zip(names or ends, ends, axes, our_axes or axes, strict=True)
+  return [Rule(theirs + a, x, ours + b, y, labels) for a, b, x, y in parts]
+
+
 def load(
   rules: Sequence[Rule], theirs: Tensors, out: Mapping[str, np.ndarray]
 ) -> None:

@@ -1,4 +1,4 @@
-"""What loading gives: a model, its weights, and an account of both."""
+"""What `load` returns: a model, its weights, and a report about both."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -22,15 +22,15 @@ OWN = "vit_jax"
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-  """What became of each tensor, and what was taken for granted.
+  """What became of each tensor, and what was assumed.
 
   Attributes:
     used: names in the file of the tensors that were read.
     resized: our names of position embeddings that are for another grid now.
-    reset: our names of what starts anew, as zeros.
-    dropped: our names of what the model does not have.
-    ignored: names in the file of buffers and of what are no weights.
-    assumptions: sentences.
+    reset: our names of arrays that are zeros instead of the file's.
+    dropped: our names of arrays that the model does not have.
+    ignored: names in the file of buffers and of all that is no weight.
+    assumptions: sentences about what the file does not say.
   """
 
   used: tuple[str, ...]
@@ -52,9 +52,8 @@ class Loaded:
     source_format: such as "vision_transformer", "timm", "hf" or "orbax".
     report: what became of each tensor of the file.
     preprocess: pipeline that the images go through.
-    labels: names of the classes, or empty where nothing says them.
-    metadata: what is beside the weights: config.json, or a run's config and
-      provenance.
+    labels: names of the classes, or empty if they are not known.
+    metadata: config.json, or the config and provenance of a run.
   """
 
   model: nn.Module
@@ -81,13 +80,13 @@ def model_name(config: Any) -> str:
 def given_config(
   place: object, name: str, shown: str, model: nn.Module | None
 ) -> Any | None:
-  """The config of the model that a checkpoint is for, or None.
+  """The config of the model that a checkpoint is to be loaded for, or None.
 
   Args:
-    place: of the checkpoint.
-    name: of the model that it holds.
+    place: path of the checkpoint.
+    name: name of the model that it holds.
     shown: the same for the error.
-    model: what it is for, or None.
+    model: the model that it is for, or None.
 
   Raises:
     CheckpointError: it holds another model.

@@ -23,13 +23,13 @@ def load(
   layout: str = "",
   allow_parts: Collection[str] = (),
 ) -> Loaded:
-  """Loads published weights or an own run; what they are is seen in them.
+  """Loads published weights or a run, and recognises which it is.
 
   Args:
     path: an npz or safetensors file, a folder with one (and a config.json, as
       timm and transformers lay it out), a run's workdir, its checkpoints or
       one step of them; of a bucket (gs://) a run alone.
-    model: what the weights are for; None infers it from the file.
+    model: the model that the weights are for; None infers it from the file.
     resolution: size of the images in px, a side or (height, width); position
       embeddings are resized.
     num_classes: another number than the file's gets a new head, of zeros.
@@ -40,8 +40,8 @@ def load(
       imported because the checkpoint names them; to import is to run them.
 
   Raises:
-    CheckpointError: nothing that can be loaded, a damaged or hostile file, or
-      tensors that do not fit the model; all of them are listed.
+    CheckpointError: there is nothing that can be loaded, the file is damaged
+      or hostile, or tensors do not fit the model; all of them are listed.
     ConfigError: the model cannot have this resolution, or there is no such
       layout.
   """
@@ -76,7 +76,7 @@ def load(
 
 
 def is_run(path: str | os.PathLike) -> bool:
-  """Whether a folder is an own run's, or a part of one."""
+  """Whether the path is a folder of a run, or a step of one."""
   return weights(path).is_dir()
 
 

@@ -114,7 +114,7 @@ def _member(
   """The array of a member, whose header agrees with its size."""
   with archive.open(info) as stream:
     start = stream.read(_MAX_HEADER)
-  shape, fortran, dtype, offset = _header(path, info.filename, start)
+  shape, dtype, offset = _header(path, info.filename, start)
   if math.prod(shape) * dtype.itemsize != info.file_size - offset:
     raise refused(
       path,
@@ -123,24 +123,22 @@ def _member(
     )
 
   def read() -> np.ndarray:
-    out = np.empty(shape[::-1] if fortran else shape, dtype)
     try:
       with archive.open(info) as stream:
-        stream.read(offset)
-        tensors.fill(stream, out)
+        array = np.lib.format.read_array(stream, allow_pickle=False)
         # The checksum is verified where the member ends.
         stream.read(1)
     except _DAMAGED as e:
       raise refused(path, f"{info.filename}: {_reason(e)}") from e
-    return out.T if fortran else out
+    return array.view(dtype)
 
   return Tensor(shape, dtype, read)
 
 
 def _header(
   path: pathlib.Path, name: str, start: bytes
-) -> tuple[tuple[int, ...], bool, np.dtype, int]:
-  """(shape, Fortran order, dtype, bytes before the data) of an .npy."""
+) -> tuple[tuple[int, ...], np.dtype, int]:
+  """(shape, dtype, bytes before the data) of an .npy."""
   stream = io.BytesIO(start)
   try:
     version = np.lib.format.read_magic(stream)
@@ -152,9 +150,7 @@ def _header(
       raise refused(path, f"{name} is of .npy version {version}")
     with warnings.catch_warnings():
       warnings.simplefilter("ignore")  # odd headers are refused, not warned of
-      shape, fortran, dtype = readers[version](
-        stream, max_header_size=_MAX_HEADER
-      )
+      shape, _, dtype = readers[version](stream, max_header_size=_MAX_HEADER)
   except _NO_HEADER as e:
     raise refused(path, f"{name} has no readable .npy header") from e
   # numpy has no bfloat16: it writes the two bytes without a type.
@@ -164,7 +160,7 @@ def _header(
     raise refused(path, f"{name} holds {dtype}, not numbers")
   if any(type(n) is not int or n < 0 for n in shape) or len(shape) > 32:
     raise refused(path, f"{name} has the shape {shape}")
-  return shape, fortran, dtype, stream.tell()
+  return shape, dtype, stream.tell()
 
 
 def _reason(e: BaseException) -> str:

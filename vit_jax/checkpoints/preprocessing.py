@@ -1,4 +1,4 @@
-"""Preprocessing in our own language, and what other formats can say of it."""
+"""Pipelines of checkpoints, in our language and in the words of others."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -48,7 +48,7 @@ def described(
 
 
 def checked(text: str) -> str:
-  """The text in its usual form.
+  """The text of a pipeline in its canonical form.
 
   Raises:
     ConfigError: it cannot be read, or has an op from outside the package that
@@ -59,7 +59,7 @@ def checked(text: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-  """What other formats can say of a pipeline.
+  """The settings of a pipeline that other formats have words for.
 
   Attributes:
     method: of resizing, of the two that all programs have.

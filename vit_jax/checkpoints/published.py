@@ -28,7 +28,7 @@ from vit_jax.core import config as config_lib, errors, parts
 
 _MAX_JSON = 8 << 20
 _MAX_SIDE_PX = 1 << 14
-# Forms that no shape tells, so that a given model may differ from the file.
+# Fields that no shape depends on, in which a given model may differ.
 _FORMS = (
   *("gelu", "norm_epsilon", "norm_at", "standardization", "root_padding"),
   *("group_norm_epsilon", "window_pad"),
@@ -45,9 +45,9 @@ def load_file(
 
   Args:
     path: the file.
-    model: what it is for, or None.
+    model: the model that it is for, or None.
     change: fields of the model's config that are to have other values.
-    candidates: the layouts that it may have.
+    candidates: the layouts that the file may have.
 
   Raises:
     CheckpointError: see `loading.load`.
@@ -85,7 +85,7 @@ def load_file(
 
 
 def _container(path: pathlib.Path, candidates: Sequence[Layout]) -> Container:
-  """What kind of file it is, by its first bytes."""
+  """The kind of the file, by its first bytes."""
   if not path.is_file():
     raise errors.CheckpointError(f"{path} is no regular file")
   with path.open("rb") as f:
@@ -104,12 +104,12 @@ def _container(path: pathlib.Path, candidates: Sequence[Layout]) -> Container:
 def _recognised(
   path: pathlib.Path, candidates: Sequence[Layout], tensors: Tensors
 ) -> tuple[Layout, Source, dict[str, str], list[str]]:
-  """The layout, the source, the file's names by ours, and names left out."""
+  """The layout, the source, its names in the file, and names left out."""
   own = tensors.get(OWN)
   if own is not None and (own.dtype != np.uint8 or own.nbytes > _MAX_JSON):
     raise refused(path, f"{OWN} is no text")
   weights = {name: tensor for name, tensor in tensors.items() if name != OWN}
-  # Of a whole training state, the optimiser's part is of no use here.
+  # Of a whole training state, only the parameters are of use here.
   params = {k: v for k, v in weights.items() if k.startswith("params/")}
   params = params or weights
   for layout in candidates:
@@ -141,7 +141,7 @@ def _recognised(
 
 
 def _vector(layout: Layout, name: str, tensor: Tensor) -> Tensor:
-  """[1, 1, 1, D] as [D], where the table has it so."""
+  """Removes the axes of [1, 1, 1, D] where the table has [D]."""
   if tensor.shape[:-1] != (1, 1, 1) or not any(
     re.fullmatch(pattern, name) for pattern in layout.vectors
   ):
@@ -173,7 +173,7 @@ def _json(path: pathlib.Path, text: bytes) -> dict[str, Any]:
 
 
 def _inferred(layout: Layout, source: Source, given: Any) -> Inferred:
-  """The config that the file needs, be it that of the given model."""
+  """The config of the file's model, or of the given model for this file."""
   with _one_line(source):
     inferred = _from_file(layout, source, given)
     if given:
@@ -189,7 +189,7 @@ def _inferred(layout: Layout, source: Source, given: Any) -> Inferred:
 
 @contextlib.contextmanager
 def _one_line(source: Source) -> Iterator[None]:
-  """Sizes and settings that make no model, as an error of the file."""
+  """Turns errors about impossible sizes and settings into one line."""
   try:
     yield
   except errors.ConfigError as e:
@@ -204,7 +204,7 @@ def _one_line(source: Source) -> Iterator[None]:
 
 
 def _from_file(layout: Layout, source: Source, given: Any) -> Inferred:
-  """The config by the file alone; `given` only helps with the image size."""
+  """The config by the file alone, with the image size of `given`."""
   if OWN in source.config:
     module = parts.find(MODELS, layout.model)
     fields = dict(source.config[OWN]["model"])

@@ -42,7 +42,7 @@ def load_run(
 
   Args:
     place: a workdir, its checkpoints or one step of them.
-    model: what it is for, or None.
+    model: the model that it is for, or None.
     change: fields of the model's config that are to have other values.
 
   Raises:
@@ -62,13 +62,14 @@ def load_run(
   name = group["name"]
   given = given_config(step, name, name, model)
   fields = {k: v for k, v in group.items() if k != "name"}
-  module: Any = parts.find(MODELS, name)
-  if given is not None:
-    module = config_lib.module_for(given)
+  module: Any = (
+    parts.find(MODELS, name) if given is None else config_lib.module_for(given)
+  )
   saved = module.Model(config_lib.build(module.Config, fields))
   arrays, used, ignored, assumptions = _read(step)
   # The other groups are parameters of the task that the run was trained for.
-  groups = {x.partition("/")[0] for x in _shapes(saved, arrays)}
+  shapes = model_shapes(saved, image_channels(arrays, saved.config))
+  groups = {x.partition("/")[0] for x in shapes}
   dropped = [x for x in arrays if x.partition("/")[0] not in groups]
   params, stats = nested({k: v for k, v in arrays.items() if k not in dropped})
   want = adapt.changed(given or saved.config, change)
@@ -91,15 +92,10 @@ def load_run(
   return adapt.adapt(loaded, want, "linear", model)
 
 
-def _shapes(model: nn.Module, arrays: Arrays) -> Mapping[str, Any]:
-  config = model.config  # type: ignore[attr-defined]
-  return model_shapes(model, image_channels(arrays, config))
-
-
 def _read(
   step: AnyPath,
 ) -> tuple[Arrays, tuple[str, ...], tuple[str, ...], list[str]]:
-  """Arrays by our names, names read, names not read, and what was assumed."""
+  """Arrays by our names, the names read and not read, and assumptions."""
   from vit_jax.checkpoints import run_checkpoints
 
   saved = run_checkpoints.read_arrays(step)
@@ -131,7 +127,7 @@ def _read(
 def _preprocess(
   meta: Mapping[str, Any], have: Any, want: Any
 ) -> tuple[str, list[str]]:
-  """As the run evaluated, unless the images have another size now."""
+  """The pipeline of the run's evaluators, if the image size is the same."""
   evaluators = meta["config"].get("evals", {}).values()
   texts = [evaluator["data"]["preprocess"] for evaluator in evaluators]
   if "preprocess" in meta:
@@ -189,7 +185,7 @@ def save_run(checkpoint: Loaded, path: AnyPath) -> None:
 
 
 def _is_converted(home: pathlib.Path) -> bool:
-  """Whether these checkpoints came from a conversion and nothing else."""
+  """Whether there is only a step that a conversion has written."""
   if any(name.isdigit() and name != "0" for name in os.listdir(home)):
     return False
   try:

@@ -30,7 +30,7 @@ class Saved:
   Attributes:
     path: the file, or the run's folder.
     format: its layout, such as "big_vision" for "npz".
-    notes: what is written in another way there, or is slightly different.
+    notes: what had to be written in another form or differs slightly.
   """
 
   path: storage.AnyPath
@@ -39,7 +39,7 @@ class Saved:
 
 
 def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
-  """Writes a checkpoint; what is there is replaced when all is written.
+  """Writes a checkpoint; replaces what is there once all is written.
 
   Args:
     checkpoint: what `load` gave, with the parameters that are to be saved.
@@ -67,7 +67,7 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
     )
   theirs = keys.save(rules, arrays)
   notes += layout.notes(config)
-  # Other programs pass over our entry; here it makes the outputs the same.
+  # Other programs ignore our entry; with it, our outputs are the same again.
   own = {"model": runs.plain(config), "preprocess": checkpoint.preprocess}
   beside = layout.side_files(config, checkpoint.preprocess, checkpoint.labels)
   if CONFIG in beside:
@@ -75,7 +75,7 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
   elif notes:
     text = np.frombuffer(json.dumps(own).encode(), np.uint8)
     theirs[OWN] = tensors.from_array(text)
-  # A bucket was refused.
+  # Not in a bucket, which `_checked_place` refuses.
   file = layout.place(pathlib.Path(path))
   layout.container.write(file, theirs)
   for name, content in beside.items():
@@ -148,11 +148,11 @@ def _is_converted_here(config: pathlib.Path) -> bool:
 def _fitting(
   checkpoint: Loaded, to: str, candidates: tuple[Layout, ...]
 ) -> tuple[Layout, Any, Arrays, list[str]]:
-  """The layout, and the model in a form that it can hold."""
+  """The layout, and config, arrays and notes in a form that it can hold."""
   config = checkpoint.model.config  # type: ignore[attr-defined]
   arrays = flat(checkpoint.variables)
   kind = model_name(config)
-  # Where it came from first: that gives back the same names.
+  # The layout that it came from is first, which gives back the same names.
   fitting = sorted(
     (x for x in candidates if x.model == kind),
     key=lambda x: x.format != checkpoint.source_format,

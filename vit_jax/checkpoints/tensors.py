@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 import dataclasses
 import math
 import os
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -40,21 +40,6 @@ Tensors: TypeAlias = Mapping[str, Tensor]
 def from_array(array: Any) -> Tensor:
   """The tensor that holds an array."""
   return Tensor(array.shape, np.dtype(array.dtype), lambda: np.asarray(array))
-
-
-def fill(stream: IO[bytes], tensor: np.ndarray) -> None:
-  """Reads exactly the bytes of a C-contiguous array into it.
-
-  Raises:
-    EOFError: there are fewer.
-  """
-  view = memoryview(tensor.reshape(-1).view(np.uint8).data)
-  while view:
-    # In pieces, as a stream may make a copy of what it hands out.
-    count = stream.readinto(view[: 1 << 20])  # type: ignore[attr-defined]
-    if not count:
-      raise EOFError(f"{len(view)} bytes are missing")
-    view = view[count:]
 
 
 def refused(path: str | os.PathLike, reason: str) -> errors.CheckpointError:

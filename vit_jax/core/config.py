@@ -50,10 +50,7 @@ def components(package: str) -> Any:
 
 
 def added(default: Any) -> Any:
-  """A dataclass field that earlier versions did not have.
-
-  A config on record that lacks it has its default, and is the same run.
-  """
+  """A field that earlier versions lack; their runs have its default."""
   return dataclasses.field(default=default, metadata={ADDED: True})
 
 

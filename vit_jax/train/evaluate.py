@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from vit_jax import checkpoints
-from vit_jax.checkpoints import manifest, run_checkpoints
+from vit_jax.checkpoints import layouts, manifest, run_checkpoints
 from vit_jax.cluster import processes
 from vit_jax.core import (
   config as config_lib,
@@ -48,6 +48,8 @@ def evaluate(
     CheckpointError: no good checkpoint, or not one of this model; or one
       without the head that an evaluator needs.
   """
+  if layout:
+    layouts.named(layout)
   own = checkpoints.is_run(checkpoint)
   place = storage.path(checkpoint)
   path = _step(place) if own else place

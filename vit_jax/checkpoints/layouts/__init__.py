@@ -14,7 +14,7 @@ _CONTRACT = "see vit_jax/checkpoints/base.py"
 
 @functools.cache
 def find_all() -> tuple[Layout, ...]:
-  """The layouts of this folder; a file is of the first whose marks it bears."""
+  """The layouts of this folder, in the order in which a file is compared."""
   modules = [
     importlib.import_module(f"{__name__}.{module.name}")
     for module in pkgutil.iter_modules(__path__)
@@ -63,7 +63,7 @@ def _sorted(layouts: list[Layout]) -> tuple[Layout, ...]:
 
 
 def _defined_in(module: types.ModuleType) -> tuple[list[Layout], list[str]]:
-  """The layouts of a module, and what its other classes of layouts lack."""
+  """The complete layouts of a module, and what its other layouts lack."""
   layouts, faults = [], []
   needed = ("format", "container", "model", "marks")
   for cls in vars(module).values():

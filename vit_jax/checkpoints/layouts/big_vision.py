@@ -4,14 +4,14 @@ import dataclasses
 from typing import Any
 
 from vit_jax.checkpoints.base import Inferred, Size, Source
-from vit_jax.checkpoints.keys import Rule
+from vit_jax.checkpoints.keys import Rule, layer
 from vit_jax.checkpoints.layouts import vision_transformer, vit_like
 from vit_jax.models import vit
 from vit_jax.preprocess import op
 
 
 class BigVision(vision_transformer.JaxVit):
-  """ViT; the class token has no position embedding, or an older file does."""
+  """ViT; the class token has a position embedding in older files only."""
 
   format = "big_vision"
   positions = "pos_embedding"
@@ -20,7 +20,7 @@ class BigVision(vision_transformer.JaxVit):
   renamed = (
     *vision_transformer.VisionTransformer.renamed,
     (r"^Transformer/pos_embedding$", positions),
-    # Attention pooling was no module of its own at first.
+    # In older files attention pooling is not a module of its own.
     (
       r"^(probe$|(MlpBlock|MultiHeadDotProductAttention|LayerNorm)_0/)",
       r"MAPHead_0/\1",
@@ -55,9 +55,7 @@ class BigVision(vision_transformer.JaxVit):
         ("LayerNorm_0", "norm", "D", "D"),
         *vision_transformer.ATTENTION_AND_MLP,
       ):
-        rules += vision_transformer.module(
-          f"MAPHead_0/{theirs}", f"pool/{ours}", *axes
-        )
+        rules += layer(f"MAPHead_0/{theirs}", f"pool/{ours}", axes)
     return rules
 
   def objections(self, config: vit.Config) -> list[str]:
@@ -68,7 +66,7 @@ class BigVision(vision_transformer.JaxVit):
   def preprocess(self, source: Source, size: Size) -> tuple[str, list[str]]:
     if size[0] != size[1]:
       return super().preprocess(source, size)
-    # Section 3, arXiv:2205.01580: 256 for 224.
+    # Section 3, arXiv:2205.01580: 256 px for a crop of 224 px.
     small = round(size[0] * 256 / 224)
     text = (
       f"decode|resize_small({small})|central_crop({op.Size(*size)})"

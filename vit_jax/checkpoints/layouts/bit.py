@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from vit_jax.checkpoints import npz
 from vit_jax.checkpoints.base import Inferred, Layout, Source
-from vit_jax.checkpoints.keys import Rule
+from vit_jax.checkpoints.keys import Rule, layer
 from vit_jax.models import bit
 
 _KERNEL = "kh kw I O"
@@ -16,9 +16,8 @@ def units(
   unit: str,
   convs: Sequence[str],
   norms: Sequence[str],
-  scale_and_bias: Sequence[str] = ("scale", "bias"),
-  axes: str = "D",
   ours: str = "",
+  **norm: Any,
 ) -> list[Rule]:
   """The rules of the units of a ResNet-v2.
 
@@ -27,35 +26,20 @@ def units(
     unit: their name of a unit, with {} for the numbers of stage and unit.
     convs: their names of the three convolutions and that of the shortcut.
     norms: their names of the three norms and, if it has one, the shortcut's.
-    scale_and_bias: their names of the parts of a norm.
-    axes: of these parts.
     ours: what our names begin with.
+    **norm: what `layer` takes for a norm.
   """
   rules = []
   for i, depth in enumerate(depths, 1):
     for j in range(1, depth + 1):
-      theirs, our_unit = unit.format(i, j), f"{ours}stage{i}_unit{j:02}"
+      a, b = unit.format(i, j), f"{ours}stage{i}_unit{j:02}"
       names = ("1", "2", "3", "_shortcut") if j == 1 else ("1", "2", "3")
-      for a, b in zip(convs, names, strict=False):
-        kernel = f"{our_unit}/conv{b}/kernel"
-        rules.append(Rule(f"{theirs}/{a}/kernel", _KERNEL, kernel, _KERNEL))
-      for a, b in zip(norms, names, strict=False):
-        norm = f"{our_unit}/norm{b}"
-        rules += group_norm(f"{theirs}/{a}", norm, scale_and_bias, axes)
+      for conv, name in zip(convs, names, strict=False):
+        kernel = f"{b}/conv{name}/kernel"
+        rules.append(Rule(f"{a}/{conv}/kernel", _KERNEL, kernel, _KERNEL))
+      for theirs, name in zip(norms, names, strict=False):
+        rules += layer(f"{a}/{theirs}", f"{b}/norm{name}", **norm)
   return rules
-
-
-def group_norm(
-  theirs: str,
-  ours: str,
-  scale_and_bias: Sequence[str] = ("scale", "bias"),
-  axes: str = "D",
-) -> list[Rule]:
-  """The rules of a norm; see `units`."""
-  return [
-    Rule(f"{theirs}/{a}", axes, f"{ours}/{b}", "D")
-    for a, b in zip(scale_and_bias, ("scale", "bias"), strict=True)
-  ]
 
 
 class Bit(Layout):
@@ -71,11 +55,11 @@ class Bit(Layout):
   root = "root_block/conv_root/kernel"
   head = "head"
   unit = "block{}/unit{:02}"
-  # The three convolutions of a unit, and the shortcut's.
+  # The three convolutions of a unit, and that of its shortcut.
   convs = ("conv1", "conv2", "conv3", "conv_proj")
   norms = ("gn1", "gn2", "gn3")
   final_norm = "norm-pre-head"
-  scale_and_bias = ("scale", "bias")
+  norm_names = ("/scale", "/bias")
   norm_axes, kernel_axes = "1 1 1 D", "D C"
 
   def new(self, source: Source) -> Inferred:
@@ -92,16 +76,15 @@ class Bit(Layout):
     return {"num_classes": source.size(f"{self.head}/(kernel|bias)", -1, 0)}
 
   def rules(self, config: bit.Config) -> list[Rule]:
-    norm = self.scale_and_bias, self.norm_axes
+    axes = dict(axes=(self.norm_axes,) * 2, our_axes=("D", "D"))
+    norm: dict[str, Any] = {**axes, "names": self.norm_names}
     rules = [
       Rule(self.root, _KERNEL, "root/kernel", _KERNEL),
-      *group_norm(self.final_norm, "norm", *norm),
-      *units(config.depths, self.unit, self.convs, self.norms, *norm),
+      *layer(self.final_norm, "norm", **norm),
+      *units(config.depths, self.unit, self.convs, self.norms, **norm),
     ]
     if config.num_classes:
-      a, b = f"{self.head}/kernel", f"{self.head}/bias"
-      rules.append(Rule(a, self.kernel_axes, "head/kernel", "D C"))
-      rules.append(Rule(b, "C", "head/bias", "C"))
+      rules += layer(self.head, "head", (self.kernel_axes, "C"), ("D C", "C"))
     return rules
 
   def objections(self, config: bit.Config) -> list[str]:
@@ -115,7 +98,7 @@ class FirstRelease(Bit):
 
   format = "bit_first_release"
   marks = (r"resnet/block\d/unit\d\d/.*",)
-  # Some files number the convolutions of the whole graph.
+  # Some files number their convolutions throughout.
   renamed = ((r"/standardized_conv2d_\d+/", "/standardized_conv2d/"),)
   padding = "zeros"
   root = "resnet/root_block/standardized_conv2d/kernel"
@@ -126,5 +109,5 @@ class FirstRelease(Bit):
   )
   norms = ("a/group_norm", "b/group_norm", "c/group_norm")
   final_norm = "resnet/group_norm"
-  scale_and_bias = ("gamma", "beta")
+  norm_names = ("/gamma", "/beta")
   norm_axes = "D"

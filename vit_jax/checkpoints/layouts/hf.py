@@ -22,7 +22,7 @@ BLOCK = {
   "mlp/out": "mlp.fc2",
 }
 
-# Names of a block before version 5, such as every file of the hub has.
+# Names in a block before version 5, which all files of the hub have.
 RENAMED = (
   (r"\.attention\.(attention|self)\.query\.", ".attention.q_proj."),
   (r"\.attention\.(attention|self)\.key\.", ".attention.k_proj."),
@@ -44,10 +44,10 @@ _FILTERS = {2: "bilinear", 3: "bicubic"}
 
 
 def gelu(source: Source) -> str:
-  """The form of the GELU that config.json names.
+  """The kind of GELU that config.json names.
 
   Raises:
-    CheckpointError: it is no GELU.
+    CheckpointError: it names another activation.
   """
   name = source.config.get("hidden_act", "gelu")
   if name not in _GELU:
@@ -67,7 +67,7 @@ class HuggingFace(torch_like.TorchLike):
   ignored = (r".*relative_position_index", r".*\.position_ids")
 
   def preprocess(self, source: Source, size: Size) -> tuple[str, list[str]]:
-    """From preprocessor_config.json."""
+    """Reads preprocessor_config.json."""
     config = source.side_files.get(_PREPROCESSOR, {})
     assumptions = []
     if not config:
@@ -93,7 +93,7 @@ class HuggingFace(torch_like.TorchLike):
     names = source.config.get("id2label") or {}
     if isinstance(names, dict):
       names = [names.get(str(i)) for i in range(len(names))]
-    # What transformers writes where nobody has named the classes.
+    # transformers writes these where the classes have no names.
     unnamed = all(re.fullmatch(r"LABEL_\d+", str(name)) for name in names)
     return () if unnamed else names
 
@@ -136,6 +136,6 @@ class HuggingFace(torch_like.TorchLike):
 
 
 def one_or_two(size: Size) -> int | list[int]:
-  """(height, width) as config.json has it."""
+  """(height, width) as config.json has it: one number for a square."""
   h, w = size
   return h if h == w else [h, w]

@@ -15,7 +15,7 @@ class HuggingFaceSwin(swin_like.SwinLike, hf.HuggingFace):
 
   marks = (r"swin\.encoder\.layers\.\d+\.blocks\..*",)
   renamed = (
-    # SwinModel's own files have no prefix.
+    # Files of SwinModel have no prefix.
     (r"^(embeddings|encoder|layernorm|pooler)\.", r"swin.\1."),
     (
       r"\.attention\.self\.relative_position_bias_table$",
@@ -28,7 +28,7 @@ class HuggingFaceSwin(swin_like.SwinLike, hf.HuggingFace):
   embedding = "swin.embeddings.patch_embeddings.projection"
   embedding_norm = "swin.embeddings.norm"
   norm = "swin.layernorm"
-  # Merging ends a stage there, and begins the next one here.
+  # There patches are merged at the end of a stage, here before the next one.
   merge_shift = -1
   window_pad = "before_shift"
 

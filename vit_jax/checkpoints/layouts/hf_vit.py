@@ -11,14 +11,14 @@ _LAYER = r"vit\.layers\.\d+\."
 
 
 class HuggingFaceViT(vit_like.VitLike, hf.HuggingFace):
-  """ViT: vit.layers.0.attention.q_proj, or the names of before version 5."""
+  """ViT: vit.layers.0.attention.q_proj, or the names before version 5."""
 
   positions = "vit.embeddings.position_embeddings"
   pools = ("token",)
   required = {"norm_at": "tokens", "class_token_position": True}
   marks = (r"vit\.layers\.\d+\..*", r"vit\.embeddings\..*")
   renamed = (
-    # ViTModel's own files have no prefix.
+    # Files of ViTModel have no prefix.
     (r"^(embeddings|encoder|layers|layernorm|pooler)\.", r"vit.\1."),
     (r"^vit\.encoder\.layer\.", "vit.layers."),
     *hf.RENAMED,

@@ -12,21 +12,21 @@ from vit_jax.checkpoints.layouts import torch_like
 from vit_jax.core import errors
 from vit_jax.models import swin
 
-# The model makes tables of its square before any weight is looked at.
+# The model makes tables of its square before any weight is compared.
 _MAX_WINDOW = 64
 
 
 class SwinLike(torch_like.TorchLike):
-  """A Swin Transformer under the names of a PyTorch program.
+  """A Swin Transformer with the names of a PyTorch program.
 
   Attributes:
     block: names of a block's modules, by ours, see `torch_like.block`.
     stages: what the names of a stage begin with, before its number.
-    embedding: of the names of the patch embedding.
-    embedding_norm: of the names of the norm that follows it.
-    norm: of the names of the last norm.
-    merge_shift: the number of the stage that a merging of patches ends, minus
-      that of the stage which it begins in our names.
+    embedding: what the names of the patch embedding begin with.
+    embedding_norm: likewise of the norm that follows it.
+    norm: likewise of the last norm.
+    merge_shift: number of the stage under which a merging of patches is named
+      there, minus the number of the stage that it begins.
     window_pad: see `swin.Config`.
   """
 
@@ -41,7 +41,7 @@ class SwinLike(torch_like.TorchLike):
 
   @abc.abstractmethod
   def written(self, source: Source) -> Mapping[str, Any]:
-    """What config.json says: img_size and window_size, if it does."""
+    """img_size and window_size as config.json has them, if it does."""
 
   def new(self, source: Source) -> Inferred:
     block = re.escape(self.stages) + r"\.{}\.blocks\."
@@ -86,7 +86,7 @@ class SwinLike(torch_like.TorchLike):
     ]
     for i, depth in enumerate(config.depths):
       theirs, ours = f"{self.stages}.{i}.blocks", f"stage{i}"
-      # Blocks are stacked in pairs; where their number is odd, one is left.
+      # Blocks are stacked in pairs; of an odd number, one is left over.
       labels = numbers(depth)
       pairs = labels[: depth - depth % 2]
       for name, layers in (("regular", pairs[::2]), ("shifted", pairs[1::2])):
@@ -108,7 +108,7 @@ class SwinLike(torch_like.TorchLike):
     return rules
 
   def objections(self, config: swin.Config) -> list[str]:
-    """`window_pad`, where grids are padded and it makes a difference."""
+    """`window_pad`, if a grid is padded, so that it makes a difference."""
     grid = tuple(
       n // p for n, p in zip(config.image_size, config.patch_size, strict=True)
     )
@@ -124,7 +124,7 @@ class SwinLike(torch_like.TorchLike):
 def _window(
   source: Source, tables: list[str], written: Any, assumptions: list[str]
 ) -> tuple[int, int]:
-  """(height, width) of the windows: as config.json says, or a square.
+  """(height, width) of the windows, by config.json or else as a square.
 
   Raises:
     CheckpointError: neither, or far too large.
@@ -132,7 +132,7 @@ def _window(
   if written:
     window = torch_like.pair(written)
   else:
-    # Where a grid is smaller than the windows, they are the grid.
+    # A grid that is smaller than the windows is a single window.
     count = max((source.size(name, 0, 169) for name in tables), default=169)
     side = math.isqrt(count)
     if side * side != count:

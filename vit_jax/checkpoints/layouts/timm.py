@@ -20,7 +20,7 @@ BLOCK = {
 
 
 def model_args(source: Source) -> Mapping[str, Any]:
-  """The arguments that config.json names, with what stands around them."""
+  """model_args of config.json, with defaults from its other entries."""
   top = source.config
   hub = top.get("pretrained_cfg", {})
   known = {
@@ -66,7 +66,7 @@ class Timm(torch_like.TorchLike):
   """A model of timm.
 
   Attributes:
-    mean_and_std: of the pixels, where no config.json says it.
+    mean_and_std: of the pixels, where there is no config.json.
   """
 
   format = "timm"
@@ -80,7 +80,7 @@ class Timm(torch_like.TorchLike):
   )
 
   def preprocess(self, source: Source, size: Size) -> tuple[str, list[str]]:
-    """From the pretrained_cfg of config.json."""
+    """Reads the pretrained_cfg of config.json."""
     hub = source.config.get("pretrained_cfg", source.config)
     assumptions = []
     if "mean" not in hub:
@@ -106,10 +106,10 @@ class Timm(torch_like.TorchLike):
 
   @abc.abstractmethod
   def architecture(self, config: Any) -> str:
-    """The name of timm's constructor that is nearest to the model."""
+    """The name of the timm constructor that is closest to the model."""
 
   def features(self, config: Any) -> int:
-    """The width of what the head sees."""
+    """The width of the input of the head."""
     return config.width
 
   def model_args(self, config: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from vit_jax.checkpoints.keys import Rule
 from vit_jax.checkpoints.layouts import timm, torch_like
 from vit_jax.models import mobilevit
 
-# Fields that a variant of timm fixes.
+# Fields whose values the variants of timm fix.
 _FIXED = (
   *("stem_width", "widths", "depths", "expansion", "width"),
   *("transformer_widths", "transformer_depths", "num_heads"),

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from vit_jax.checkpoints import safetensors_io
 from vit_jax.checkpoints.base import Layout, Size, Source
-from vit_jax.checkpoints.keys import Rule
+from vit_jax.checkpoints.keys import Rule, layer
 
+_NAMES = (".weight", ".bias")
 _CONV = ("O I kh kw", "kh kw I O")
 # (their axes, our axes) of the kernels in a block.
 _AXES = {
@@ -39,10 +40,7 @@ class TorchLike(Layout):
 
 def norm(theirs: str, ours: str, stack: str = "", **labels: Any) -> list[Rule]:
   """The rules of a norm; see `linear`."""
-  return [
-    Rule(f"{theirs}.weight", "D", f"{ours}/scale", f"{stack}D", labels),
-    Rule(f"{theirs}.bias", "D", f"{ours}/bias", f"{stack}D", labels),
-  ]
+  return layer(theirs, ours, ("D", "D"), (f"{stack}D",) * 2, _NAMES, **labels)
 
 
 def linear(
@@ -58,25 +56,16 @@ def linear(
   Args:
     theirs: what their names begin with.
     ours: what ours begin with.
-    their_axes: of their kernel; the first ones are those of the bias.
+    their_axes: of their kernel; the first, or the first group, is the bias's.
     our_axes: of our kernel.
     stack: "L " where ours is stacked over blocks.
-    **labels: of the letters in the names.
+    **labels: see `Rule`.
   """
-  bias = re.match(r"\(.*?\)|\S+", their_axes)
-  assert bias, their_axes
-  outputs = [x for x in bias[0].strip("()").split() if x in our_axes.split()]
-  kernel = f"{ours}/kernel"
-  return [
-    Rule(f"{theirs}.weight", their_axes, kernel, stack + our_axes, labels),
-    Rule(
-      f"{theirs}.bias",
-      bias[0],
-      f"{ours}/bias",
-      stack + " ".join(outputs),
-      labels,
-    ),
-  ]
+  joined = their_axes.startswith("(")
+  bias = their_axes.partition(")" if joined else " ")[0] + ")" * joined
+  outputs = [x for x in our_axes.split() if x in bias.strip("()").split()]
+  ours_axes = (stack + our_axes, stack + " ".join(outputs))
+  return layer(theirs, ours, (their_axes, bias), ours_axes, _NAMES, **labels)
 
 
 def conv(theirs: str, ours: str) -> Rule:

@@ -3,12 +3,11 @@
 AugReg's (arXiv:2106.10270) are among them.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from vit_jax.checkpoints import npz
 from vit_jax.checkpoints.base import Inferred, Source, numbers
-from vit_jax.checkpoints.keys import Rule
+from vit_jax.checkpoints.keys import Rule, layer
 from vit_jax.checkpoints.layouts import bit, vit_like
 from vit_jax.models import vit
 
@@ -30,39 +29,12 @@ _BLOCK = (
 )
 
 
-def module(
-  theirs: str,
-  ours: str,
-  axes: str,
-  bias_axes: str,
-  *,
-  stacks: tuple[str, str] = ("", ""),
-  **labels: Sequence[str],
-) -> list[Rule]:
-  """The rules of a dense layer, a convolution or a norm.
-
-  Args:
-    theirs: what their names begin with.
-    ours: what ours begin with.
-    axes: of the kernel or scale.
-    bias_axes: of the bias.
-    stacks: axes that theirs and ours have before these.
-    **labels: of the letters in the names.
-  """
-  kernel = "scale" if "norm" in ours.rpartition("/")[2] else "kernel"
-  a, b = stacks
-  return [
-    Rule(f"{theirs}/{name}", a + x, f"{ours}/{name}", b + x, labels)
-    for name, x in ((kernel, axes), ("bias", bias_axes))
-  ]
-
-
 def blocks(depth: int, *, scanned: bool = False) -> list[Rule]:
   """The rules of the encoder's blocks.
 
   Args:
     depth: L.
-    scanned: theirs are stacked as well.
+    scanned: whether theirs are stacked as well.
   """
   name, stack, labels = "Transformer/encoderblock", "L ", {}
   if not scanned:
@@ -70,8 +42,12 @@ def blocks(depth: int, *, scanned: bool = False) -> list[Rule]:
   return [
     rule
     for a, b, *axes in _BLOCK
-    for rule in module(
-      f"{name}/{a}", f"blocks/{b}", *axes, stacks=(stack, "L "), **labels
+    for rule in layer(
+      f"{name}/{a}",
+      f"blocks/{b}",
+      [stack + x for x in axes],
+      ["L " + x for x in axes],
+      **labels,
     )
   ]
 
@@ -79,20 +55,20 @@ def blocks(depth: int, *, scanned: bool = False) -> list[Rule]:
 def around(config: vit.Config) -> list[Rule]:
   """The rules of all but the blocks and the position embeddings."""
   rules = [
-    *module("embedding", "embedding", "ph pw c D", "D"),
-    *module("Transformer/encoder_norm", "norm", "D", "D"),
+    *layer("embedding", "embedding", ("ph pw c D", "D")),
+    *layer("Transformer/encoder_norm", "norm", ("D", "D")),
   ]
   if config.class_token:
     rules.append(Rule("cls", "1 1 D", "class_token", "1 1 D"))
   if config.pre_logits_dim:
-    rules += module("pre_logits", "pre_logits", "D R", "R")
+    rules += layer("pre_logits", "pre_logits", ("D R", "R"))
   if config.num_classes:
-    rules += module("head", "head", "R C", "C")
+    rules += layer("head", "head", ("R C", "C"))
   return rules
 
 
 def sizes(source: Source) -> dict[str, Any]:
-  """The fields of a ViT's encoder, as the majority of shapes tells them."""
+  """The fields of a ViT's encoder, by the majority of the shapes."""
   block = r"Transformer/encoderblock(_\d+)?/"
   norm = block + r"LayerNorm_\d/(scale|bias)"
   looped = source.count(r"Transformer/encoderblock_(\d+)/.*")
@@ -128,7 +104,7 @@ class VisionTransformer(JaxVit):
   positions = "Transformer/posembed_input/pos_embedding"
   marks = (r"Transformer/encoderblock_\d+/.*", positions)
   pools = ("token", "gap")
-  # Before Flax Linen all modules of a block were numbered in one row.
+  # Before Flax Linen the modules of a block were numbered consecutively.
   renamed = (
     (r"^(Transformer/encoderblock_\d+/Multi\w+)_1/", r"\1_0/"),
     (r"^(Transformer/encoderblock_\d+/LayerNorm)_2/", r"\1_1/"),
@@ -136,7 +112,7 @@ class VisionTransformer(JaxVit):
   )
 
   def fields(self, source: Source) -> dict[str, Any]:
-    """The fields of a ViT that names and shapes tell."""
+    """The fields of a ViT, by the names and shapes."""
     return {**sizes(source), "pool": "token" if source.has("cls") else "gap"}
 
   def new(self, source: Source) -> Inferred:
@@ -161,7 +137,7 @@ class Hybrid(VisionTransformer):
 
   model = "hybrid"
   marks = (*VisionTransformer.marks, r"(conv_root|gn_root|block\d+/unit\d+)/.*")
-  # Files from before Flax 0.3.6 have three axes more.
+  # Files from before Flax 0.3.6 have three more axes.
   vectors = (r".*gn(\d|_root|_proj)/(scale|bias)",)
   implied = {
     **VisionTransformer.implied,
@@ -184,12 +160,13 @@ class Hybrid(VisionTransformer):
     return [
       *super().rules(config),
       Rule("conv_root/kernel", kernel, "resnet/conv_root/kernel", kernel),
-      *bit.group_norm("gn_root", "resnet/norm_root"),
+      *layer("gn_root", "resnet/norm_root", ("D", "D")),
       *bit.units(
         config.resnet_depths,
         "block{}/unit{}",
         [f"conv{part}" for part in parts],
         [f"gn{part}" for part in parts],
         ours="resnet/",
+        axes=("D", "D"),
       ),
     ]

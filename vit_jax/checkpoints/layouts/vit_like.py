@@ -12,7 +12,7 @@ from vit_jax.models import hybrid, vit
 
 
 class VitLike(Layout):
-  """A ViT whose image size its position embeddings tell.
+  """A ViT; the number of position embeddings determines its image size.
 
   Attributes:
     positions: the name of the position embeddings, [1, N, D].
@@ -33,7 +33,7 @@ class VitLike(Layout):
     return source.size(re.escape(self.positions), -2, 0)
 
   def sizes(self, source: Source, given: vit.Config | None) -> list[Size]:
-    """The image sizes (h, w) in px that somebody states, the caller first."""
+    """Image sizes (h, w) in px by the caller, the given model, config.json."""
     sizes = [source.image_size, given.image_size if given else None]
     if written := self.written_size(source):
       h, w = (written, written) if isinstance(written, int) else written
@@ -72,16 +72,16 @@ class VitLike(Layout):
 def _image_size(
   config: vit.Config, count: int, sizes: Sequence[Size], assumptions: list[str]
 ) -> Size:
-  """The image size (h, w) in px that the position embeddings tell.
+  """The image size (h, w) in px that fits the position embeddings.
 
   Args:
     config: of the model; its own image size does not matter.
-    count: position embeddings; 0 if they are none or not learned.
-    sizes: sizes that they may be for.
+    count: number of position embeddings; 0 if they are not learned.
+    sizes: image sizes to try first.
     assumptions: is added to.
 
   Raises:
-    CheckpointError: nothing says which of several grids it is.
+    CheckpointError: several grids would fit, and none is given.
   """
   stride = config.stride if isinstance(config, hybrid.Config) else 1
   h, w = (n * stride for n in config.patch_size)
@@ -107,7 +107,7 @@ def _image_size(
 
 
 def _grid(config: vit.Config, size: Size) -> Size:
-  """The grid of images of this size; (0, 0) where they have none."""
+  """The grid of images of this size; (0, 0) if the model cannot have it."""
   try:
     return dataclasses.replace(config, image_size=size).grid
   except errors.ConfigError:
