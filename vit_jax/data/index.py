@@ -182,9 +182,7 @@ def read(file: str, root: str) -> Index | None:
         return None
       columns[name] = data[place:stop].view(dtype)
       place = stop
-    if not all(
-      _state(root, path) == [*rest] for path, *rest in meta["watched"]
-    ):
+    if any(watch(root, seen[0]) != tuple(seen) for seen in meta["watched"]):
       return None
     return Index(
       file=file,
@@ -197,20 +195,15 @@ def read(file: str, root: str) -> Index | None:
       num_labels=meta["num_labels"],
       ignored=tuple(meta["ignored"]),
     )
-  except (ValueError, KeyError, TypeError, AttributeError):
+  except (ValueError, LookupError, TypeError, AttributeError):
     return None
 
 
 def watch(root: str, path: str) -> tuple[str, int, int]:
   """What shows later whether a file or folder below the root has changed."""
-  time_ns, size = _state(root, path)
-  return path, time_ns, size
-
-
-def _state(root: str, path: str) -> list[int]:
   try:
     status = os.stat(os.path.join(root, path))
   except FileNotFoundError:
-    return [0, 0]
+    return path, 0, 0
   is_folder = stat.S_ISDIR(status.st_mode)
-  return [status.st_mtime_ns, -1 if is_folder else status.st_size]
+  return path, status.st_mtime_ns, -1 if is_folder else status.st_size
