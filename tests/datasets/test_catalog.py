@@ -114,15 +114,17 @@ def test_verify_compares_with_the_published_counts(digits_dir, tmp_path):
   with pytest.raises(errors.DataError) as caught:
     verify.verify("tfds:cifar10", str(tmp_path))
   assert str(caught.value) == (
-    "tfds:cifar10: 2 faults: split train has 3 examples, not 50,000; split test"
-    " has 1 examples, not 10,000"
+    "tfds:cifar10: 2 faults: split train has 3 examples, not the published"
+    " 50,000; split test has 1 examples, not the published 10,000"
   )
 
 
 def test_other_major_versions_have_counts_of_their_own(monkeypatch, digits_dir):
   of = catalog.Facts("tfds:digits", "", 10, {"train": 3}, version="1.2.0")
   monkeypatch.setitem(catalog.CATALOG, "tfds:digits", of)
-  with pytest.raises(errors.DataError, match="1,446 examples, not 3"):
+  with pytest.raises(
+    errors.DataError, match="1,446 examples, not the published 3"
+  ):
     verify.verify("tfds:digits", digits_dir)
   of = catalog.Facts("tfds:digits", "", 10, {"train": 3}, version="2.0.0")
   monkeypatch.setitem(catalog.CATALOG, "tfds:digits", of)

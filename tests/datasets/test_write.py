@@ -86,9 +86,8 @@ def test_other_work_is_not_mixed_in(root, small_shards, tmp_path, monkeypatch):
 
 
 def test_a_second_writer_is_refused(root, tmp_path):
-  plan = tmp_path / "photos/1.0.0.plan"
   with (
-    write.locked(plan),
+    write.work_folders(tmp_path / "photos/1.0.0", "photos"),
     pytest.raises(errors.DataError, match="by another process"),
   ):
     photos.build(root, tmp_path, workers=1)

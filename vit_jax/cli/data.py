@@ -2,7 +2,8 @@
 
 A data set is tfds:NAME[/CONFIG][:VERSION], folder:PATH (folders of classes, or
 a manifest *.csv or *.jsonl), multilabel:MANIFEST[@CONFIDENCE], vtab:TASK,
-real:FILE, synthetic, or a mixture mix:WEIGHT*NAME+WEIGHT*NAME.
+real:FILE, synthetic, a mixture mix:WEIGHT*NAME+WEIGHT*NAME, or a module of your
+own, PACKAGE.MODULE:REST (see vit_jax/data/base.py).
 """
 
 import argparse
@@ -11,7 +12,7 @@ from vit_jax.cli import flags
 from vit_jax.core import config
 
 _ACTIONS = {
-  "list": "show known data sets: classes, images, sizes, what they need",
+  "list": "show known data sets: classes, images, sizes, manual downloads",
   "prepare": "build a data set: download it, or write it from files",
   "describe": "show splits, classes and sizes",
   "verify": "check that nothing is missing, changed or damaged",
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="draw examples to this file",
       )
       sub.add_argument(
-        "--split", default="", help="this split alone (all; draws the first)"
+        "--split", default="", help="a single split (all; draws the first)"
       )
     if action == "verify":
       sub.add_argument(
@@ -55,40 +56,40 @@ def _add_prepare(sub: argparse.ArgumentParser) -> None:
   sub.add_argument(
     "--from_dir",
     default="",
-    help="where its official files are; or where it is in TFRecord already, to"
-    " be converted",
+    help="folder of its official files, or the --data_dir that already has it"
+    " in TFRecord, to be converted",
   )
   sub.add_argument(
     "--out",
     default="",
     metavar="NAME[:VERSION]",
-    help="of folder:PATH and multilabel:MANIFEST: what they become, to be read"
-    " as tfds:NAME",
+    help="name of the data set that a folder:PATH or multilabel:MANIFEST is"
+    " written to; configs then use tfds:NAME",
   )
   sub.add_argument(
     "--workers",
     type=int,
     default=0,
-    help="processes that write shards (one for each CPU)",
+    help="processes that write shards (one per CPU)",
   )
   sub.add_argument(
     "--on_error",
     choices=("raise", "skip"),
     default="raise",
-    help="what an image does that cannot be read: skip leaves it out and"
+    help="what to do about an image that cannot be read: skip leaves it out and"
     " reports it (raise)",
   )
   sub.add_argument(
     "--beam",
     default="",
     metavar="OPTIONS",
-    help="write with an Apache Beam pipeline and its options, such as"
+    help="options of an Apache Beam pipeline that writes the shards, such as"
     " '--runner=DirectRunner'",
   )
 
 
 def _add_benchmark(sub: argparse.ArgumentParser) -> None:
-  sub.add_argument("--split", default="train", help="what is read (train)")
+  sub.add_argument("--split", default="train", help="split to read (train)")
   sub.add_argument(
     "--preprocess",
     default="",
@@ -102,13 +103,13 @@ def _add_benchmark(sub: argparse.ArgumentParser) -> None:
     "--workers",
     type=int,
     default=0,
-    help="processes that make batches (0: threads of this one)",
+    help="processes that make batches (0: threads of this process)",
   )
   sub.add_argument(
     "--seconds",
     type=float,
     default=5.0,
-    help="how long to measure the stages, and how long all at once (5)",
+    help="how long to measure single stages, and then all at once (5)",
   )
 
 

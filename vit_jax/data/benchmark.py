@@ -1,4 +1,4 @@
-"""Images/s of each stage of the input pipeline, and which one is the limit."""
+"""Images/s of each stage of the input pipeline, and the slowest stage."""
 
 from collections.abc import Callable
 import dataclasses
@@ -19,23 +19,23 @@ from vit_jax.preprocess.pipeline import Pipeline
 PREPROCESS = (
   "decode|inception_crop(224)|flip_lr|keep('image', 'label')|value_range(-1, 1)"
 )
-# As many as make a run's batches; see train/experiment.py.
+# As many threads as a run uses; see train/experiment.py.
 _THREADS = 4
-# An example, and what its random ops draw from.
+# An example, and the generator of its random ops.
 _Drawn = tuple[op.Example, np.random.Generator]
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """How a data set is read.
+  """How to read the data set.
 
   Attributes:
     split: such as "train".
     preprocess: in the preprocessing language.
     batch_size: examples of a batch.
-    workers: processes that make batches; 0 is this one, with threads.
-    seconds: how long the stages are measured, and how long all of them at
-      once; at least two batches of each.
+    workers: processes that make batches; 0 uses threads of this process.
+    seconds: how long to measure single stages, and then all of them at once;
+      at least two batches each.
   """
 
   split: str = "train"
@@ -61,13 +61,13 @@ def benchmark(
   Args:
     name: of the data set; see base.open_source.
     data_dir: where TFDS data sets are.
-    options: how it is read.
+    options: how to read it.
 
   Returns:
     {"name", "split", "batch_size", "workers", "cores", "stages": {stage:
     images/s}, "together": images/s, "bottleneck": stage, "share": of the time
-    of an image}. A stage's images/s are those of one thread that does nothing
-    else; "together" is what reaches the device when all run at once.
+    of an image}. A stage's images/s are measured with one thread that does
+    nothing else; "together" is what reaches the device when all run at once.
 
   Raises:
     ConfigError: no such data set or split, or examples that make no batch.
@@ -104,7 +104,7 @@ def text(facts: dict[str, Any]) -> str:
     f"  {stage:<{width}}  {rate:>12,.0f} images/s"
     for stage, rate in facts["stages"].items()
   ]
-  how = (
+  readers = (
     f"{facts['workers']} worker processes"
     if facts["workers"]
     else f"{_THREADS} threads of one process"
@@ -113,9 +113,9 @@ def text(facts: dict[str, Any]) -> str:
     [
       f"{facts['name']}, split {facts['split']}, batches of"
       f" {facts['batch_size']}",
-      "each stage alone, on one thread:",
+      "each stage alone, with one thread:",
       *rows,
-      f"together, {how} on {facts['cores']} cores, to the device:"
+      f"together, {readers} on {facts['cores']} cores, to the device:"
       f" {facts['together']:,.0f} images/s",
       f"bottleneck: {facts['bottleneck']}, {facts['share']:.0%} of an image's"
       " time",

@@ -47,8 +47,8 @@ class Index:
   Attributes:
     file: of the index.
     root: the folder that paths are relative to.
-    columns: see table.Sorted.
-    splits, digests, class_names, num_classes: see table.Sorted and Table.
+    columns, splits, digests: see table.in_order.
+    class_names, num_classes: see table.Table.
     num_labels: the largest number of labels of an example; 0 where each has
       exactly one.
     ignored: see `Ignored`.
@@ -106,11 +106,11 @@ def open_or_build(
   with contextlib.suppress(OSError):
     places[0].parent.mkdir(exist_ok=True)
   made, watched, ignored = build()
-  in_order = table.in_order(made)
-  counts = np.diff(in_order.columns["label_ends"], prepend=0)
+  columns, splits, digests = table.in_order(made)
+  counts = np.diff(columns["label_ends"], prepend=0)
   meta = {
-    "splits": in_order.splits,
-    "digests": in_order.digests,
+    "splits": splits,
+    "digests": digests,
     "class_names": made.class_names,
     "num_classes": made.num_classes,
     # At least 1, also without any label: 0 means exactly one label each.
@@ -119,7 +119,7 @@ def open_or_build(
   }
   for file in places:
     try:
-      write(str(file), in_order.columns, meta, watched)
+      write(str(file), columns, meta, watched)
     except (errors.StorageError, OSError):
       continue
     index = read(str(file), root)
@@ -182,9 +182,7 @@ def read(file: str, root: str) -> Index | None:
         return None
       columns[name] = data[place:stop].view(dtype)
       place = stop
-    if not all(
-      _state(root, path) == [*rest] for path, *rest in meta["watched"]
-    ):
+    if any(watch(root, seen[0]) != tuple(seen) for seen in meta["watched"]):
       return None
     return Index(
       file=file,
@@ -197,20 +195,15 @@ def read(file: str, root: str) -> Index | None:
       num_labels=meta["num_labels"],
       ignored=tuple(meta["ignored"]),
     )
-  except (ValueError, KeyError, TypeError, AttributeError):
+  except (ValueError, LookupError, TypeError, AttributeError):
     return None
 
 
 def watch(root: str, path: str) -> tuple[str, int, int]:
   """What shows later whether a file or folder below the root has changed."""
-  time_ns, size = _state(root, path)
-  return path, time_ns, size
-
-
-def _state(root: str, path: str) -> list[int]:
   try:
     status = os.stat(os.path.join(root, path))
   except FileNotFoundError:
-    return [0, 0]
+    return path, 0, 0
   is_folder = stat.S_ISDIR(status.st_mode)
-  return [status.st_mtime_ns, -1 if is_folder else status.st_size]
+  return path, status.st_mtime_ns, -1 if is_folder else status.st_size

@@ -65,25 +65,16 @@ class Table:
     return bytes(self.names[start : self.ends[row]])
 
 
-@dataclasses.dataclass(frozen=True)
-class Sorted:
-  """A table in the order of its splits.
-
-  Attributes:
-    columns: arrays by name: names uint8, ends, sizes, label_ends int64, labels
-      int32; see Table.
-    splits: start and stop of each split's rows.
-    digests: SHA-256 of each split's paths, sizes and labels in their order and
-      of the class names, but not of the files' contents.
-  """
-
-  columns: dict[str, np.ndarray]
-  splits: dict[str, tuple[int, int]]
-  digests: dict[str, str]
-
-
-def in_order(table: Table) -> Sorted:
+def in_order(
+  table: Table,
+) -> tuple[dict[str, np.ndarray], dict[str, tuple[int, int]], dict[str, str]]:
   """Sorts a table, which must have at least one row.
+
+  Returns:
+    The columns by name (names uint8, ends, sizes, label_ends int64, labels
+    int32; see Table); start and stop of each split's rows; and by split a
+    SHA-256 of its paths, sizes and labels in their order and of the class
+    names, but not of the files' contents.
 
   Raises:
     DataError: a path is listed twice.
@@ -122,7 +113,7 @@ def in_order(table: Table) -> Sorted:
     name: _digest(columns, start, stop, classes)
     for name, (start, stop) in splits.items()
   }
-  return Sorted(columns, splits, digests)
+  return columns, splits, digests
 
 
 def _hash(path: bytes) -> int:

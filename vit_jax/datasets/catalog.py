@@ -37,6 +37,22 @@ class Facts:
   by_hand: str = ""
   source: str = ""
 
+  def faults(self, version: str, sizes: Mapping[str, int]) -> list[str] | None:
+    """Splits that do not have as many examples as published.
+
+    Args:
+      version: of the data set; None is returned for another major number.
+      sizes: examples by split.
+    """
+    if version.partition(".")[0] != self.version.partition(".")[0]:
+      return None
+    return [
+      f"split {split} has {n:,} examples, not the published"
+      f" {self.splits[split]:,}"
+      for split, n in sizes.items()
+      if n != self.splits.get(split, n)
+    ]
+
 
 def _task(name: str, data: Facts) -> Facts:
   """The facts of a task of VTAB-1k, from those of its data set."""

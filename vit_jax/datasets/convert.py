@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
 from vit_jax.data.sources import tfds as tfds_source
-from vit_jax.datasets import checksums, planned, shards, write
+from vit_jax.datasets import checksums, shards, write
 
 _INFO = "dataset_info.json"
 _THREADS = 8
@@ -60,29 +60,23 @@ def convert(name: str, from_dir: str, data_dir: str) -> str:
       f"{{name}} is already in {new}; choose another --data_dir",
       {"name": name},
     )
-  part, plan = (new.with_name(new.name + s) for s in (".incomplete", ".plan"))
-  write.refuse_foreign(part, rf"{info.name}-.*|.*\.(json|jsonl|txt)")
-  write.refuse_foreign(plan, planned.NAMES)
   jobs = [
     (pathlib.Path(file), count)
     for split in info.splits.values()
     for file, count in zip(split.filepaths, split.shard_lengths, strict=True)
   ]
-  with write.locked(plan):
-    part.mkdir(parents=True, exist_ok=True)
+  with write.work_folders(new, info.name) as (work, _):
     with futures.ThreadPoolExecutor(_THREADS) as pool:
-      list(pool.map(lambda job: _shard(job[0], job[1], part), jobs))
+      list(pool.map(lambda job: _shard(job[0], job[1], work), jobs))
     records = {file.name for file, _ in jobs}
     skip = {*records, checksums.FILE, _INFO}
     for file in old.iterdir():
       if file.is_file() and file.name not in skip:
-        shutil.copy(file, part / file.name)
+        shutil.copy(file, work / file.name)
     meta = json.loads((old / _INFO).read_text())
     meta["fileFormat"] = tfds_source.FORMAT.value
-    (part / _INFO).write_text(json.dumps(meta, indent=2))
-    checksums.record(part)
-    part.rename(new)
-  shutil.rmtree(plan)
+    (work / _INFO).write_text(json.dumps(meta, indent=2))
+    checksums.record(work)
   total = sum(count for _, count in jobs)
   return f"{name} converted to {new} ({total:,} examples, {len(jobs)} shards)"
 

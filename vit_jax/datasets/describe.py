@@ -181,14 +181,10 @@ def contact_sheet(source: base.Source) -> np.ndarray:
       red = np.full((8, 8, 3), (200, 0, 0), np.uint8)
       tiles.append(([], _tile(red, f"{i}: cannot be read")))
   tiles.sort(key=lambda tile: tile[0])
-  rows = -(-len(tiles) // _COLUMNS)
-  sheet = np.full(
-    (rows * (_TILE_PX + _TEXT_PX), _COLUMNS * _TILE_PX, 3), 255, np.uint8
-  )
-  for k, (_, tile) in enumerate(tiles):
-    y, x = k // _COLUMNS * len(tile), k % _COLUMNS * _TILE_PX
-    sheet[y : y + len(tile), x : x + _TILE_PX] = tile
-  return sheet
+  sheet = [tile for _, tile in tiles]
+  sheet += [np.full_like(sheet[0], 255)] * (-len(sheet) % _COLUMNS)
+  rows = range(0, len(sheet), _COLUMNS)
+  return np.vstack([np.hstack(sheet[k : k + _COLUMNS]) for k in rows])
 
 
 def _tile(image: np.ndarray, caption: str) -> np.ndarray:

@@ -103,8 +103,11 @@ def multilabel(
 
 
 def example(item: planned.Item) -> dict[str, Any]:
-  """Reads an item from its file, or downloads it."""
-  if "path" in item:
+  """Reads an item from its file, or from a part of it, or downloads it."""
+  if "offset" in item:
+    where = item["key"]
+    data = archives.read(item["path"], item["offset"], item["size"], where)
+  elif "path" in item:
     where = paths.printable(item["path"])
     data = archives.read(item["path"], 0, item["size"])
   else:

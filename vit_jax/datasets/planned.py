@@ -1,5 +1,6 @@
 """Which image goes into which shard of a data set that is being written."""
 
+import collections
 from collections.abc import Callable, Iterator
 import dataclasses
 import hashlib
@@ -96,14 +97,12 @@ def _make(
   source: str,
   listing: Callable[[], Iterator[tuple[str, Item]]],
 ) -> Facts:
-  counts: dict[str, int] = {}
-  sizes: dict[str, int] = {}
+  counts, sizes = collections.Counter[str](), collections.Counter[str]()
   listed = progress.Progress("listed", 0)
   with (folder / _LIST).open("w") as f:
     for split, item in listing():
-      counts[split] = counts.get(split, 0) + 1
-      size = item.get("size", _UNKNOWN_BYTES)
-      sizes[split] = sizes.get(split, 0) + size
+      counts[split] += 1
+      sizes[split] += item.get("size", _UNKNOWN_BYTES)
       f.write(json.dumps([split, item]) + "\n")
       listed.add(1)
   if not counts:
@@ -113,7 +112,7 @@ def _make(
       raise errors.DataError(f"{source}: {split!r} is not the name of a split")
   facts = Facts(
     source=source,
-    items=counts,
+    items=dict(counts),
     shards={k: number_of_shards(n, sizes[k]) for k, n in counts.items()},
     size=sum(sizes.values()),
   )
@@ -136,26 +135,18 @@ def _deal(folder: pathlib.Path, facts: Facts) -> None:
   lists.mkdir()
   for file in facts.files():
     (lists / file).touch()
-  buffered: dict[str, list[str]] = {}
-  lines = 0
-
-  def flush() -> None:
-    for file, text in buffered.items():
-      with (lists / file).open("a") as f:
-        f.writelines(text)
-    buffered.clear()
-
   with (folder / _LIST).open() as f:
-    for line in f:
-      split, item = json.loads(line)
-      number = facts.shards[split]
-      shard = position(item["key"]) * number >> 64
-      file = f"{split}-{shard:05d}-of-{number:05d}"
-      buffered.setdefault(file, []).append(json.dumps(item) + "\n")
-      lines += 1
-      if lines % _BUFFERED == 0:
-        flush()
-  flush()
+    while lines := list(itertools.islice(f, _BUFFERED)):
+      by_file = collections.defaultdict(list)
+      for line in lines:
+        split, item = json.loads(line)
+        number = facts.shards[split]
+        shard = position(item["key"]) * number >> 64
+        file = f"{split}-{shard:05d}-of-{number:05d}"
+        by_file[file].append(json.dumps(item) + "\n")
+      for file, items in by_file.items():
+        with (lists / file).open("a") as shard_list:
+          shard_list.writelines(items)
 
 
 def position(key: str) -> int:

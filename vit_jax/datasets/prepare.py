@@ -140,8 +140,7 @@ def _write_own(
       " digits and _; configs then name it tfds:NAME[:VERSION]",
       {"out": options.out or "''"},
     )
-  taken = [*_names(), *tfds.list_builders(with_community_datasets=False)]
-  if match[1] in taken:
+  if match[1] in _known():
     raise errors.ConfigError(
       "{out} is the name of a data set of TFDS or of ours; choose another",
       {"out": options.out},
@@ -194,26 +193,15 @@ def _build(rest: str, builder: tfds.core.DatasetBuilder, from_dir: str) -> str:
     raise errors.DataError(
       f"tfds:{rest} cannot be built in {builder.data_path}: {reason[:300]}"
     ) from e
-  _check_counts(rest, builder, published)
+  counts = {k: v.num_examples for k, v in builder.info.splits.items()}
+  faults = published and published.faults(str(builder.version), counts)
+  if faults:
+    raise errors.DataError(
+      f"tfds:{rest} in {builder.data_path}: {'; '.join(faults)}; remove it and"
+      " prepare it again"
+    )
   sizes = write.describe_splits(builder.info)
   return f"tfds:{rest} written to {builder.data_path} ({sizes})"
-
-
-def _check_counts(
-  rest: str, builder: tfds.core.DatasetBuilder, published: catalog.Facts | None
-) -> None:
-  """Compares with the published counts, which hold for one major version."""
-  major = str(builder.version.major)
-  if not published or published.version.partition(".")[0] != major:
-    return
-  for split, wanted in published.splits.items():
-    info = builder.info.splits.get(split)
-    if info and info.num_examples != wanted:
-      raise errors.DataError(
-        f"tfds:{rest} in {builder.data_path}: split {split} has"
-        f" {info.num_examples:,} examples, not the published {wanted:,};"
-        " remove it and prepare it again"
-      )
 
 
 def _ours(name: str) -> types.ModuleType | None:
@@ -225,6 +213,10 @@ def _ours(name: str) -> types.ModuleType | None:
 
 def _names() -> list[str]:
   return [m.name for m in pkgutil.iter_modules(builders.__path__)]
+
+
+def _known() -> list[str]:
+  return [*_names(), *tfds.list_builders(with_community_datasets=False)]
 
 
 def _builder(
@@ -243,11 +235,10 @@ def _builder(
       raise ValueError(f"name a config after a /: {known}")
     return make(**arguments)
   except tfds.core.DatasetNotFoundError as e:
-    ours = _names()
-    known = [*ours, *tfds.list_builders(with_community_datasets=False)]
     raise errors.ConfigError(
       "{name} is neither a data set of TFDS nor one of ours"
-      f"{errors.did_you_mean(parts['name'], known)} (ours: {', '.join(ours)})",
+      f"{errors.did_you_mean(parts['name'], _known())} (ours:"
+      f" {', '.join(_names())})",
       {"name": f"tfds:{rest}"},
     ) from e
   except (ValueError, AssertionError) as e:

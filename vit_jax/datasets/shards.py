@@ -78,22 +78,24 @@ def write(job: Job) -> int:
   final = pathlib.Path(job.folder) / job.file
   part = final.with_name(f".{job.file}.part")
   result: dict[str, Any] = {"examples": 0, "bytes": 0, "skipped": []}
-  with _storage(part):
-    writer = array_record_module.ArrayRecordWriter(str(part), WRITER)
+  # ArrayRecord raises a RuntimeError where the disk is full.
+  with writing(part, OSError, RuntimeError):
     try:
-      for example in _examples(job, items, result["skipped"]):
-        record = serializer.get_tf_example(
-          features.encode_example(example)
-          # Otherwise the order of a map differs between processes.
-        ).SerializeToString(deterministic=True)
-        writer.write(record)
-        result["examples"] += 1
-        result["bytes"] += len(record)
+      writer = array_record_module.ArrayRecordWriter(str(part), WRITER)
+      with contextlib.closing(writer):
+        for example in _examples(job, items, result["skipped"]):
+          record = serializer.get_tf_example(
+            features.encode_example(example)
+            # Otherwise the order of a map differs between processes.
+          ).SerializeToString(deterministic=True)
+          writer.write(record)
+          result["examples"] += 1
+          result["bytes"] += len(record)
+      result["file"] = checksums.of_file(part)
+      files.write(job.report, json.dumps(result))
+      os.replace(part, final)
     finally:
-      writer.close()
-    result["file"] = checksums.of_file(part)
-    files.write(job.report, json.dumps(result))
-    os.replace(part, final)
+      part.unlink(missing_ok=True)
   return len(items)
 
 
@@ -125,16 +127,13 @@ def _examples(
 
 
 @contextlib.contextmanager
-def _storage(part: pathlib.Path) -> Iterator[None]:
-  """Removes an unfinished file and reports why it cannot be written."""
+def writing(path: pathlib.Path, *kinds: type[Exception]) -> Iterator[None]:
+  """Turns errors of these kinds into one that says what cannot be written."""
   try:
     yield
-  except (OSError, RuntimeError) as e:
-    with contextlib.suppress(OSError):
-      part.unlink(missing_ok=True)
-    # ArrayRecord raises a RuntimeError.
+  except kinds as e:
     reason = " ".join(str(e).split())
     raise errors.StorageError(
-      f"{part} cannot be written: {reason[:200]}; make room and run the same"
+      f"{path} cannot be written: {reason[:200]}; make room and run the same"
       " command to go on"
     ) from e

@@ -85,12 +85,8 @@ def write(recipe: Recipe, *, workers: int = 0, beam: str = "") -> str:
     Interrupted: finished shards are kept.
   """
   new = pathlib.Path(recipe.info.data_dir)
-  work, plan = (new.with_name(new.name + s) for s in (".incomplete", ".plan"))
   refuse_foreign(new)
-  refuse_foreign(work, rf"{recipe.info.name}-.*|.*\.(json|jsonl|txt)")
-  refuse_foreign(plan, planned.NAMES)
-  with pool.interruptible(), _storage(new), locked(plan):
-    work.mkdir(parents=True, exist_ok=True)
+  with work_folders(new, recipe.info.name) as (work, plan):
     facts = planned.open_or_make(str(plan), recipe.source, recipe.listing)
     features: Any = recipe.info.features
     features.save_config(str(work))
@@ -115,8 +111,6 @@ def write(recipe: Recipe, *, workers: int = 0, beam: str = "") -> str:
     else:
       pool.run(todo, workers or os.cpu_count() or 1)
     skipped = _finish(recipe, facts, jobs, work)
-    work.rename(new)
-  shutil.rmtree(plan)
   left_out = ""
   if skipped:
     left_out = (
@@ -195,14 +189,37 @@ def _finish(
 
 
 @contextlib.contextmanager
-def locked(folder: pathlib.Path) -> Iterator[None]:
-  """Raises DataError if another process writes the same data set."""
-  with files.locked(folder / ".lock") as lock:
+def work_folders(
+  new: pathlib.Path, name: str
+) -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
+  """The folders of unfinished shards and of the plan; renamed at the end.
+
+  Args:
+    new: the version directory that is to be made.
+    name: of the data set.
+
+  Raises:
+    ConfigError: they have files of something else.
+    DataError: another process writes the same data set.
+    StorageError: they cannot be written.
+    Interrupted: by a signal; finished shards are kept.
+  """
+  work, plan = (new.with_name(new.name + s) for s in (".incomplete", ".plan"))
+  refuse_foreign(work, rf"{name}-.*|.*\.(json|jsonl|txt)")
+  refuse_foreign(plan, planned.NAMES)
+  with (
+    pool.interruptible(),
+    shards.writing(new, OSError),
+    files.locked(plan / ".lock") as lock,
+  ):
     if lock is None:
       raise errors.DataError(
-        f"{folder.parent} is being written by another process; wait for it"
+        f"{new.parent} is being written by another process; wait for it"
       )
-    yield
+    work.mkdir(parents=True, exist_ok=True)
+    yield work, plan
+    work.rename(new)
+    shutil.rmtree(plan)
 
 
 def refuse_foreign(folder: pathlib.Path, ours: str = "") -> None:
@@ -221,18 +238,6 @@ def refuse_foreign(folder: pathlib.Path, ours: str = "") -> None:
         f"{folder} has files that are not of a data set, such as {path.name};"
         " move them away, or choose another --data_dir"
       )
-
-
-@contextlib.contextmanager
-def _storage(new: pathlib.Path) -> Iterator[None]:
-  try:
-    yield
-  except OSError as e:
-    raise errors.StorageError(
-      f"{new} cannot be written: {e.strerror}"
-      f"{f' ({e.filename})' if e.filename else ''}; run the same command to go"
-      " on"
-    ) from e
 
 
 def _gb(size: float) -> str:

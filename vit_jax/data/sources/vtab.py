@@ -100,81 +100,74 @@ class Task:
   binary: bool = False
 
 
+_natural = functools.partial(Task, "natural")
+_specialized = functools.partial(Task, "specialized")
+_structured = functools.partial(Task, "structured")
 _dsprites = functools.partial(
-  Task,
-  "structured",
+  _structured,
   "dsprites",
   16,
-  ("train", 80),
-  ("train", 90),
+  validation=("train", 80),
+  test=("train", 90),
   binary=True,
+)
+_clevr = functools.partial(
+  _structured, "clevr", validation=("train", 90), test=("validation", 0)
+)
+_smallnorb = functools.partial(
+  _structured, "smallnorb", validation=("test", 0), test=("test", 50)
 )
 
 TASKS: dict[str, Task] = {
-  "caltech101": Task("natural", "caltech101", 102, ("train", 90)),
-  "cifar100": Task("natural", "cifar100", 100, ("train", 90)),
-  "dtd": Task("natural", "dtd", 47),
-  "flowers102": Task("natural", "oxford_flowers102", 102),
-  "pets": Task("natural", "oxford_iiit_pet", 37, ("train", 80)),
-  "sun397": Task("natural", "sun397/tfds", 397),
-  "svhn": Task("natural", "svhn_cropped", 10, ("train", 90)),
-  "patch_camelyon": Task("specialized", "patch_camelyon", 2),
-  "eurosat": Task(
-    "specialized", "eurosat/rgb", 10, ("train", 60), ("train", 80)
+  "caltech101": _natural("caltech101", 102, validation=("train", 90)),
+  "cifar100": _natural("cifar100", 100, validation=("train", 90)),
+  "dtd": _natural("dtd", 47),
+  "flowers102": _natural("oxford_flowers102", 102),
+  "pets": _natural("oxford_iiit_pet", 37, validation=("train", 80)),
+  "sun397": _natural("sun397/tfds", 397),
+  "svhn": _natural("svhn_cropped", 10, validation=("train", 90)),
+  "patch_camelyon": _specialized("patch_camelyon", 2),
+  "eurosat": _specialized(
+    "eurosat/rgb", 10, validation=("train", 60), test=("train", 80)
   ),
-  "resisc45": Task("specialized", "resisc45", 45, ("train", 60), ("train", 80)),
-  "diabetic_retinopathy": Task(
-    "specialized", "diabetic_retinopathy_detection/btgraham-300", 5
+  "resisc45": _specialized(
+    "resisc45", 45, validation=("train", 60), test=("train", 80)
   ),
-  "clevr_count": Task(
-    "structured",
-    "clevr",
-    8,
-    ("train", 90),
-    ("validation", 0),
-    clevr_count,
-    tuple(f"{k} objects" for k in range(3, 11)),
+  "diabetic_retinopathy": _specialized(
+    "diabetic_retinopathy_detection/btgraham-300", 5
   ),
-  "clevr_distance": Task(
-    "structured",
-    "clevr",
-    6,
-    ("train", 90),
-    ("validation", 0),
-    clevr_distance,
-    ("to 8", "to 8.5", "to 9", "to 9.5", "to 10", "to 100"),
+  "clevr_count": _clevr(
+    num_classes=8,
+    label=clevr_count,
+    class_names=tuple(f"{k} objects" for k in range(3, 11)),
   ),
-  "dmlab": Task("structured", "dmlab", 6),
+  "clevr_distance": _clevr(
+    num_classes=6,
+    label=clevr_distance,
+    class_names=("to 8", "to 8.5", "to 9", "to 9.5", "to 10", "to 100"),
+  ),
+  "dmlab": _structured("dmlab", 6),
   "dsprites_location": _dsprites(
     label=functools.partial(_grouped, name="label_x_position", values=32)
   ),
   "dsprites_orientation": _dsprites(
     label=functools.partial(_grouped, name="label_orientation", values=40)
   ),
-  "kitti_distance": Task(
-    "structured",
+  "kitti_distance": _structured(
     "kitti",
     4,
     label=kitti_distance,
     class_names=("to 8 m", "to 20 m", "farther", "no vehicle"),
   ),
-  "smallnorb_azimuth": Task(
-    "structured",
-    "smallnorb",
-    18,
-    ("test", 0),
-    ("test", 50),
-    functools.partial(_feature, name="label_azimuth"),
-    tuple(f"{degrees} degrees" for degrees in range(0, 360, 20)),
+  "smallnorb_azimuth": _smallnorb(
+    num_classes=18,
+    label=functools.partial(_feature, name="label_azimuth"),
+    class_names=tuple(f"{degrees} degrees" for degrees in range(0, 360, 20)),
   ),
-  "smallnorb_elevation": Task(
-    "structured",
-    "smallnorb",
-    9,
-    ("test", 0),
-    ("test", 50),
-    functools.partial(_feature, name="label_elevation"),
-    tuple(f"{degrees} degrees" for degrees in range(30, 75, 5)),
+  "smallnorb_elevation": _smallnorb(
+    num_classes=9,
+    label=functools.partial(_feature, name="label_elevation"),
+    class_names=tuple(f"{degrees} degrees" for degrees in range(30, 75, 5)),
   ),
 }
 

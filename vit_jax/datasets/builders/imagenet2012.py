@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 import dataclasses
 import functools
-import io
 import itertools
 import os
 import pathlib
@@ -22,7 +21,7 @@ import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
 from vit_jax.data import progress
-from vit_jax.datasets import archives, checksums, planned, write
+from vit_jax.datasets import archives, checksums, listed, planned, write
 
 NEEDS = (
   "ILSVRC2012_img_train.tar or train/CLASS/*.JPEG (or train/CLASS.tar), and"
@@ -91,20 +90,9 @@ def recipe(
     info=builder.info,
     source=f"{os.path.abspath(train)} and {os.path.abspath(val)}",
     listing=functools.partial(_items, builder.info, train, val, facts),
-    read=example,
+    read=listed.example,
     on_error=on_error,
   )
-
-
-def example(item: planned.Item) -> dict[str, Any]:
-  """Reads an item."""
-  data = archives.read(item["path"], item["offset"], item["size"], item["key"])
-  archives.check_image(data, item["key"])
-  return {
-    "image": io.BytesIO(data),
-    "label": item["label"],
-    "file_name": item["key"],
-  }
 
 
 def _find(folder: pathlib.Path, part: str) -> pathlib.Path:
