@@ -1,6 +1,11 @@
 """The collective operations of a compiled program."""
 
+import jax
+import pytest
+
+from tests.plan import small
 from vit_jax.plan import compile as compile_lib
+from vit_jax.plan.topology import Topology
 
 # As the TPU compiler writes it, shortened.
 HLO = """\
@@ -52,3 +57,28 @@ def test_collectives_are_counted_with_their_loops():
     ),
     "collective-permute": compile_lib.Collective(1, 32, 32),
   }
+
+
+@pytest.mark.parametrize(
+  ("message", "problem"),
+  [
+    (
+      "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20.1G"
+      " of 15.5G hbm.\n More text.",
+      "Ran out of memory in memory space hbm",
+    ),
+    ("INTERNAL: the compiler broke", None),
+  ],
+)
+def test_a_step_that_does_not_fit_is_no_error(monkeypatch, message, problem):
+  def compile_(self):
+    raise jax.errors.JaxRuntimeError(message)
+
+  monkeypatch.setattr(jax.stages.Lowered, "compile", compile_)
+  made_up = small.planned()
+  args = (made_up.experiment, made_up.inputs, Topology.parse("v3:2x2"))
+  if problem is None:
+    with pytest.raises(jax.errors.JaxRuntimeError, match="broke"):
+      compile_lib.compile_step(*args)
+  else:
+    assert compile_lib.compile_step(*args).problem == problem

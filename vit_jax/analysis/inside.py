@@ -17,6 +17,7 @@ from vit_jax.core import errors
 from vit_jax.models import hybrid, vit
 from vit_jax.preprocess.pipeline import Pipeline
 
+Picture = UInt8[np.ndarray, "h w c"]
 # Size of the attention weights of a batch.
 _BATCH_BYTES = 2**28
 # Why a model that is not a ViT is refused, by the name of its file.
@@ -54,7 +55,7 @@ class Overlay:
   """
 
   name: str
-  image: UInt8[np.ndarray, "h w c"]
+  image: Picture
   relevance: Float64[np.ndarray, "gh gw"]
 
 
@@ -104,7 +105,7 @@ def cell_px(config: vit.Config) -> tuple[int, int]:
 
 def analyze(
   checkpoint: Loaded,
-  pictures: Iterable[tuple[str, UInt8[np.ndarray, "h w c"]]],
+  pictures: Iterable[tuple[str, Picture]],
   *,
   overlays: int,
 ) -> Findings:
@@ -155,9 +156,10 @@ def analyze(
 
 
 def _outputs(
-  checkpoint: Loaded,
-  pictures: Iterable[tuple[str, UInt8[np.ndarray, "h w c"]]],
-) -> Iterator[tuple[list[str], list[np.ndarray], dict[str, np.ndarray]]]:
+  checkpoint: Loaded, pictures: Iterable[tuple[str, Picture]]
+) -> Iterator[
+  tuple[list[str], list[Picture], dict[str, Float[np.ndarray, "..."]]]
+]:
   """Names, images and attention, a batch at a time."""
   config: vit.Config = checkpoint.model.config  # type: ignore[attr-defined]
   pipeline = Pipeline.parse(checkpoint.preprocess)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import UInt8
 import numpy as np
 
 from vit_jax.checkpoints import Loaded
@@ -119,7 +120,7 @@ def predict(
 
 def read_image(
   pipeline: Pipeline, path: pathlib.Path, size: tuple[int, int]
-) -> tuple[np.ndarray | str, bool]:
+) -> tuple[UInt8[np.ndarray, "h w c"] | str, bool]:
   """An image after the host's ops.
 
   Args:

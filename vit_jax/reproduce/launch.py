@@ -94,11 +94,6 @@ class Pretraining:
     return re.sub(r"[^a-z0-9]+", "-", f"{self.data} {arg}".lower())
 
   @property
-  def workdir(self) -> str:
-    """Folder that it is trained in."""
-    return _workdir(self.name)
-
-  @property
   def slice(self) -> str:
     """The TPU slice that it fits on, such as "v3:16x16"."""
     return slice_of(self.model)
@@ -113,7 +108,7 @@ class Pretraining:
     return (
       "python -m vit_jax sweep run --config=configs/sweeps/transfer.py:"
       f"model={family},variant={variant},dataset={dataset},"
-      f"checkpoint={self.workdir}{arg} --workdir=runs/{self.name}"
+      f"checkpoint={_workdir(self.name)}{arg} --workdir=runs/{self.name}"
     )
 
   def examples(self) -> int:

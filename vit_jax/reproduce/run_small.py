@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import time
-from typing import Any
 
 from vit_jax.analysis import plots
 from vit_jax.core import errors, files, owners
@@ -109,7 +108,13 @@ def run(
     RunError: a run failed; the results of the others are written.
     Interrupted: a signal stopped it; the same call continues.
   """
-  _check_place(pathlib.Path(out))
+  owners.check_folder("out", pathlib.Path(out))
+  owners.check_file(
+    "out",
+    pathlib.Path(out, "result.json"),
+    lambda head: b'"arms"' in head,
+    "a result",
+  )
   sweep = experiment.sweep({"runtime.data_dir": data_dir})
   leaks.check(sweep)
   start = time.time()
@@ -166,14 +171,6 @@ def gather(
   )
 
 
-def _check_place(home: pathlib.Path) -> None:
-  """Raises a ConfigError for a folder with other files of these names."""
-  owners.check_folder("out", home)
-  owners.check_file(
-    "out", home / "result.json", lambda head: b'"arms"' in head, "a result"
-  )
-
-
 def write(
   experiment: SmallExperiment,
   result: Result,
@@ -193,8 +190,8 @@ def write(
   text = json.dumps(dataclasses.asdict(result), indent=1)
   files.write(home / "result.json", text + "\n")
   files.write(home / "table.md", table(experiment, result))
-  took = times(workdir)
-  files.write(home / "time.json", json.dumps(took, indent=1) + "\n")
+  calls = files.read_rows(pathlib.Path(workdir) / "times.jsonl")
+  files.write(home / "time.json", json.dumps(calls, indent=1) + "\n")
   draw(experiment, result, str(home / "plot.png"))
 
 
@@ -240,7 +237,7 @@ def draw(experiment: SmallExperiment, result: Result, file: str) -> None:
 
 
 def _note_time(workdir: str, seconds: float, workers: int) -> None:
-  """Notes how long a call has run, unless it had nothing left to do."""
+  """Notes how long a call ran in times.jsonl, unless nothing was to be done."""
   home = pathlib.Path(workdir)
   home.mkdir(parents=True, exist_ok=True)
   row = {
@@ -252,8 +249,3 @@ def _note_time(workdir: str, seconds: float, workers: int) -> None:
   if seconds > 1:
     with (home / "times.jsonl").open("a") as f:
       f.write(json.dumps(row) + "\n")
-
-
-def times(workdir: str) -> list[dict[str, Any]]:
-  """How long each call has run that ended by itself or by a signal."""
-  return files.read_rows(pathlib.Path(workdir) / "times.jsonl")
