@@ -217,3 +217,21 @@ def _sync_directory(path: str | os.PathLike) -> None:
     os.fsync(descriptor)
   finally:
     os.close(descriptor)
+
+
+def model_paths(step: AnyPath) -> dict[str, str]:
+  """Where the model's variables are in a saved state, by their collection.
+
+  As the run's objective says (`tasks.base.Task.model_paths`); runs of older
+  versions use the averaged parameters, if they kept averages.
+  """
+  content = read(step)
+  if "model" in content["meta"]:
+    return {str(k): str(v) for k, v in content["meta"]["model"].items()}
+  names = [name.split("/") for name in content["arrays"]]
+  groups = {name[0] for name in names}
+  others = {name[1] for name in names if name[0] == "task_state"}
+  return {
+    "params": "ema" if "ema" in groups else "params",
+    **{name: f"task_state/{name}" for name in others},
+  }

@@ -299,24 +299,6 @@ def read_arrays(path: AnyPath) -> dict[str, tuple[str, tuple[int, ...]]]:
   }
 
 
-def model_paths(step: AnyPath) -> dict[str, str]:
-  """Where the model's variables are in a saved state, by their collection.
-
-  As the run's objective says (`tasks.base.Task.model_paths`); runs of older
-  versions use the averaged parameters, if they kept averages.
-  """
-  content = manifest.read(step)
-  if "model" in content["meta"]:
-    return {str(k): str(v) for k, v in content["meta"]["model"].items()}
-  names = [name.split("/") for name in content["arrays"]]
-  groups = {name[0] for name in names}
-  others = {name[1] for name in names if name[0] == "task_state"}
-  return {
-    "params": "ema" if "ema" in groups else "params",
-    **{name: f"task_state/{name}" for name in others},
-  }
-
-
 def restore_step(
   path: AnyPath, target: Any, *, partial: bool = False
 ) -> tuple[Any, dict[str, Any]]:

@@ -99,7 +99,7 @@ def _read(
   from vit_jax.checkpoints import run_checkpoints
 
   saved = run_checkpoints.read_arrays(step)
-  paths = run_checkpoints.model_paths(step)
+  paths = manifest.model_paths(step)
   averaged = paths["params"] == "ema"
   prefixes = {
     f"{paths[name]}/": prefix

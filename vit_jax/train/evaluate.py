@@ -137,7 +137,7 @@ def _restore(
     experiment.model
   )
   saved = run_checkpoints.read_arrays(path)
-  paths = run_checkpoints.model_paths(path)
+  paths = manifest.model_paths(path)
   places = {}
   for collection, arrays in variables.items():
     own = rules if collection == "params" else ()
