@@ -44,10 +44,7 @@ def state(run: setup.Run) -> State:
   task_state = {k: v for k, v in loaded.variables.items() if k != "params"}
   state = drawn.replace(
     params=_over(drawn.params, params, run.state.params),
-    task_state={
-      **drawn.task_state,
-      **_placed(task_state, run.state.task_state),
-    },
+    task_state=_over(drawn.task_state, task_state, run.state.task_state),
     # Arrays of its own: the step gives up its state's.
     ema=_over(drawn.ema, params, run.state.ema) if drawn.ema else drawn.ema,
   )
@@ -71,7 +68,7 @@ def _changes(report: Any) -> list[str]:
 
 
 def _over(drawn: Any, params: Any, like: Any) -> Any:
-  """The model's parameters in the place of the drawn; a task's own stay."""
+  """The model's arrays in the place of the drawn ones; a task's own stay."""
   return {**drawn, **_placed(params, {k: like[k] for k in params})}
 
 
