@@ -1,6 +1,10 @@
 """No field that nobody reads, no leaf of a kind that cannot be overridden."""
 
 import ast
+import dataclasses
+import importlib
+import inspect
+import re
 
 import pytest
 
@@ -70,6 +74,55 @@ def test_an_unread_field_is_found(body, count):
     f"  def __post_init__(self):\n    assert self.width > 0\n{body}"
   )
   assert len(unread([source.parse(text, "vit_jax.nn.x")])) == count
+
+
+def documentation_faults(cls):
+  """Fields that the docstring of a dataclass names and lacks, or leaves out."""
+  _, found, block = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:")
+  if not found:
+    return
+  block = re.split(r"\n\n\w+:\n", block)[0]
+  lines = re.findall(r"^  (\w+(?:, \w+)*):", block, re.M)
+  named = {name for line in lines for name in line.split(", ")}
+  fields = [vars(c).get("__annotations__", {}).keys() for c in cls.__mro__]
+  properties = {k for k, v in vars(cls).items() if isinstance(v, property)}
+  # Flax adds these two to its modules.
+  own = {k for k in fields[0] - {"parent", "name"} if k[0] != "_"}
+  for name in named - set().union(*fields) - properties:
+    yield f"{cls.__qualname__} documents {name}, which it does not have"
+  for name in own - set().union(*fields[1:]) - named:
+    yield f"{cls.__qualname__} does not document {name}"
+
+
+def test_documented_fields_are_those_there_are():
+  faults = []
+  for module in source.modules():
+    if (
+      module.name.startswith(source.PACKAGE) and module.path.stem != "__main__"
+    ):
+      here = importlib.import_module(module.name)
+      classes = [c for c in vars(here).values() if isinstance(c, type)]
+      for cls in classes:
+        if cls.__module__ == module.name and dataclasses.is_dataclass(cls):
+          faults += [f"{module}: {f}" for f in documentation_faults(cls)]
+  assert not faults, "\n".join(faults)
+
+
+def test_a_field_that_is_documented_and_not_there_is_found():
+  @dataclasses.dataclass
+  class Wrong:
+    """Wrong.
+
+    Attributes:
+      widht: of the tokens.
+    """
+
+    width: int = 3
+
+  assert sorted(documentation_faults(Wrong)) == [
+    f"{Wrong.__qualname__} does not document width",
+    f"{Wrong.__qualname__} documents widht, which it does not have",
+  ]
 
 
 def leaf_faults(node, path=""):

@@ -94,3 +94,17 @@ def test_decisions_have_the_same_parts():
   for file in files:
     heads = re.findall(r"(?m)^## (.*)$", file.read_text())
     assert heads == ["Context", "Decision", "Consequences"], file.name
+
+
+def test_the_page_of_the_architecture_names_every_room_and_only_what_is_there():
+  text = (source.ROOT / "docs" / "architecture.md").read_text()
+  package = source.ROOT / source.PACKAGE
+  rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+  table = set(re.findall(r"^\| `(\w+)` \|", text, re.M))
+  assert table == rooms
+  # `core/config.py: load` and `checkpoints/manifest.py`.
+  named = re.findall(r"`([a-z_]+/[a-z_/]+\.py)(?:: (\w+))?", text)
+  assert len(named) > 25
+  for file, name in named:
+    code = (package / file).read_text()
+    assert not name or re.search(rf"^(def|class) {name}\b", code, re.M), file
