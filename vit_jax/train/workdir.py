@@ -57,6 +57,8 @@ class Workdir:
     home: where the user wants it; checkpoints go there directly.
     files: where process 0 writes everything else: the same place, or for a
       bucket a folder of this machine that is uploaded.
+    lease: the claim of a folder in a bucket, where the run has one.
+    mirror: what uploads `files` to a bucket, where the run has one.
   """
 
   home: storage.AnyPath
