@@ -2,7 +2,8 @@
 
 Two workers take whole files in this order, then all others in theirs: a slow
 file that began last would keep one worker busy while the other has nothing
-left to do. The numbers are seconds of CPU time, to be measured again now and then.
+left to do. The numbers are seconds of CPU time, to be measured again now and
+then.
 """
 
 FILES = {
