@@ -1,6 +1,7 @@
 """Eight CPU devices, strict numerics, warnings are errors (pyproject.toml)."""
 
 import os
+import tempfile
 
 import jax
 import pytest
@@ -19,6 +20,11 @@ FAST_COMPILE = (
 )
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FAST_COMPILE}"
 jax.config.update("jax_platforms", "cpu")
+# Tests that build the same run compile it once. The folder is this process's
+# own, because JAX does not write the files of its cache atomically.
+_compiled = tempfile.TemporaryDirectory(prefix="vit_jax_compiled_")
+jax.config.update("jax_compilation_cache_dir", _compiled.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
