@@ -133,6 +133,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
   return f"; did you mean {close[0]}?" if close else ""
 
 
+def nearest(size: int, part: int) -> str:
+  """ "nearest: 768 or 780": the positive multiples of `part` around `size`."""
+  below = size // part * part
+  near = " or ".join(str(n) for n in (below, below + part) if n > 0)
+  return f"nearest: {near}"
+
+
+def division(size: int, part: int) -> str:
+  """The arithmetic and the remedy of a failed division."""
+  return f"({size} % {part} = {size % part}); {nearest(size, part)}"
+
+
 def check_one_of(name: str, value: Any, known: Collection[Any]) -> None:
   """Raises a ConfigError about the field `name` if its value is not known."""
   if value not in known:

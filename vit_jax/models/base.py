@@ -30,7 +30,6 @@ from jaxtyping import Array, Float
 import numpy as np
 
 from vit_jax.core import errors
-from vit_jax.nn import checks
 
 Rules = list[tuple[str, PartitionSpec]]
 Outputs = dict[str, Array]
@@ -161,7 +160,7 @@ def check_multiple(config: Any, name: str, part: str) -> None:
       raise errors.about(
         config,
         f"{{{name}}} must be a multiple of {{{part}}}"
-        f" {checks.division(size, divisor)}",
+        f" {errors.division(size, divisor)}",
       )
 
 

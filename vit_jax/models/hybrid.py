@@ -95,14 +95,11 @@ class Config(vit.Config):
       self.feature_map, self.patch_size, self.image_size, strict=True
     ):
       if size % part:
-        unit = self.stride * part
-        below = px // unit * unit
-        near = " or ".join(str(n) for n in (below, below + unit) if n)
         raise errors.about(
           self,
           f"{{image_size}} / {self.stride} = {self.feature_map}, the ResNet's"
           f" feature map, must be a multiple of {{patch_size}} ({size} % {part}"
-          f" = {size % part}); nearest: {near}",
+          f" = {size % part}); {errors.nearest(px, self.stride * part)}",
         )
 
 

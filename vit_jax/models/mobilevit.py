@@ -94,7 +94,7 @@ class Config(base.CommonConfig):
         raise errors.about(
           self,
           "{transformer_widths} must be multiples of {num_heads}"
-          f" {checks.division(width, self.num_heads)}",
+          f" {errors.division(width, self.num_heads)}",
         )
       if not 1 <= self.mlp_ratio * width < float("inf"):
         raise errors.about(

@@ -105,7 +105,7 @@ class Config(base.CommonConfig):
         raise errors.about(
           self,
           f"{{width}} makes a stage of width {width}, which must be a multiple"
-          f" of its heads in {{num_heads}} {checks.division(width, heads)}",
+          f" of its heads in {{num_heads}} {errors.division(width, heads)}",
         )
     base.check_multiple(self, "image_size", "patch_size")
 

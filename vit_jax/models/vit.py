@@ -142,7 +142,7 @@ class Config(base.CommonConfig):
       raise errors.about(
         self,
         f"{{width}} must be a multiple of {parts} for {{posemb}}"
-        f" {checks.division(self.width, parts)}",
+        f" {errors.division(self.width, parts)}",
       )
     if self.posemb == "sincos_2d":
       if self.width < 8:

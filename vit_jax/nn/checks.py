@@ -1,4 +1,4 @@
-"""Checks of images, and the wording of errors about divisions."""
+"""Checks of images."""
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -32,10 +32,3 @@ def check_images(
       {"image_size": image_size},
     )
   return jnp.asarray(images)
-
-
-def division(size: int, part: int) -> str:
-  """The arithmetic and the remedy of a failed division."""
-  below = size // part * part
-  near = " or ".join(str(n) for n in (below, below + part) if n)
-  return f"({size} % {part} = {size % part}); nearest: {near}"

@@ -16,7 +16,6 @@ from jaxtyping import Array, Float, Key
 from vit_jax.core import config as config_lib, errors, parts
 from vit_jax.losses import reconstruction
 from vit_jax.models import vit
-from vit_jax.nn import checks
 from vit_jax.preprocess import values
 from vit_jax.tasks import base
 
@@ -116,7 +115,7 @@ class Config(base.Config):
         raise errors.ConfigError(
           "task.{target} cuts {model.image_size} into a grid of"
           f" {grid} with {side} x {side} colours each"
-          f" {checks.division(size, count * side)}",
+          f" {errors.division(size, count * side)}",
           {"target": self.target, "model.image_size": image_size},
         )
     corrupted, _, _ = self.counts(math.prod(grid))

@@ -132,16 +132,10 @@ class Experiment:
     if size % parts:
       raise errors.ConfigError(
         "{data.batch_size} is not divisible by {runtime.microbatches};"
-        f" nearest: {nearest(size, parts)}",
+        f" {errors.nearest(size, parts)}",
         {"data.batch_size": size, "runtime.microbatches": parts},
       )
     self.task.check(self)
-
-
-def nearest(size: int, parts: int) -> str:
-  """The multiples of `parts` around `size`, for error messages."""
-  below = size // parts * parts
-  return " or ".join(str(x) for x in (below, below + parts) if x > 0)
 
 
 @dataclasses.dataclass(frozen=True)

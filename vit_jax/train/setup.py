@@ -207,10 +207,9 @@ def check_divisible(experiment: experiment_lib.Experiment, mesh: Mesh) -> None:
   parts = experiment.runtime.microbatches
   ways = mesh_lib.batch_ways(mesh)
   if size % (ways * parts):
-    near = experiment_lib.nearest(size, ways * parts)
     raise errors.ConfigError(
       f"data.batch_size={size} is not divisible by {ways} devices x {parts}"
-      f" microbatches = {ways * parts}; nearest: {near}"
+      f" microbatches = {ways * parts}; {errors.nearest(size, ways * parts)}"
     )
 
 
