@@ -1,5 +1,6 @@
 """The page about runs: numbers, differences, damage, nothing from elsewhere."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
 
@@ -37,6 +38,25 @@ def test_what_a_run_says(tmp_path):
   ]
   assert "0.10.2" in cells(page, "<h2>Environment")
   assert page.count("<svg") == 4
+
+
+def test_metrics_of_an_objective_have_curves(tmp_path):
+  """Also of one that had nothing to count in some steps."""
+  folder = run_folder.write(tmp_path / "a")
+  file = tmp_path / "a" / "metrics.jsonl"
+  rows = [json.loads(line) for line in file.read_text().splitlines()[:4]]
+  for row, hits in zip(rows, (None, 0.25, None, 0.75), strict=True):
+    if hits is not None:
+      row["hits"] = hits
+  file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+  run = run_files.read(folder)
+  np.testing.assert_array_equal(
+    run.metrics["hits"], [np.nan, 0.25, np.nan, 0.75]
+  )
+  page = report.page([run])
+  assert "<h3>Objective: hits</h3><svg" in page
+  assert page.count("<svg") == 5
+  assert "nan" not in page
 
 
 def test_differences_between_runs(tmp_path):

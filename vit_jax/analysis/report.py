@@ -69,8 +69,14 @@ def _summary(run: RunFiles) -> dict[str, Any]:
 
 
 def _training(runs: Sequence[RunFiles]) -> Iterable[tuple[str, str]]:
-  """Titles and curves of the metrics of each step."""
-  for key, (title, log) in _CURVES.items():
+  """Titles and curves of the metrics of each step, those of tasks last."""
+  own = dict.fromkeys(key for run in runs for key in run.metrics)
+  titles = _CURVES | {
+    key: (f"Objective: {key}", False)
+    for key in own
+    if key not in {*_CURVES, "step", "time_s", "skipped"}
+  }
+  for key, (title, log) in titles.items():
     lines = {
       run.name: (run.metrics["step"], run.metrics[key])
       for run in runs

@@ -91,7 +91,7 @@ def read(workdir: str) -> RunFiles:
     raise errors.DataError(f"workdir={workdir}: {e}") from e
   if not rows:
     raise errors.ConfigError(f"workdir={workdir}: no step is done yet")
-  names = dict.fromkeys(key for row in (rows[0], rows[-1]) for key in row)
+  names = dict.fromkeys(key for row in rows for key in row)
   saved = home / "checkpoints"
   finished = steps.finished(saved) if saved.exists() else []
   meta = manifest.read(saved / str(finished[-1]))["meta"] if finished else {}
