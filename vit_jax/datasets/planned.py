@@ -26,15 +26,15 @@ _LEAST_ITEMS = 64
 # Estimated size of an image that is not downloaded yet.
 _UNKNOWN_BYTES = 100_000
 _BUFFERED = 200_000
-_FACTS = "plan.json"
+_PLAN = "plan.json"
 _LIST = "items.jsonl"
 # Regex of the names in the folder of a plan.
 NAMES = r"plan\.json|items\.jsonl|shards"
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
-  """A plan.
+class Plan:
+  """What goes into which shard.
 
   Attributes:
     source: what the examples are made from.
@@ -73,30 +73,30 @@ def item(image: archives.Slice, **more: Any) -> Item:
 
 def open_or_make(
   folder: str, source: str, listing: Callable[[], Iterator[tuple[str, Item]]]
-) -> Facts:
+) -> Plan:
   """The plan in a folder, which is made if there is none.
 
   Raises:
     ConfigError: it was made from another source.
     DataError: of `listing`, or it lists nothing.
   """
-  file = pathlib.Path(folder) / _FACTS
+  file = pathlib.Path(folder) / _PLAN
   if not file.exists():
     return _make(pathlib.Path(folder), source, listing)
-  facts = Facts(**json.loads(file.read_text()))
-  if facts.source != source:
+  plan = Plan(**json.loads(file.read_text()))
+  if plan.source != source:
     raise errors.ConfigError(
-      f"{folder} holds unfinished work on {facts.source}, not on {source}; give"
+      f"{folder} holds unfinished work on {plan.source}, not on {source}; give"
       " the same source, or remove this folder"
     )
-  return facts
+  return plan
 
 
 def _make(
   folder: pathlib.Path,
   source: str,
   listing: Callable[[], Iterator[tuple[str, Item]]],
-) -> Facts:
+) -> Plan:
   counts, sizes = collections.Counter[str](), collections.Counter[str]()
   listed = progress.Progress("listed", 0)
   with (folder / _LIST).open("w") as f:
@@ -110,16 +110,16 @@ def _make(
   for split in counts:
     if not re.fullmatch(r"\w+", split):
       raise errors.DataError(f"{source}: {split!r} is not the name of a split")
-  facts = Facts(
+  plan = Plan(
     source=source,
     items=dict(counts),
     shards={k: number_of_shards(n, sizes[k]) for k, n in counts.items()},
     size=sum(sizes.values()),
   )
-  _deal(folder, facts)
-  files.write(folder / _FACTS, json.dumps(dataclasses.asdict(facts)))
+  _deal(folder, plan)
+  files.write(folder / _PLAN, json.dumps(dataclasses.asdict(plan)))
   (folder / _LIST).unlink()
-  return facts
+  return plan
 
 
 def number_of_shards(items: int, size: int) -> int:
@@ -128,19 +128,19 @@ def number_of_shards(items: int, size: int) -> int:
   return max(1, min(wanted, items // _LEAST_ITEMS, _MOST_SHARDS))
 
 
-def _deal(folder: pathlib.Path, facts: Facts) -> None:
+def _deal(folder: pathlib.Path, plan: Plan) -> None:
   """Writes each line of the list into the file of its shard."""
   lists = folder / "shards"
   shutil.rmtree(lists, ignore_errors=True)
   lists.mkdir()
-  for file in facts.files():
+  for file in plan.files():
     (lists / file).touch()
   with (folder / _LIST).open() as f:
     while lines := list(itertools.islice(f, _BUFFERED)):
       by_file = collections.defaultdict(list)
       for line in lines:
         split, item = json.loads(line)
-        number = facts.shards[split]
+        number = plan.shards[split]
         shard = position(item["key"]) * number >> 64
         file = f"{split}-{shard:05d}-of-{number:05d}"
         by_file[file].append(json.dumps(item) + "\n")

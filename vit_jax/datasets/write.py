@@ -86,35 +86,35 @@ def write(recipe: Recipe, *, workers: int = 0, beam: str = "") -> str:
   """
   new = pathlib.Path(recipe.info.data_dir)
   refuse_foreign(new)
-  with work_folders(new, recipe.info.name) as (work, plan):
-    facts = planned.open_or_make(str(plan), recipe.source, recipe.listing)
+  with work_folders(new, recipe.info.name) as (work, folder):
+    plan = planned.open_or_make(str(folder), recipe.source, recipe.listing)
     features: Any = recipe.info.features
     features.save_config(str(work))
     jobs = [
       shards.Job(
         folder=str(work),
         file=f"{recipe.info.name}-{file}",
-        plan=str(plan / "shards" / items),
+        plan=str(folder / "shards" / items),
         read=recipe.read,
         skip=recipe.on_error == "skip",
       )
       for items, file in zip(
-        facts.files(), facts.files(tfds_source.FORMAT.value), strict=True
+        plan.files(), plan.files(tfds_source.FORMAT.value), strict=True
       )
     ]
     todo = [job for job in jobs if shards.done(job) is None]
-    _announce(recipe, facts, work, len(todo))
+    _announce(recipe, plan, work, len(todo))
     if beam:
       from vit_jax.datasets import beam as beam_lib
 
       beam_lib.run(todo, beam)
     else:
       pool.run(todo, workers or os.cpu_count() or 1)
-    skipped = _finish(recipe, facts, jobs, work)
+    skipped = _finish(recipe, plan, jobs, work)
   left_out = ""
   if skipped:
     left_out = (
-      f"; {len(skipped)} of {facts.count} left out, the first"
+      f"; {len(skipped)} of {plan.count} left out, the first"
       f" {skipped[0]['why']}; all are in {SKIPPED}"
     )
   name = recipe.info.full_name.rpartition("/")[0]
@@ -129,14 +129,14 @@ def describe_splits(info: tfds.core.DatasetInfo) -> str:
 
 
 def _announce(
-  recipe: Recipe, facts: planned.Facts, work: pathlib.Path, todo: int
+  recipe: Recipe, plan: planned.Plan, work: pathlib.Path, todo: int
 ) -> None:
   """Prints what will be written; raises StorageError without room for it."""
-  count = sum(facts.shards.values())
-  needed = int(facts.size * _OVERHEAD * todo / count)
+  count = sum(plan.shards.values())
+  needed = int(plan.size * _OVERHEAD * todo / count)
   free = shutil.disk_usage(work).free
   progress.say(
-    f"{recipe.info.full_name}: {facts.text()}, {_gb(facts.size)} of images in"
+    f"{recipe.info.full_name}: {plan.text()}, {_gb(plan.size)} of images in"
     f" {count} shards ({todo} to be written) to {work.parent};"
     f" {_gb(free)} are free there"
   )
@@ -149,7 +149,7 @@ def _announce(
 
 def _finish(
   recipe: Recipe,
-  facts: planned.Facts,
+  plan: planned.Plan,
   jobs: list[shards.Job],
   work: pathlib.Path,
 ) -> list[dict[str, str]]:
@@ -157,7 +157,7 @@ def _finish(
   info = recipe.info
   results = [done for job in jobs if (done := shards.done(job))]
   splits, first, skipped = [], 0, []
-  for name, number in facts.shards.items():
+  for name, number in plan.shards.items():
     reports = results[first : first + number]
     first += number
     skipped += [{"split": name, **s} for r in reports for s in r["skipped"]]
