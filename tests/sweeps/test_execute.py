@@ -210,7 +210,10 @@ def test_what_comes_after_a_failed_run_waits_for_it_to_be_retried(
     [0] * 4 + [1] * 4
   )
   text, ended = status.text(made, str(tmp_path))
-  assert ended and f"{runs[2].name}: {runs[0].name}, before it, failed" in text
+  assert (
+    ended
+    and f"{runs[2].name}: run {runs[0].name}, which it starts from" in text
+  )
   assert "10 runs: 5 failed, 5 done" in text or "12 runs: 5 failed" in text
   plan(monkeypatch)
   again = execute.execute(made, str(tmp_path), retry=True, say=lambda _: None)

@@ -48,11 +48,11 @@ def draw(
   """Random settings, the same for the same seed.
 
   Args:
-    number: of settings.
-    seed: of the draws.
+    number: how many settings.
+    seed: seed of the random numbers.
     uniform: (low, high) by key.
     log_uniform: (low, high) by key, both above 0; the logarithm is uniform.
-    choice: values by key, each as likely as the others.
+    choice: values by key, all equally likely.
   """
   rng = random.Random(seed)
   settings = []
@@ -75,6 +75,7 @@ def draw(
 
 
 def _join(parts: Iterable[Setting]) -> Setting:
+  """One setting with the keys of all parts, which must have none in common."""
   joined: Setting = {}
   for part in parts:
     for key in part:

@@ -39,7 +39,9 @@ def submit(
       "--slurm needs submitit: pip install 'vit_jax[slurm]'"
     )
   if not shutil.which("sbatch"):
-    raise errors.ConfigError("--slurm: there is no sbatch here; leave it out")
+    raise errors.ConfigError(
+      "--slurm needs Slurm, and there is no sbatch here; leave it out"
+    )
   import submitit
 
   home = pathlib.Path(workdir).absolute()

@@ -64,7 +64,9 @@ def status(workdir: str, run: sweep_lib.Run) -> Status:
   except FileNotFoundError:
     for earlier in run.before.values():
       if status(workdir, earlier).state == "failed":
-        return Status("failed", error=f"{earlier.name}, before it, failed")
+        return Status(
+          "failed", error=f"run {earlier.name}, which it starts from, failed"
+        )
     if not home.exists():
       return Status("waiting")
     if _is_held(home / LOCK):

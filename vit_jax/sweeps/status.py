@@ -32,6 +32,7 @@ def text(sweep: sweep_lib.Sweep, workdir: str) -> tuple[str, bool]:
   others = state_lib.unknown_folders(workdir, known)
   if others:
     lines.append(
-      f"not of this sweep as it is now, and left alone: {', '.join(others)}"
+      "not runs of this sweep as it is now, and left alone:"
+      f" {', '.join(others)}"
     )
   return "\n".join(lines), all(status.ended for _, status in known)
