@@ -46,7 +46,7 @@ REFUSED = {
 
 @dataclasses.dataclass(frozen=True)
 class Overlay:
-  """An image, and how much of each patch is in the output.
+  """An image, and how much of each of its patches reaches the output.
 
   Attributes:
     name: name of the image.
@@ -61,14 +61,14 @@ class Overlay:
 
 @dataclasses.dataclass(frozen=True)
 class Findings:
-  """What was found out about a model.
+  """The analysis of a model.
 
   Attributes:
     config: config of the model.
     images: number of images that the distances are a mean of.
     overlays: rollouts of the first images.
     distance: mean attention distance in px.
-    uniform_px: the distance if all patches get the same attention.
+    uniform_px: the distance if all patches got the same attention.
     similarity: similarity of the positions, one for each table; empty if
       `positions.absent` says why.
     components: of the filters, as images; empty if `filters.absent` says why.

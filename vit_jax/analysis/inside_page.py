@@ -1,4 +1,4 @@
-"""An HTML page about what was found out about a model."""
+"""An HTML page about the analysis of a model."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ def page(
   Args:
     title: title of the page.
     facts: facts about the checkpoint, by their names.
-    findings: what was found out about the model.
+    findings: the analysis of the model.
     files: the pictures, by the names that `pictures.files` gives them.
   """
   body = [
@@ -57,10 +57,10 @@ def _rollout(
   shown, images = len(findings.overlays), findings.images
   yield "<h2>Attention rollout</h2><p>"
   yield (
-    "Left the image as the model sees it. In the middle it is lit by how much"
-    " of each patch reaches the output through the attention of all layers (as"
-    " Figures 6 and 14 of the paper). Right the same numbers patch by patch,"
-    " neither enlarged nor blurred: dark is 0, yellow the largest."
+    "Left: the image as the model sees it. Middle: the image lit by how much of"
+    " each patch reaches the output through the attention of all layers (as in"
+    " Figures 6 and 14 of the paper). Right: the same numbers patch by patch,"
+    " neither enlarged nor blurred; dark is 0, and yellow is the largest."
   )
   if shown < images:
     yield f" These are the first {shown:,} of {images:,} images."
@@ -81,7 +81,7 @@ def _distance(
   yield "<h2>Mean attention distance</h2>"
   yield (
     f"<p>How far each of the {layers} x {heads} heads looks, on average over"
-    f" {images} of {h} x {w} px (as Figures 7 and 11): the analogue of a"
+    f" {images} of {h} x {w} px (as in Figures 7 and 11): the analogue of a"
     f" receptive field's size. The dashed line, {findings.uniform_px:.1f} px,"
     " is the distance if every patch got the same attention.</p>"
   )
@@ -104,8 +104,8 @@ def _positions(
   gh, gw = findings.config.grid
   yield (
     f"<p>The model has {positions.KINDS[findings.config.posemb]}. The tile in"
-    f" row r and column c, {gh} x {gw} of them, compares patch (r, c) with all"
-    " patches (as Figures 7 and 10).</p>"
+    f" row r and column c, of {gh} x {gw} tiles, compares patch (r, c) with all"
+    " patches (as in Figures 7 and 10).</p>"
   )
   names = [name for name in files if name.startswith("position_similarity")]
   for i, name in enumerate(names, 1):
@@ -125,8 +125,8 @@ def _filters(
   ph, pw = findings.config.patch_size
   yield (
     f"<p>The first {n} principal components of the {width:,} filters of"
-    f" {ph} x {pw} px, the largest first, row by row (as Figure 7): they hold"
-    f" {findings.shares.sum():.1%} of the filters' variance.</p>"
+    f" {ph} x {pw} px, the largest first, row by row (as in Figure 7). They"
+    f" hold {findings.shares.sum():.1%} of the filters' variance.</p>"
   )
   shares = ", ".join(f"{share:.1%}" for share in findings.shares)
   yield _figure(files["filters.png"], f"Shares of the variance: {shares}.")

@@ -51,14 +51,14 @@ def find(name: str) -> type[Op]:
 @functools.cache
 def known_ops() -> dict[str, type[Op]]:
   """Every op of this package by name."""
-  found = {}
+  ops = {}
   for info in pkgutil.iter_modules(importlib.import_module(_PACKAGE).__path__):
     module = importlib.import_module(f"{_PACKAGE}.{info.name}")
     for part in vars(module).values():
       is_op = isinstance(part, type) and issubclass(part, Op)
       if is_op and "__dataclass_params__" in vars(part):
-        found[name_of(part)] = part
-  return dict(sorted(found.items()))
+        ops[name_of(part)] = part
+  return dict(sorted(ops.items()))
 
 
 def _from_outside(path: str) -> type[Op]:
