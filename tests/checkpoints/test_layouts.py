@@ -164,7 +164,7 @@ def test_what_a_module_from_outside_lacks(tmp_path, mylab, text, message):
 
 
 def test_a_module_that_is_not_there(mylab):
-  with pytest.raises(errors.ConfigError, match=r"layout=no\.such cannot be im"):
+  with pytest.raises(errors.ConfigError, match=r"no\.such cannot be im"):
     layouts.named("no.such")
 
 

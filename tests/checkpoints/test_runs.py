@@ -131,5 +131,5 @@ def test_a_model_from_outside_is_not_imported(run, tmp_path):
   meta = {"config": {"model": {"name": "mylab.vit2", "width": 8}}}
   with run_checkpoints.Checkpointer(tmp_path / "checkpoints", keep=1) as saved:
     saved.save(1, {"params": run[2]}, meta)
-  with pytest.raises(errors.CheckpointError, match=r"mylab\.vit2, a model"):
+  with pytest.raises(errors.ConfigError, match=r"mylab\.vit2 .*--allow_parts"):
     checkpoints.load(tmp_path)

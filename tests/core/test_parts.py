@@ -48,7 +48,7 @@ def folder(tmp_path, monkeypatch):
   (tmp_path / "parts_zoo" / "helper.py").write_text("WIDTH = 3\n")
   (tmp_path / "parts_lab" / "wide.py").write_text(PART.format(width=64))
   monkeypatch.syspath_prepend(str(tmp_path))
-  monkeypatch.setattr(parts, "_outside", set())
+  monkeypatch.setattr(parts, "_outside", {})
   yield tmp_path
   for name in [m for m in sys.modules if m.startswith("parts_")]:
     del sys.modules[name]

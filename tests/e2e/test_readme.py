@@ -31,7 +31,7 @@ def test_every_command_is_accepted(monkeypatch):
     seen.add(args.command)
     if args.command == "sweep":
       path, _, arg = args.config.partition(":")
-      assert sweep.runs(*sweep.load(path, arg))
+      assert sweep.load(path, arg).runs
     elif getattr(args, "config", ""):
       config_lib.build(Experiment, flags.load(args))
     else:

@@ -70,7 +70,7 @@ def optional(image, rng, level: int | None = None): return image
 @pytest.fixture
 def mylab(tmp_path, monkeypatch):
   """The file of a module of somebody else's."""
-  lookup._from_outside.cache_clear()
+  lookup._op_in.cache_clear()
   monkeypatch.syspath_prepend(tmp_path)
   package = tmp_path / "mylab"
   package.mkdir()

@@ -47,8 +47,8 @@ def test_files(finished):
     *("config", "data", "labels", "provenance"),
     *("model", "parts", "weights"),
   }
-  assert meta["model"] == {"params": "params"}
-  assert meta["parts"] == meta["weights"] == {}
+  assert meta["model"] == {"params": "ema"}
+  assert meta["weights"] == {}
   assert meta["labels"] == [str(i) for i in range(10)]
   assert meta["config"] == json.loads((workdir / "config.json").read_text())
   assert meta["data"]["name"] == "digits"

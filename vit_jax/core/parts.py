@@ -18,15 +18,14 @@ import importlib
 import inspect
 import pathlib
 import pkgutil
-import sys
 import types
 from typing import Any
 
 from vit_jax.core import errors
 
 PACKAGE = __name__.partition(".")[0]
-# Top-level packages of the modules that were imported from outside.
-_outside: set[str] = set()
+# Top-level packages of the modules that were imported from outside, by name.
+_outside: dict[str, types.ModuleType] = {}
 # The outside modules that may be imported; None is any.
 _allowed = contextvars.ContextVar[Collection[str] | None](
   "allowed", default=None
@@ -108,7 +107,8 @@ def import_outside(name: str) -> types.ModuleType:
       f"the module {name} cannot be imported ({e}); its folder must be the"
       " working directory, on PYTHONPATH or installed"
     ) from e
-  _outside.add(name.partition(".")[0])
+  package = name.partition(".")[0]
+  _outside[package] = importlib.import_module(package)
   return module
 
 
@@ -181,8 +181,7 @@ def fingerprint() -> dict[str, str]:
   By the name of the file, from its top-level package on.
   """
   hashes = {}
-  for name in sorted(_outside):
-    module = sys.modules[name]
+  for _, module in sorted(_outside.items()):
     for folder in map(pathlib.Path, getattr(module, "__path__", ())):
       for path in sorted(folder.rglob("*.py")):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]

@@ -10,6 +10,7 @@ steps=300, scored=test (val is held-out training images; val+test is both),
 probe=false (true adds few-shot accuracy on the digits), seed=0.
 """
 
+import dataclasses
 import types
 from typing import Any
 
@@ -66,10 +67,13 @@ def get_config(arg: str = "") -> config.ConfigDict:
   masked = args.task == "masked_patch"
   scored = [] if masked else args.scored.split("+")
   _check(args, scored)
+  model = MODELS[args.model]
+  if masked:
+    model = dataclasses.replace(model, num_classes=0)
   optim, peak_lr, weight_decay = OPTIMS[args.optim]
   c: Any = config.to_config_dict(
     Experiment(
-      model=MODELS[args.model],
+      model=model,
       task=TASKS[args.task].Config(),
       optim=optim.Config(),
       evals={name: classification.Config() for name in scored}
