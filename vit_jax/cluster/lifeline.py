@@ -18,16 +18,16 @@ from vit_jax.cluster import monitor
 from vit_jax.cluster.timeouts import Timeouts
 from vit_jax.core import errors
 
-# What a process is given to end by itself, once another one has ended.
+# How long a process may take to end by itself once another one has ended.
 _GRACE_S = 10
-# What the monitor is given to say why a connection between processes broke.
+# How long the monitor may take to say why a connection between two broke.
 _REASON_S = 5
 _MAX_TEXT = 2000
 _DEFAULT = Timeouts()
 
 
 class _Lifeline:
-  """What is known through the monitor; two threads keep it up to date."""
+  """What the monitor has told this process; two threads keep it current."""
 
   def __init__(self, address: str, count: int, index: int, timeouts: Timeouts):
     self.timeouts = timeouts
@@ -47,7 +47,7 @@ class _Lifeline:
       threading.Thread(target=work, daemon=True).start()
 
   def start(self) -> None:
-    """Waits until all processes are there."""
+    """Waits until all processes have connected."""
     with self._known:
       # The monitor knows who is missing, so it gets time to say so.
       limit = self.timeouts.initialization + self.timeouts.heartbeat
@@ -56,7 +56,7 @@ class _Lifeline:
       raise self.error() or errors.PeerError("process 0 did not answer")
 
   def reason(self, wait_s: float) -> tuple[int, str] | None:
-    """Exit code and why all are to end, if the monitor says so in time."""
+    """The exit code and why all must end, if the monitor says so in time."""
     with self._known:
       self._known.wait_for(lambda: self._end, wait_s)
     return self._end
@@ -107,13 +107,13 @@ class _Lifeline:
       self._end_all(errors.LOST, "the connection to process 0's host is lost")
 
   def _end_all(self, code: int, text: str) -> None:
-    """Ends this process, unless it comes to do so by itself."""
+    """Ends this process if it does not end by itself."""
     with self._known:
       self._end = code, text
       self._known.notify_all()
     time.sleep(_GRACE_S)
     if not self._ending:
-      # The main thread waits in the runtime for what will not come.
+      # The main thread waits in the runtime for a message that will not come.
       e = self.error()
       print(f"{type(e).__name__}: {e}", file=sys.stderr, flush=True)
       os._exit(code)
@@ -140,7 +140,7 @@ def connect(
 
   Raises:
     ConfigError: process 0 cannot listen at the address.
-    PeerError: a process did not come, or is not what it should be.
+    PeerError: a process did not connect, or was started with other numbers.
   """
   global _line
   host, _, port = address.rpartition(":")
@@ -156,7 +156,7 @@ def connect(
     initialization_timeout=timeouts.initialization,
     heartbeat_timeout_seconds=2 * timeouts.heartbeat,
     shutdown_timeout_seconds=timeouts.shutdown,
-    # JAX's service is the monitor's; process 0 starts one that nobody uses.
+    # The service is in the monitor. JAX starts another one here, for nobody.
     coordinator_bind_address="127.0.0.1:0",
   )
 
@@ -172,14 +172,14 @@ def _start_monitor(
     stdin=subprocess.DEVNULL,
     stdout=subprocess.PIPE,
     text=True,
-    # Ctrl-C is for the processes, which still need it to save.
+    # Ctrl-C must not end the monitor: the processes need it while they save.
     start_new_session=True,
   )
-  said = process.stdout.readline().strip()
-  if said != "listening":
+  answer = process.stdout.readline().strip()
+  if answer != "listening":
     raise errors.ConfigError(
       f"--coordinator_address={address}: process 0 cannot listen there:"
-      f" {said}; name a free port of its host"
+      f" {answer}; name a free port of its host"
     )
 
 
@@ -199,25 +199,25 @@ def _dial(address: str, timeout_s: float) -> socket.socket:
 
 
 def tick() -> None:
-  """Says that this process has gone on, once in a while."""
+  """Notes that this process makes progress."""
   if _line is not None:
     _line.ticks += 1
 
 
 def saved(step: int) -> None:
-  """Notes the last good checkpoint, for the line about a lost process."""
+  """Notes the last good checkpoint, to name it if a process is lost."""
   if _line is not None:
     _line.saved = str(step)
 
 
 def name(index: int) -> str:
-  """ "process 3 (its host)"."""
+  """The words "process 3 (HOST)"."""
   hosts = _line.hosts if _line is not None else []
   return f"process {index}" + (f" ({hosts[index]})" if hosts else "")
 
 
 def timeouts() -> Timeouts:
-  """Those of `connect`."""
+  """The timeouts that `connect` was given."""
   return _DEFAULT if _line is None else _line.timeouts
 
 
@@ -244,9 +244,9 @@ def watched() -> Iterator[None]:
 
 
 def leave(code: int, text: str = "") -> None:
-  """The end of this process; what is not 0 ends the others as well.
+  """Disconnects this process; an exit code other than 0 ends the others too.
 
-  JAX's own farewell waits for all, so it is only made when all is well.
+  JAX's shutdown waits for all processes, so it is only called on success.
   """
   if code == 0 and jax.distributed.is_initialized():
     jax.distributed.shutdown()

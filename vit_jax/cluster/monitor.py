@@ -39,7 +39,7 @@ class _Member:
 
 
 class _Monitor:
-  """The members that are connected, and why they are to end, if they are."""
+  """The connected processes, and the reason why they must end, if any."""
 
   def __init__(self, count: int, timeouts: Timeouts):
     self._count = count
@@ -50,7 +50,7 @@ class _Monitor:
     self._service: Any = None
 
   async def run(self, listening: socket.socket) -> None:
-    """Serves until the last member has gone."""
+    """Serves until the last process has disconnected."""
     began = time.monotonic()
     server = await asyncio.start_server(
       self._talk, sock=listening, limit=MAX_LINE
@@ -77,8 +77,8 @@ class _Monitor:
       )
 
   def _start(self) -> None:
-    """Starts JAX's service; tells all where it is, and who they are."""
-    # No public name either, and without the rest of JAX it starts at once.
+    """Starts JAX's service; tells all its port and the names of the hosts."""
+    # It has no public name. Without the rest of JAX it is imported at once.
     jaxlib = importlib.import_module("jaxlib._jax")
     with socket.socket() as s:
       s.bind(("", 0))
@@ -86,7 +86,7 @@ class _Monitor:
     self._service = jaxlib.get_distributed_runtime_service(
       f"[::]:{port}" if socket.has_dualstack_ipv6() else f"0.0.0.0:{port}",
       self._count,
-      # JAX's own answer to a silent process, should this one not have given it.
+      # JAX's own limit for a silent process comes later than the monitor's.
       heartbeat_timeout=2 * self._timeouts.heartbeat,
       shutdown_timeout=self._timeouts.shutdown,
     )
@@ -97,7 +97,7 @@ class _Monitor:
       _send(member.writer, {"start": {"port": port, "hosts": hosts}})
 
   def _find_who_stands_still(self) -> None:
-    """The others wait for those that have gone on least often."""
+    """Ends all if the processes with the least progress have stopped."""
     members = self._members
     if not members or self._end is not None:
       return
@@ -112,7 +112,7 @@ class _Monitor:
   async def _talk(
     self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
   ) -> None:
-    """Serves one connection from its first line to its last."""
+    """Serves one connection from its first message to its last."""
     process = -1
     try:
       hello = await self._read(reader)
@@ -136,7 +136,7 @@ class _Monitor:
       writer.close()
 
   async def _read(self, reader: asyncio.StreamReader) -> Any:
-    """The next message; None at the end or for what is no message."""
+    """The next message; None at the end, or if the line is not a message."""
     try:
       line = await asyncio.wait_for(reader.readline(), self._timeouts.heartbeat)
       message = json.loads(line)
@@ -147,7 +147,7 @@ class _Monitor:
     return message if isinstance(message, dict) else None
 
   def _join(self, hello: Any, writer: asyncio.StreamWriter) -> int:
-    """The process that says hello, or -1 if there can be no such."""
+    """The number of the process that connects, or -1 if it is refused."""
     process, host = hello.get("process"), str(hello.get("host"))
     if self._end is None and hello.get("count") != self._count:
       self._all_end(
@@ -178,14 +178,14 @@ class _Monitor:
       self._all_end(code, f"{self.name(process)} ended: {text}")
 
   def _all_end(self, code: int, text: str) -> None:
-    """Tells everybody, the first time."""
+    """Tells all processes to end; only the first reason counts."""
     if self._end is None:
       self._end = code, text
       for member in self._members.values():
         _send(member.writer, {"end": self._end})
 
   def name(self, *processes: int) -> str:
-    """ "process 3 (its host)", for each of these."""
+    """The words "process 3 (HOST)" for these processes."""
     return "process " + ", ".join(
       f"{i} ({self._hosts[i]})" if i in self._hosts else str(i)
       for i in sorted(processes)

@@ -1,4 +1,4 @@
-"""Agreement between processes: everyone gets one answer, or one error.
+"""Agreement between processes: all get the same answer, or the same error.
 
 It goes through JAX's coordination service, so it touches no device, and it
 waits no longer than the timeouts of `timeouts.Timeouts`.
@@ -35,7 +35,7 @@ def count() -> int:
 
 
 def index() -> int:
-  """Which of them this is; touches no device."""
+  """The number of this process; touches no device."""
   return distributed.global_state.process_id
 
 
@@ -50,19 +50,19 @@ def _client() -> Any:
 
 
 def meet(name: str, text: str, what: str, timeout_s: int) -> list[str]:
-  """One text of each process, once all have called it with this name.
+  """The texts of all processes, once all have called this with the name.
 
   Args:
-    name: used once in a run.
-    text: this process's.
-    what: what the processes come to, such as "the save of step 40".
+    name: must not be used twice in a run.
+    text: the text of this process.
+    what: what the processes wait for, such as "the save of step 40".
     timeout_s: how long the first one waits for the last one.
 
   Raises:
-    PeerError: they did not all come; says who did not.
+    PeerError: not all came in time; names those that did not.
   """
   client, folder = _client(), f"vit_jax/{name}/"
-  # A mark in front, since JAX takes no empty value.
+  # JAX refuses an empty value, so a character comes first.
   client.key_value_set(f"{folder}{index():06}", f"={text}")
   try:
     client.wait_at_barrier(folder, 1000 * timeout_s)
@@ -81,15 +81,15 @@ def meet(name: str, text: str, what: str, timeout_s: int) -> list[str]:
 def share(
   text: str, what: str = "the same point", timeout_s: int = 0
 ) -> list[str]:
-  """One text of each process, in the same order on every process.
+  """The texts of all processes, in the same order on every process.
 
   Args:
-    text: this process's.
+    text: the text of this process.
     what: what the processes agree on, for the error.
     timeout_s: 0 is `Timeouts.progress`.
 
   Raises:
-    PeerError: not every process came to it in time.
+    PeerError: not every process got there in time.
   """
   lifeline.tick()
   if alone():
@@ -124,7 +124,7 @@ def together(f: Callable[[], T]) -> T:
   """What `f` returns here, once it has returned on every process.
 
   Raises:
-    UserError: `f` raised it on some process; the first one's.
+    UserError: `f` raised it on some process; the first of several.
   """
   if alone():
     return f()
@@ -133,8 +133,8 @@ def together(f: Callable[[], T]) -> T:
   for process, text in enumerate(problems):
     kind, _, message = text.partition(":")
     if kind:
-      one = len(set(problems)) > 1
-      where = f"{lifeline.name(process)}: " if one else ""
+      differ = len(set(problems)) > 1
+      where = f"{lifeline.name(process)}: " if differ else ""
       _raise(f"{kind}:{where}{message}")
   return value
 
@@ -146,11 +146,11 @@ def say(text: str) -> None:
 
 
 def check_same(facts: Callable[[], Mapping[str, Any]], what: str) -> None:
-  """Holds that facts are the same on every process.
+  """Checks that facts are the same on every process.
 
   Args:
     facts: gives JSON values by name; not called where there is one process.
-    what: what they are facts of, such as "code".
+    what: what the facts describe, such as "code".
 
   Raises:
     ConfigError: says which processes differ from process 0, and in what.

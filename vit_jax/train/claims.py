@@ -21,13 +21,13 @@ from vit_jax.train import recording
 
 _FILE = ".lock"
 _RENEW_S = 10.0
-# A claim that has not changed for so long is dead; its owner knows it as well.
+# A claim that has not changed for this long has expired; its owner stops too.
 _DEAD_S = 40.0
 
 
 @contextlib.contextmanager
 def locked(workdir: pathlib.Path) -> Iterator[None]:
-  """Makes a folder of a disk and locks it.
+  """Makes a folder on a disk and locks it.
 
   Raises:
     StorageError: it cannot be written, or another process has it.
@@ -84,7 +84,7 @@ class Lease:
     self._renewed = time.monotonic()
 
   def _outwait(self, theirs: bytes, generation: bytes) -> bytes:
-    """The generation of a claim that turns out to be dead."""
+    """The generation of a claim, once it has expired."""
     who = _name(theirs)
     processes.say(
       f"{self._workdir} is claimed by {who}; taking over in {_DEAD_S:.0f} s"
@@ -109,18 +109,18 @@ class Lease:
     """Renews the claim until `end` is set or it is lost."""
     while not self._lost and not self.end.wait(_RENEW_S):
       text = self._say()
-      # A bucket that does not answer is told where the run needs it.
+      # The run reports a bucket that does not answer when it needs it.
       with contextlib.suppress(errors.BucketError):
         generation = self._object.write(text, if_equal=self._generation)
         if not generation:
-          # A write whose answer was lost has been tried twice.
+          # A write whose answer was lost may have been made all the same.
           there, generation = self._object.read()
           self._lost = there not in (text, self._text)
         self._text, self._generation = text, generation
         self._renewed = time.monotonic()
 
   def check(self) -> None:
-    """Holds that no other run may have taken the folder.
+    """Checks that no other run can have taken the folder.
 
     Raises:
       StorageError: it may.
@@ -138,9 +138,9 @@ class Lease:
       )
 
   def release(self) -> None:
-    """Lets others in at once."""
+    """Gives the claim up, so that others need not wait for it to expire."""
     if not self._lost:
-      # Where this fails it dies by itself.
+      # If this fails, the claim expires by itself.
       with contextlib.suppress(errors.BucketError):
         self._object.write(None, if_equal=self._generation)
 
