@@ -99,7 +99,7 @@ def load(
 
   Args:
     path: the Python file.
-    arg: what is handed to its `get_config`.
+    arg: the argument of its `get_config`.
     overrides: values by dotted path; each path must exist. The name of another
       part, such as "model.name", comes first: it replaces the whole group by
       that part's defaults.

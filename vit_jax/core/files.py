@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and locks."""
+"""Writes files completely or not at all; locks them."""
 
 from collections.abc import Iterator
 import contextlib
@@ -64,7 +64,7 @@ def write(path: AnyPath, data: bytes | str) -> None:
 
 
 def read_rows(path: AnyPath) -> list[dict[str, Any]]:
-  """The objects in a file of one JSON object a line; none without a file.
+  """The objects of a file with one JSON object a line; none if it is missing.
 
   A last line that a crash has cut off is left out.
 
@@ -100,7 +100,7 @@ def _replaced(path: pathlib.Path) -> Iterator[IO[bytes]]:
 
 
 def is_stream(path: AnyPath) -> bool:
-  """Whether bytes are sent to `path`, for example /dev/stdout, not kept there.
+  """Whether `path` is a stream such as /dev/stdout, which keeps no bytes.
 
   Raises:
     OSError: a disk or a socket, which are not written to.

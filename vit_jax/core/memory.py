@@ -1,4 +1,4 @@
-"""Memory that the C library keeps when it is freed, instead of giving it back.
+"""Makes the C library keep freed memory instead of returning it.
 
 glibc returns large blocks to the system at once, which must map and clear
 their pages again for the next block of the same size. Other C libraries are

@@ -26,7 +26,8 @@ Rules = Sequence[tuple[str, PartitionSpec]]
 class MeshShape:
   """Devices along each axis, such as "data=4,fsdp=2".
 
-  -1 takes the rest; where no axis says so, data does unless it is given.
+  An axis of -1 takes the remaining devices; without one, "data" does so unless
+  it is given.
   "auto" is chosen by the planner before the run starts.
   """
 
@@ -74,8 +75,8 @@ class MeshShape:
     """Devices along each axis for so many devices.
 
     Raises:
-      ConfigError: the axes do not multiply to the number of devices, or
-        nobody has chosen them yet.
+      ConfigError: the axes do not multiply to the number of devices, or they
+        are "auto" and not chosen yet.
     """
     if self.auto:
       raise errors.ConfigError(
@@ -151,11 +152,11 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def split_batch(x: jax.Array, axes: PartitionSpec = BATCH) -> jax.Array:
-  """x, said to be split like the batch, in a step that names its mesh.
+  """Constrains x to be split like the batch, in a step that names its mesh.
 
-  Without it the partitioner may choose to follow the parameters: with fsdp it
-  then splits features instead of the batch, and needs many times the memory.
-  Outside of `jax.sharding.use_abstract_mesh` it is x.
+  Otherwise the partitioner may follow the parameters: with fsdp it then splits
+  features instead of the batch, and needs many times the memory. Outside of
+  `jax.sharding.use_abstract_mesh` this returns x.
   """
   if jax.sharding.get_abstract_mesh().empty:
     return x
@@ -163,11 +164,12 @@ def split_batch(x: jax.Array, axes: PartitionSpec = BATCH) -> jax.Array:
 
 
 def split_tokens(x: jax.Array) -> jax.Array:
-  """x [B, N, D], split like the batch and by tokens over "tensor".
+  """Constrains x [B, N, D] to be split like the batch, and by tokens.
 
-  Where nothing mixes tokens the devices of a tensor group would otherwise all
-  hold and compute the same (sequence parallelism, Section 4.2.2 of
-  arXiv:2205.05198). Outside of `jax.sharding.use_abstract_mesh` it is x.
+  The axis "tensor" splits the tokens. Between layers that mix them, the devices
+  of a tensor group would otherwise all compute the same (sequence parallelism,
+  Section 4.2.2, arXiv:2205.05198). Outside of `jax.sharding.use_abstract_mesh`
+  this returns x.
 
   Raises:
     ConfigError: the tokens cannot be split evenly.
@@ -218,7 +220,7 @@ def put_batch(mesh: Mesh, rows: Any) -> Any:
 
 
 def with_shardings(shapes: Any, shardings: Any) -> Any:
-  """Shapes of arrays that know where they live."""
+  """Shapes of arrays with their shardings."""
   return jax.tree.map(
     lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
     shapes,

@@ -1,4 +1,4 @@
-"""Whose a folder or a file is, which every command asks before it writes."""
+"""Tells what a folder or a file belongs to, before a command writes there."""
 
 from collections.abc import Callable
 import stat
@@ -15,7 +15,7 @@ _HEAD_BYTES = 16 << 20
 
 
 def owner(folder: AnyPath) -> str:
-  """What made the files of a folder: one of the constants above, or ""."""
+  """What a folder belongs to: one of the constants above, or ""."""
   if found := _closed(folder):
     return found
   if (folder / "checkpoints").exists() or all(
@@ -45,7 +45,7 @@ def check_folder(flag: str, folder: AnyPath, but: str = "") -> None:
   Args:
     flag: the command's flag that names it, for the error.
     folder: need not exist.
-    but: the one owner whose folder it may be.
+    but: the owner whose folder is allowed.
 
   Raises:
     ConfigError: it belongs to something else, or lies in a data set or among
@@ -74,7 +74,7 @@ def _check_above(flag: str, place: AnyPath) -> None:
 def check_file(
   flag: str, file: AnyPath, is_ours: Callable[[bytes], bool], what: str
 ) -> None:
-  """Refuses to replace a file that is something else than what is written.
+  """Refuses to replace a file of another kind than the one to be written.
 
   Args:
     flag: the command's flag that names it, for the error.

@@ -1,4 +1,4 @@
-"""Where files lie: on a disk of this machine, or in a bucket (gs://).
+"""Paths of files on a disk of this machine, or in a bucket (gs://).
 
 Both are paths with the methods of `pathlib.Path` that this code base uses. A
 bucket has objects and no folders: a folder is there as long as something is in
@@ -27,7 +27,7 @@ _RETRIES = {"max_retries": 5, "initial_delay": "1s", "max_delay": "8s"}
 
 
 def path(place: "str | os.PathLike[str]") -> "AnyPath":
-  """The path that a user means.
+  """The path of a text, on a disk or in a bucket.
 
   Raises:
     ConfigError: a kind of storage that this code base does not know.
@@ -47,9 +47,9 @@ def path(place: "str | os.PathLike[str]") -> "AnyPath":
 
 
 class BucketPath(gpath.PosixGPath):  # type: ignore[misc, valid-type]
-  """An object or folder of a bucket.
+  """An object or a folder in a bucket.
 
-  Every method raises BucketError where the bucket does not do what it is asked.
+  Every method raises BucketError if the bucket fails to do what it should.
   """
 
   @property
@@ -70,27 +70,27 @@ class BucketPath(gpath.PosixGPath):  # type: ignore[misc, valid-type]
     return f"{self._key}/" if self._key else ""
 
   def read(self) -> tuple[bytes | None, bytes]:
-    """What the object holds, None where there is none; and its generation."""
+    """The content of the object, or None if there is none; its generation."""
     result = self._wait(_store(self._bucket).read(self._key))
     value = result.value if result.state == "value" else None
     return value, result.stamp.generation
 
   def write(self, data: bytes | None, if_equal: bytes | None = None) -> bytes:
-    """Replaces the object, or deletes it where `data` is None.
+    """Replaces the object, or deletes it if `data` is None.
 
     Args:
-      data: what it is to hold.
-      if_equal: only if it still is of this generation.
+      data: the new content.
+      if_equal: writes only if the object still has this generation.
 
     Returns:
-      Its new generation; empty where it is of another one.
+      The new generation; empty if the object had another one.
     """
     store = _store(self._bucket)
     done = self._wait(store.write(self._key, data, if_equal=if_equal))
     return done.generation
 
   def files(self) -> list[str]:
-    """Names relative to the folder of all objects in it, ascending."""
+    """The names of all objects in the folder, relative to it, sorted."""
     keys = self._wait(_store(self._bucket).list(_below(self._inside)))
     skip = len(self._inside)
     return sorted(key.decode()[skip:] for key in keys)
@@ -116,13 +116,13 @@ class BucketPath(gpath.PosixGPath):  # type: ignore[misc, valid-type]
       yield self / name
 
   def glob(self, pattern: str) -> Iterator["BucketPath"]:
-    """Of the names in this folder alone."""
+    """The paths in this folder whose name matches, not in folders below it."""
     for path in self.iterdir():
       if fnmatch.fnmatchcase(path.name, pattern):
         yield path
 
   def mkdir(self, *_: Any, **__: Any) -> None:
-    """Folders of a bucket need not be made."""
+    """Does nothing: a bucket has no folders to be made."""
 
   def open(self, mode: str = "r", **_: Any) -> Any:
     if "w" in mode:
@@ -149,7 +149,7 @@ class BucketPath(gpath.PosixGPath):  # type: ignore[misc, valid-type]
     return to
 
   def _wait(self, future: Any) -> Any:
-    """The future's result; what TensorStore raises as one line."""
+    """The result of a future; errors of TensorStore become one line."""
     try:
       return future.result(timeout=_TIMEOUT_S)
     except TimeoutError:
@@ -164,7 +164,7 @@ class BucketPath(gpath.PosixGPath):  # type: ignore[misc, valid-type]
 
 
 class _Writer(io.BytesIO):
-  """Uploads what was written, at its end."""
+  """A file that is uploaded when it is closed."""
 
   def __init__(self, to: BucketPath):
     super().__init__()

@@ -52,8 +52,8 @@ def first_match(tree: Any, patterns: Iterable[str]) -> Any:
   Leaves that match none get -1.
 
   Raises:
-    ConfigError: a pattern is no regex, or is the first match of no leaf; a
-      rule that does nothing is a typo more often than an intention.
+    ConfigError: a pattern is not a regex, or is the first match of no leaf; a
+      rule without effect is more often a typo than an intention.
   """
   compiled = []
   for pattern in patterns:

@@ -1,9 +1,9 @@
 """Who may write to a workdir: one run at a time.
 
-On a disk that is a file lock, which ends with its process. A bucket has no
-locks, so there a run keeps an object up to date: each change is made only if
-the object is as this run left it (Cloud Storage's generation preconditions). A
-claim that nobody has renewed for a while is dead and may be taken.
+On a disk the claim is a file lock, which ends with its process. A bucket has no
+locks; there a run keeps renewing an object, and writes it only if it is as this
+run left it (Cloud Storage's generation preconditions). A claim that was not
+renewed for a while has expired and may be taken over.
 """
 
 from collections.abc import Iterator

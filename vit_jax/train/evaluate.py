@@ -45,8 +45,8 @@ def evaluate(
 
   Raises:
     ConfigError: the config breaks a rule or has no evaluator.
-    CheckpointError: no good checkpoint, or not one of this model; or one
-      without the head that an evaluator needs.
+    CheckpointError: there is no good checkpoint, it is of another model, or it
+      lacks the head that an evaluator needs.
   """
   if layout:
     layouts.named(layout)
@@ -103,7 +103,7 @@ def _experiment(
 def _check_head(
   loaded: checkpoints.Loaded, experiment: experiment_lib.Experiment
 ) -> None:
-  """Refuses to score the zeros that stand for a head of other classes."""
+  """Refuses to score a head of zeros, which replaced one of other classes."""
   head = [name for name in loaded.report.reset if name.startswith("head/")]
   names = [name for name, c in experiment.evals.items() if c.uses_head]
   if head and names:
@@ -129,7 +129,8 @@ def _restore(
 ) -> dict[str, Any] | None:
   """The model's variables; its averaged parameters where they were kept.
 
-  None where they have other shapes, for another image size or other classes.
+  None if the saved arrays have other shapes, because the image size or the
+  classes differ.
   """
   images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   variables = dict(jax.eval_shape(model.init, jax.random.key(0), images))

@@ -1,4 +1,4 @@
-"""The validated config of a run, and what follows from it without a device."""
+"""The validated config of a run, and its opened data; needs no device."""
 
 import dataclasses
 from typing import Any, Literal
@@ -15,20 +15,20 @@ class Runtime:
 
   Attributes:
     mesh: devices along each axis.
-    microbatches: parts that a batch is cut into, gradients accumulated.
-    remat: activations that are computed again in the backward pass.
+    microbatches: parts that a batch is cut into; their gradients are added up.
+    remat: which activations are computed again in the backward pass.
     unroll: blocks that are compiled without a loop; 0 is all of them.
-    split_tokens: whether the mesh's axis "tensor" splits what is between a
-      ViT's attention and MLP by tokens (sequence parallelism; Section 4.2.2,
-      arXiv:2205.05198).
+    split_tokens: whether the mesh's axis "tensor" splits activations outside of
+      a ViT's attention and MLPs by tokens (sequence parallelism; Section
+      4.2.2, arXiv:2205.05198).
     data_dir: where TFDS data sets are, may be gs://; "" is TFDS's own default
-      ($TFDS_DATA_DIR or ~/tensorflow_datasets). What they are is the run's
-      identity, where they are is not.
+      ($TFDS_DATA_DIR or ~/tensorflow_datasets). The place is not part of the
+      run's identity, the data set is.
     data_threads: threads that read and preprocess.
-    data_workers: processes that do so instead; 0 is none.
+    data_workers: processes that do so instead of threads; 0 uses threads.
     log_every: steps between progress lines and TensorBoard points.
     save_every: how often a checkpoint is written; always at the end as well.
-    keep: newest checkpoints that are kept.
+    keep: how many of the newest checkpoints are kept.
     profile: first step and number of steps of a profiler trace; (0, 0) is off.
   """
 
@@ -61,12 +61,12 @@ class Runtime:
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-  """Where the parameters come from that training begins with.
+  """Where the first parameters come from.
 
   Attributes:
     checkpoint: weights of any format that `checkpoints.load` reads, for this
       model at any resolution; "" draws them.
-    new_head: whether the head is zeros also where the checkpoint's would fit.
+    new_head: whether the head is set to zeros even if the checkpoint's fits.
     layout: names of the tensors in published weights: a format, a module of
       `vit_jax.checkpoints.layouts`, or with a dot a module of your own; ""
       recognises it.
@@ -218,10 +218,10 @@ def _check_names(
   train: sources.Source,
   evals: dict[str, dict[str, sources.Source]],
 ) -> None:
-  """Label k must mean the same where the model is trained and scored.
+  """Checks that label k means the same in training and in evaluation.
 
   Raises:
-    ConfigError: both data sets name their classes, and not alike.
+    ConfigError: both data sets name their classes, and the names differ.
   """
   for name, of in evals.items():
     config = experiment.evals[name]

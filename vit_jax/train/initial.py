@@ -1,4 +1,4 @@
-"""The state that a run begins with: drawn, or from a checkpoint."""
+"""The first state of a run: drawn at random, or from a checkpoint."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ from vit_jax.train.state import State
 def state(run: setup.Run) -> State:
   """A new state; its parameters are those of `start.checkpoint`, if given.
 
-  Positions are resized to the run's grid, and the head is zeros where
-  `start.new_head` says so or the classes are others (Section 3.2,
-  arXiv:2010.11929). Optimiser and averages begin anew.
+  Positions are resized to the run's grid. The head is zeros if
+  `start.new_head` says so or the classes differ (Section 3.2,
+  arXiv:2010.11929). The optimiser's state and the averages start afresh.
 
   Raises:
     CheckpointError: it cannot be loaded, or is of another model.
@@ -45,7 +45,7 @@ def state(run: setup.Run) -> State:
   state = drawn.replace(
     params=_over(drawn.params, params, run.state.params),
     task_state=_over(drawn.task_state, task_state, run.state.task_state),
-    # Arrays of its own: the step gives up its state's.
+    # Separate arrays, since the step donates those of its state.
     ema=_over(drawn.ema, params, run.state.ema) if drawn.ema else drawn.ema,
   )
   return run.begin(state)
@@ -68,12 +68,12 @@ def _changes(report: Any) -> list[str]:
 
 
 def _over(drawn: Any, params: Any, like: Any) -> Any:
-  """The model's arrays in the place of the drawn ones; a task's own stay."""
+  """Replaces the drawn arrays of the model; those of the task stay."""
   return {**drawn, **_placed(params, {k: like[k] for k in params})}
 
 
 def _placed(arrays: Any, like: Any) -> Any:
-  """Arrays of the host on the devices; each process gives what it owns."""
+  """Host arrays on the devices; each process supplies the parts it owns."""
 
   def place(name: str, want: Any, have: Any) -> jax.Array:
     value = np.asarray(have, want.dtype)

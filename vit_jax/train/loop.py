@@ -1,4 +1,4 @@
-"""Trains, or goes on with, the run in a workdir."""
+"""Trains the run in a workdir, or resumes it."""
 
 from collections.abc import Iterator
 import contextlib
@@ -28,7 +28,7 @@ from vit_jax.train.state import State
 def train(
   config: config_lib.ConfigDict, folder: str, *, start_over: bool = False
 ) -> dict[str, dict[str, float]]:
-  """Trains what the config says; resumes where the workdir has a checkpoint.
+  """Trains what the config says; resumes if the workdir has a checkpoint.
 
   Args:
     config: see `experiment.Experiment`.
@@ -40,8 +40,8 @@ def train(
     The last scores of each evaluator.
 
   Raises:
-    ConfigError: the config breaks a rule, before a device is touched where
-      that does not take one; or the workdir belongs to another config.
+    ConfigError: the config breaks a rule, which is found before a device is
+      touched if none is needed to tell; or the workdir has another config.
     DataError: the data set changed since the checkpoint was written.
     CheckpointError: the run has saved checkpoints, and none is good.
     NonFiniteError: a loss or a norm is not a finite number.
@@ -88,7 +88,7 @@ def _start(
 
 
 class _Loop:
-  """The loop over steps and what happens between them."""
+  """The loop over steps, with evaluations and saves between them."""
 
   def __init__(
     self,
@@ -130,7 +130,7 @@ class _Loop:
   def _steps(self, state: State) -> None:
     batches = self._batches()
     for step in range(self.start, self.total + 1):
-      # Here `state` is what `step` steps made of it.
+      # Here `state` is the state after `step` steps.
       if self.stop.requested() or not self._evaluate(step, state):
         self._interrupted(step, state)
       if step > self.start and (
@@ -175,7 +175,7 @@ class _Loop:
         yield ahead
 
   def _evaluate(self, step: int, state: State) -> bool:
-    """Runs the evaluators that are due; False where a signal came first."""
+    """Runs the evaluators that are due; False if a signal interrupted them."""
     inputs = self.setup.inputs
     for name, evaluator in self.setup.evaluators.items():
       due = step > 0 and step % inputs.eval_every[name] == 0
@@ -194,7 +194,7 @@ class _Loop:
   def _save(self, step: int, state: State) -> None:
     self.recording.flush()
     with self.recording.paused():
-      # A checkpoint never knows of a step whose row could be lost.
+      # Rows are on the disk before the checkpoint that follows them.
       self.recording.sync()
       processes.on_first(self.workdir.sync)
       self.saved.save(step, state.replace(weights={}), self.meta)

@@ -1,4 +1,4 @@
-"""A folder of this machine whose files are kept in a bucket as well.
+"""A folder on this machine whose files are copied to a bucket.
 
 An object cannot be appended to, so journals and event files are written here
 and uploaded as a whole: before each checkpoint, once a minute, at the end.
@@ -13,7 +13,7 @@ import threading
 from vit_jax.cluster import processes
 from vit_jax.core import errors, storage
 
-# What a run that goes on continues.
+# Files that a resumed run appends to.
 _CONTINUED = (
   "config.json",
   "metrics.jsonl",
@@ -25,11 +25,11 @@ _EVERY_S = 60.0
 
 
 class Mirror:
-  """Uploads what has changed.
+  """Uploads the files of a folder that have changed.
 
   Args:
-    home: in the bucket.
-    folder: on this machine.
+    home: the folder in the bucket.
+    folder: the folder on this machine.
   """
 
   def __init__(self, home: storage.BucketPath, folder: pathlib.Path):
@@ -62,9 +62,9 @@ class Mirror:
           self._uploaded[name] = seen
 
   def keep(self) -> None:
-    """Uploads now and then, for whoever watches the run, until `end` is set."""
+    """Uploads regularly until `end` is set, for those who watch the run."""
     while not self.end.wait(_EVERY_S):
-      # The next upload that matters tells.
+      # The upload before the next checkpoint will report it.
       with contextlib.suppress(errors.BucketError):
         self.upload()
 

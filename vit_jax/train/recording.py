@@ -111,7 +111,7 @@ class Recording:
     values = fetch(metrics)
     bad = [f"{k}={v}" for k, v in values.items() if not math.isfinite(v)]
     if bad:
-      # What comes after is poisoned as well.
+      # Later steps are not finite either.
       self._pending = None
       # Of the global batch, from every process's part; each once.
       examples = list(dict.fromkeys(processes.gather(np.asarray(ids)).tolist()))

@@ -1,4 +1,4 @@
-"""From a validated config and its data to everything that runs on a mesh."""
+"""Builds all that runs on a mesh, from a validated config and its data."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -61,7 +61,7 @@ def make_model(experiment: experiment_lib.Experiment) -> nn.Module:
   """The Flax module of the config, with the runtime's speed knobs.
 
   Raises:
-    ConfigError: a knob is turned that this model does not have.
+    ConfigError: a knob is set that this model does not have.
   """
   module = config_lib.module_for(experiment.model)
   known = {field.name for field in dataclasses.fields(module.Model)}
@@ -161,7 +161,7 @@ def _initialisers(
   task: task_base.Task,
   tx: optax.GradientTransformation,
 ) -> tuple[Callable[[Any], State], Callable[[State], State]]:
-  """What makes a state, and what makes its task state anew."""
+  """The functions that make a state, and that renew its task state."""
 
   def init(weights: Any) -> State:
     words = rng.root(experiment.seed)
@@ -202,7 +202,7 @@ def _make_optim(
 
 
 def check_divisible(experiment: experiment_lib.Experiment, mesh: Mesh) -> None:
-  """Each device gets the same number of rows of each microbatch."""
+  """Checks that devices get equal numbers of rows of each microbatch."""
   size = experiment.data.batch_size
   parts = experiment.runtime.microbatches
   ways = mesh_lib.batch_ways(mesh)

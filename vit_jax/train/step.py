@@ -43,7 +43,7 @@ def make(
   """
 
   def step(state: State, batch: Batch):
-    # There only where bad examples are skipped: how many this step met.
+    # How many bad examples were skipped, if the config allows to skip them.
     skipped = {k: batch[k].sum() for k in ("skipped",) if k in batch}
     augment_key = rng.stream(state.rng, "augment", state.step)
     augmented = task.augment(preprocess(batch), augment_key)

@@ -1,4 +1,4 @@
-"""The folder of a run: who may write to it, and what it belongs to."""
+"""The folder of a run: who may write to it, and which run it belongs to."""
 
 from collections.abc import Iterator
 import contextlib
@@ -45,18 +45,18 @@ _PACKAGES = (
 CHECKPOINTS = "checkpoints"
 _CONFIG = "config.json"
 _JOURNALS = ("metrics.jsonl", "evals.jsonl")
-# Says that the run has had a checkpoint, where all of them are gone.
+# Tells that the run has had a checkpoint, even if all of them are gone.
 _SAVED = "saved.json"
 
 
 @dataclasses.dataclass
 class Workdir:
-  """Where a run keeps what it makes.
+  """The folder that a run writes to.
 
   Attributes:
-    home: where the user wants it; checkpoints go there directly.
-    files: where process 0 writes everything else: the same place, or for a
-      bucket a folder of this machine that is uploaded.
+    home: the folder that the user named; checkpoints go there directly.
+    files: the folder of everything else, which process 0 writes: the same, or
+      for a bucket a folder on this machine that is uploaded.
     lease: the claim of a folder in a bucket, where the run has one.
     mirror: what uploads `files` to a bucket, where the run has one.
   """
@@ -67,11 +67,11 @@ class Workdir:
   mirror: mirror_lib.Mirror | None = None
 
   def note_saved(self, step: int) -> None:
-    """Notes, outside of the checkpoints' folder, that one has been saved."""
+    """Notes, outside of the folder of checkpoints, that one was saved."""
     files.write(self.home / _SAVED, json.dumps({"newest": step}) + "\n")
 
   def check_new(self, save_every: int) -> None:
-    """Checks that no checkpoint was lost, where none can be used.
+    """Checks that a run without a good checkpoint never had one.
 
     Args:
       save_every: steps between checkpoints.
@@ -99,7 +99,7 @@ class Workdir:
     )
 
   def sync(self) -> None:
-    """Returns when the files are at home and the run still owns it.
+    """Returns once all files are in `home`, which the run still owns.
 
     Raises:
       StorageError: they cannot be written, or another run has taken over.
@@ -114,7 +114,7 @@ class Workdir:
 def claim(
   folder: str, config: config_lib.ConfigDict, start_over: bool = False
 ) -> Iterator[Workdir]:
-  """Makes the workdir and holds it for one run and one config at a time.
+  """Makes the workdir and claims it for one run and one config.
 
   Args:
     folder: the workdir.
@@ -122,8 +122,8 @@ def claim(
     start_over: move what an earlier run has left to a folder of its own.
 
   Raises:
-    ConfigError: it belongs to another config, and shows what differs; or to
-      something that is no run.
+    ConfigError: it belongs to another config (names what differs), or to
+      something that is not a run.
     StorageError: it cannot be written, or another process is writing to it.
   """
   home = storage.path(folder).absolute()
@@ -226,7 +226,7 @@ def _refuse_other(
 
 
 def meta(config: config_lib.ConfigDict, run: setup.Run) -> dict[str, Any]:
-  """What stands beside a saved state."""
+  """The metadata that is saved beside a state."""
   train = run.inputs.train
   return {
     "config": json.loads(config_lib.to_json(config)),
@@ -253,7 +253,7 @@ def _digest(variables: Any) -> str:
 
 
 def code() -> dict[str, str]:
-  """What this process runs: a hash of each source file, and versions."""
+  """The code of this process: a hash of each source file, and versions."""
   root = pathlib.Path(__file__).parents[1]
   return {
     **{
@@ -269,14 +269,14 @@ def code() -> dict[str, str]:
 
 def settings(config: config_lib.ConfigDict) -> dict[str, Any]:
   """Every leaf of a config but `data_dir`, which hosts may differ in."""
-  # Under a name of its own, `runtime` counts as well.
+  # Nested under another name, `runtime` is compared too.
   flat = identity.of_run(config_lib.ConfigDict({"config": config.to_dict()}))
   del flat["config.runtime.data_dir"]
   return flat
 
 
 def data(inputs: experiment_lib.Inputs) -> dict[str, Any]:
-  """Every leaf of the fingerprints of what is read."""
+  """Every leaf of the fingerprints of all data sets."""
   evals = {
     name: {field: source.fingerprint for field, source in splits.items()}
     for name, splits in inputs.evals.items()
@@ -323,7 +323,7 @@ def check_same(saved: dict[str, Any], ours: dict[str, Any], step: int) -> None:
 
 
 def provenance() -> dict[str, Any]:
-  """Git revision, versions and machine: what a result was made with."""
+  """The git revision, versions and machine that a result was made with."""
   here = pathlib.Path(__file__).parent
   git = subprocess.run(
     ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"],
