@@ -16,7 +16,7 @@ from typing import Any
 from vit_jax.cli import flags
 from vit_jax.core import errors
 
-# Images between two lines that say how far it is.
+# Images between two progress lines.
 _EVERY = 100
 
 
@@ -93,9 +93,9 @@ def _read(
   """Names and images, as the checkpoint's preprocessing leaves them.
 
   Args:
-    checkpoint: whose preprocessing it is.
-    paths: of the files.
-    bad: gets what is wrong with files that cannot be read.
+    checkpoint: its preprocessing is used.
+    paths: the files.
+    bad: receives the errors of files that cannot be read.
   """
   from vit_jax.export import predict
   from vit_jax.preprocess.pipeline import Pipeline
@@ -124,7 +124,7 @@ def _read(
 
 
 def _facts(checkpoint: Any) -> dict[str, str]:
-  """What the page says about the checkpoint."""
+  """The facts about the checkpoint that the page shows."""
   config = checkpoint.model.config
   h, w = config.image_size
   ph, pw = config.patch_size

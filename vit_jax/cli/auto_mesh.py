@@ -1,4 +1,4 @@
-"""runtime.mesh=auto, chosen for the devices that are here."""
+"""Chooses the mesh for runtime.mesh=auto, from the devices of the run."""
 
 import os
 from typing import Any
@@ -8,10 +8,10 @@ def resolve(config: Any) -> str:
   """Puts the chosen mesh into the config, in place.
 
   Returns:
-    What was chosen, in words; "" where the config names its mesh.
+    The choice in words; "" if the config names its mesh.
 
   Raises:
-    ConfigError: no mesh of these devices has room for the run.
+    ConfigError: the run fits on no mesh of these devices.
   """
   if config.runtime.mesh != "auto":
     return ""

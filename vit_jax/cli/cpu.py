@@ -1,4 +1,4 @@
-"""Memory where JAX computes on the host's own cores."""
+"""Settings of memory for JAX on CPUs."""
 
 import glob
 import os
@@ -10,7 +10,7 @@ _ACCELERATORS = ("/dev/nvidia[0-9]*", "/dev/dxg", "/dev/accel*", "/dev/vfio/?*")
 
 
 def keep_memory() -> None:
-  """Lets the process keep what it frees, where JAX computes on the CPU.
+  """Lets the process keep freed memory, if JAX computes on the CPU.
 
   Call it before JAX is imported; see memory.keep_all.
   """

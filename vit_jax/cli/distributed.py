@@ -1,4 +1,4 @@
-"""Several processes, one run: which process of how many this one is."""
+"""Several processes in one run: the flags that say which process this is."""
 
 import argparse
 import dataclasses
@@ -18,7 +18,7 @@ _VARIABLES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-  """Adds the flags; each falls back to its environment variable."""
+  """Adds the flags; the default of each is its environment variable."""
   group = parser.add_argument_group(
     "several processes",
     "Start the same command once a process. On a TPU VM, GKE, Slurm or Open"
@@ -43,11 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def start(args: argparse.Namespace) -> None:
-  """Connects to the other processes; does nothing where there are none.
+  """Connects to the other processes; does nothing if there are none.
 
   Raises:
-    ConfigError: half of what is needed, or values that cannot be.
-    PeerError: another process did not come.
+    ConfigError: flags are missing, or have impossible values.
+    PeerError: another process did not connect.
   """
   given = {
     name: getattr(args, name) or os.environ.get(variable, "")
@@ -98,7 +98,7 @@ def _number(name: str, text: str, least: int = -1) -> int:
 
 
 def _join_cluster(timeouts: Timeouts) -> None:
-  """Connects as JAX knows this cluster, if it knows one here."""
+  """Connects to the cluster that JAX recognises, if it does."""
   from jax._src import clusters
 
   find = clusters.ClusterEnv.auto_detect_unset_distributed_params
@@ -113,7 +113,7 @@ def _connect(*known: Any) -> None:
   from vit_jax.cluster import lifeline
 
   lifeline.connect(*known)
-  # Before the interpreter's own end, in which JAX waits for the others.
+  # Runs before the interpreter exits, when JAX would wait for the others.
   sys.excepthook = _unexpected
 
 
@@ -122,7 +122,7 @@ def _unexpected(
   error: BaseException,
   trace: TracebackType | None,
 ) -> None:
-  """A bug ends all processes, with its traceback in this one."""
+  """Ends all processes after a bug, with the traceback in this one."""
   sys.__excepthook__(kind, error, trace)
   stop(errors.FAILED, f"{kind.__name__}: {error}")
   os._exit(errors.FAILED)

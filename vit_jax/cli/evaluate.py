@@ -1,6 +1,6 @@
 """Score a checkpoint with the evaluators of a config.
 
-Without --config the config beside the checkpoint is used.
+Without --config the config that was saved with the checkpoint is used.
 """
 
 import argparse

@@ -8,7 +8,7 @@ from vit_jax.core import errors
 
 
 def add_config(parser: argparse.ArgumentParser, *, required: bool) -> None:
-  """Adds `--config`; its overrides are the arguments no parser knows."""
+  """Adds `--config`; arguments that the parser does not know override it."""
   parser.add_argument(
     "--config",
     required=required,
@@ -19,7 +19,7 @@ def add_config(parser: argparse.ArgumentParser, *, required: bool) -> None:
 
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
-  """Adds `--checkpoint`, and what may be changed while it is loaded."""
+  """Adds `--checkpoint` and flags that change how it is loaded."""
   parser.add_argument(
     "--checkpoint",
     type=place,
@@ -81,7 +81,7 @@ def is_page(head: bytes) -> bool:
 
 
 def refuse_rest(args: argparse.Namespace) -> None:
-  """A command without a config takes no argument it does not know."""
+  """Refuses unknown arguments, for commands without a config."""
   if args.overrides:
     raise errors.ConfigError(f"unknown argument {args.overrides[0]}")
 
@@ -89,8 +89,8 @@ def refuse_rest(args: argparse.Namespace) -> None:
 def load(args: argparse.Namespace) -> Any:
   """The locked ConfigDict of `--config` with its overrides applied.
 
-  The overrides' text is turned into values by ml_collections' config flags,
-  then applied like everywhere else.
+  ml_collections' config flags turn the text of the overrides into values, which
+  are then applied as everywhere else.
 
   Raises:
     ConfigError: an unknown argument, field or config file, or a value that

@@ -1,4 +1,4 @@
-"""GPUs: what is checked and set before JAX starts, all of it here.
+"""Checks and settings for GPUs before JAX starts.
 
 None of it has run on a GPU; XLA knows the flags (tests/cli/test_gpu.py).
 """
@@ -10,10 +10,10 @@ import pathlib
 
 from vit_jax.core import errors
 
-# Where JAX itself looks for one: bare metal, containers, Windows' Linux.
+# Files by which JAX finds a GPU: on hardware, in containers, in WSL.
 _DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")
 
-# Collectives run beside the computation that does not wait for them
+# Collectives run at the same time as computation that does not need them
 # (docs.jax.dev, GPU performance tips).
 FAST = {"--xla_gpu_enable_latency_hiding_scheduler": "true"}
 # Excludes every operation that adds in no fixed order, and autotuning, which
@@ -37,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def prepare(deterministic: bool) -> str:
   """Sets the environment for GPUs; call it before JAX is imported.
 
-  What the user has set himself stays.
+  Variables that the user has set are kept.
 
   Returns:
-    What is set, in words; "" where there is no GPU.
+    The settings in words; "" if there is no GPU.
 
   Raises:
     ConfigError: there is a GPU and no JAX for it, or the user's XLA_FLAGS
@@ -67,7 +67,7 @@ def prepare(deterministic: bool) -> str:
 
 
 def _expected() -> bool:
-  """Whether JAX is going to use a GPU, or has to."""
+  """Whether JAX will use a GPU, or must use one."""
   platforms = os.environ.get("JAX_PLATFORMS", "")
   asked = {"cuda", "gpu"} & set(platforms.split(","))
   found = [path for path in _DEVICES if pathlib.Path(path).exists()]
@@ -80,6 +80,6 @@ def _expected() -> bool:
       f"there is a GPU ({why}), but JAX has no CUDA plugin: pip install"
       " 'vit_jax[cuda]', or say JAX_PLATFORMS=cpu to train on the CPU"
     )
-  # With a platform named, JAX fails where it would fall back to the CPU.
+  # If the platform is named, JAX fails instead of using the CPU.
   os.environ.setdefault("JAX_PLATFORMS", "cuda,cpu")
   return True

@@ -1,6 +1,6 @@
 """Say what a checkpoint is: format, model, parameters, provenance.
 
-The arrays are loaded, so whatever is wrong with them is told as well.
+The arrays are loaded, so that faults in them are reported as well.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from typing import Any
 
 from vit_jax.cli import flags
 
-# Of long lists, such as an optimiser's state, so many are shown.
+# How many entries of a long list, such as an optimiser's state, are shown.
 _SHOWN = 5
 
 

@@ -17,14 +17,14 @@ from vit_jax.core import errors
 
 
 class _Parser(argparse.ArgumentParser):
-  """Says what is wrong in one line."""
+  """Reports errors in one line."""
 
   def error(self, message: str) -> NoReturn:
     raise errors.ConfigError(f"{message} (see {self.prog} --help)")
 
 
 def commands() -> dict[str, str]:
-  """File of each command in this folder, by the command's name."""
+  """The module of each command in this folder, by the command's name."""
   names = [m.name for m in pkgutil.iter_modules(cli.__path__)]
   return {n: f"{cli.__name__}.{n}" for n in names if n not in _OTHER}
 
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _keep_quiet() -> None:
-  """What others say that nobody here can act on, also in worker processes."""
+  """Silences warnings of libraries that no user can act on, also in workers."""
   # TensorFlow, which `data convert` reads TFRecords with, announces oneDNN.
   os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
   # Grain's generated code is older than the protobuf that Beam allows.
@@ -96,8 +96,8 @@ def _keep_quiet() -> None:
 
 
 def _unraisable(problem: Any) -> None:
-  # TensorStore reports here that nobody waits any more for a write that
-  # failed; the failure itself is raised where it can be told in one line.
+  # TensorStore reports here a failed write that nobody waits for any more; the
+  # failure itself is raised where it can be reported in one line.
   if str(problem.exc_value) != "Event loop is closed":
     sys.__unraisablehook__(problem)
 

@@ -1,8 +1,8 @@
 """Say what a run needs on TPU slices, whether it fits, and how fast it can be.
 
-Compiles the real train step for slices that need not be at hand, such as
+Compiles the real train step for slices that need not be here, such as
 --topology=v3:16x32,v4:8x8x16 (chips along each axis). The data set need not be
-at hand either.
+here either.
 """
 
 import argparse

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _say(checkpoint: Any, source: str) -> None:
-  """How the images are seen, apart from the results."""
+  """Prints how the images are prepared, apart from the results."""
   print(
     f"{checkpoint.source_format}; {checkpoint.preprocess}; class names:"
     f" {source}",
@@ -100,7 +100,7 @@ def _table() -> Any:
 
 
 def _json() -> Any:
-  """One object a line, so that a stream of them can be read."""
+  """Prints one object a line, so that the results can be streamed."""
 
   def write(found: Any, classes: list[tuple[str, float]]) -> None:
     rows = [

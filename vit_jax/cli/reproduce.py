@@ -1,7 +1,7 @@
-"""Ask a table or figure of the paper again, in miniature or at its own scale.
+"""Reproduce a table or figure of the paper, in miniature or at its own scale.
 
 --scale=mini trains small models here and judges the paper's claims; started
-again it goes on where it was. --scale=paper shows the paper's numbers beside
+again it continues. --scale=paper shows the paper's numbers beside
 those of finished runs below --runs, computes what needs no training, and gives
 the commands of what has not run. --page=docs/reproduction.md rewrites that page
 from the results.

@@ -1,4 +1,4 @@
-"""Run a grid of trainings, see how far it is, and collect its results.
+"""Run a grid of trainings, show its progress, and collect its results.
 
 Each run has a folder of its own below the workdir and resumes there. A sweep
 is a file with get_sweep(arg), such as those of configs/sweeps.
@@ -104,7 +104,7 @@ def _run(sweep, args: argparse.Namespace) -> None:
 
 
 def _commands(sweep, workdir: str) -> None:
-  """A line for each run that whoever reads this is to start."""
+  """The command of each run, one a line, to be started by other means."""
   import shlex
 
   from vit_jax.sweeps import execute, leaks, state

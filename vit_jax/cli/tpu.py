@@ -5,9 +5,9 @@ import os
 
 # TPU VMs up to v4, and later ones.
 _DEVICES = ("/dev/accel*", "/dev/vfio/*")
-# What the library asks the machine's metadata server for as soon as JAX looks
-# for devices. Where nothing answers it prints lines of warnings; any answer
-# keeps it quiet, and with no TPU none is used.
+# Variables that the library would ask the machine's metadata server for when
+# JAX looks for devices. Without an answer it prints warnings; any value
+# prevents them, and without a TPU none is used.
 _ANSWERS = {
   "TPU_SKIP_MDS_QUERY": "1",
   "TPU_WORKER_HOSTNAMES": "localhost",
@@ -18,7 +18,7 @@ _ANSWERS = {
 def keep_quiet() -> None:
   """Lets JAX look for TPUs silently; call it before JAX is imported.
 
-  It only looks where the library is installed, as the extra `plan` does.
+  JAX looks for TPUs only if the library is installed, as by the extra `plan`.
   Platforms are left alone, so that GPUs are found as before.
   """
   if not any(glob.glob(pattern) for pattern in _DEVICES):

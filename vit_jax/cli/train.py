@@ -1,6 +1,6 @@
 """Train a model, or resume a run that was interrupted.
 
-Run the same command again and it goes on from the last checkpoint.
+Run the same command again to continue from the last checkpoint.
 """
 
 import argparse

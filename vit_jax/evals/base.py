@@ -29,7 +29,7 @@ Scores = dict[str, float]
 
 
 def never() -> bool:
-  """The answer where nothing stops an evaluation."""
+  """The `stop` of an evaluation that nothing stops."""
   return False
 
 
@@ -96,7 +96,7 @@ class Evaluator(abc.ABC):
 
     Args:
       variables: {"params": ..., and the model's other variables}.
-      stop: asked between batches; what is true stops, and the result is None.
+      stop: called between batches; a true value stops, and the result is None.
     """
 
 
@@ -132,7 +132,7 @@ class Rows:
   Args:
     split: how examples are read.
     source: the examples.
-    batch_size: at a time.
+    batch_size: examples at a time.
     mesh: the devices; each computes its rows of a batch.
     f: (variables, batch) -> arrays [B, ...] by name; compiled.
   """
@@ -231,7 +231,7 @@ def one_label(batch: Batch) -> jax.Array:
   """The labels int [B] of a batch.
 
   Raises:
-    ConfigError: several labels an example, or none.
+    ConfigError: an example has several labels, or none.
   """
   label = batch["label"]
   if label.ndim != 1 or not jnp.issubdtype(label.dtype, jnp.integer):
@@ -246,7 +246,7 @@ def same_classes(split_sources: Mapping[str, sources.Source]) -> int:
   """The number of classes that all splits of an evaluator have.
 
   Raises:
-    ConfigError: they differ, or there are none.
+    ConfigError: the numbers differ, or are 0.
   """
   counts = {name: s.num_classes for name, s in split_sources.items()}
   if len(set(counts.values())) > 1 or not all(counts.values()):

@@ -1,4 +1,4 @@
-"""How well a classifier's probabilities are calibrated."""
+"""Calibration of a classifier's probabilities."""
 
 import dataclasses
 from typing import Any
@@ -16,7 +16,7 @@ class Config(base.Config):
   """Calibration on a split.
 
   Attributes:
-    bins: of the confidence, of equal width.
+    bins: number of bins of the confidence, of equal width.
   """
 
   bins: int = 15

@@ -29,7 +29,7 @@ class Config(base.Config):
 class Evaluator(base.OnData):
   """top_1, top_5 and loss, means over a split, and the number of examples.
 
-  Of an example with several labels each of them is right.
+  If an example has several labels, each of them is right.
   """
 
   def score(self, variables: Any, batch: base.Batch) -> dict[str, jax.Array]:

@@ -18,7 +18,7 @@ from vit_jax.evals import base
 # A constant feature this large makes a bias that is hardly penalised.
 _BIAS = 100.0
 _CHUNK = 4096
-# Examples of a class that choose the penalty.
+# The most examples of a class by which the penalty is chosen.
 _MAX_HELD_OUT = 4
 
 
@@ -27,14 +27,14 @@ class Config(base.Config):
   """Few-shot accuracy on a data set of any classes.
 
   The penalty is chosen for each number of shots: the one with the most hits
-  over all seeds, of equals the largest. One penalty leaves no choice.
+  over all seeds, and the largest of equal ones.
   big_vision's published numbers are those of `penalties=(1024.0,)`.
 
   Attributes:
     train: the split that shots are drawn from.
     shots: examples of each class.
     seeds: draws of examples, whose mean and deviation are reported.
-    penalties: of the squared weights, to choose from.
+    penalties: factors of the squared weights to choose from.
     select: what the penalty is chosen on. "held_out": on other examples of
       `train`, min(shots, 4) of each class as in CoOp (arXiv:2109.01134).
       "test": on `data` itself, as scenic's few-shot evaluation does; such
@@ -62,7 +62,7 @@ class Config(base.Config):
       raise errors.about(self, "{penalties} must be positive numbers")
 
   def held_out(self, shots: int) -> int:
-    """Examples of each class that choose the penalty for so many shots."""
+    """Examples of each class by which the penalty is chosen for these shots."""
     choice = len(self.penalties) > 1 and self.select == "held_out"
     return min(shots, _MAX_HELD_OUT) if choice else 0
 
@@ -74,7 +74,7 @@ class Evaluator(base.Evaluator):
   solved in float64 on the host, the same on every process.
 
   Raises:
-    ConfigError: splits of different classes.
+    ConfigError: the splits have different classes.
   """
 
   def __init__(self, *args: Any, **kwargs: Any):
@@ -116,7 +116,7 @@ def evaluate(
     num_classes: C.
 
   Raises:
-    ConfigError: a class has too few base.
+    ConfigError: a class has too few examples.
   """
   scores: dict[str, float] = {}
   for shots in config.shots:
@@ -147,7 +147,7 @@ def draw(
   examples for this seed.
 
   Raises:
-    ConfigError: a class has fewer.
+    ConfigError: a class has fewer examples.
   """
   rng = np.random.default_rng(seed)
   drawn = []

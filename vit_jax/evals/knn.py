@@ -22,8 +22,8 @@ class Config(base.Config):
 
   Attributes:
     train: the split of the neighbours.
-    neighbours: how many vote; each is reported.
-    temperature: of their weights, exp(cosine / temperature).
+    neighbours: numbers of neighbours that vote; each is reported.
+    temperature: t in the weight of a neighbour, exp(cosine / t).
   """
 
   train: data_config.Split = dataclasses.field(
@@ -50,8 +50,8 @@ class Evaluator(base.Evaluator):
   device, those of `data` are split over them.
 
   Raises:
-    ConfigError: splits of different classes, or fewer examples than
-      neighbours.
+    ConfigError: the splits have different classes, or there are fewer examples
+      than neighbours.
   """
 
   def __init__(self, *args: Any, **kwargs: Any):
@@ -89,7 +89,7 @@ class Evaluator(base.Evaluator):
   def __call__(
     self, variables: Any, stop: Callable[[], Any] = base.never
   ) -> dict[str, float] | None:
-    """Accuracy with k neighbours as "k_nn", and the number of base."""
+    """Accuracy with k neighbours as "k_nn", and the number of examples."""
     train = self.train(variables, stop)
     test = None if train is None else self.test(variables, stop)
     if train is None or test is None:

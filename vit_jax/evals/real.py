@@ -1,4 +1,4 @@
-"""ImageNet-ReaL: a prediction is right where it is one of several labels."""
+"""ImageNet-ReaL: a prediction is right if it is one of several labels."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""Accuracy against resolution: one checkpoint, images of several sizes."""
+"""Accuracy of one checkpoint on images of several sizes."""
 
 from collections.abc import Callable
 import dataclasses
@@ -35,7 +35,7 @@ class Config(classification.Config):
 
 
 class Evaluator(base.Evaluator):
-  """Scores a model at several image sizes, as it is.
+  """Scores a model at several image sizes, without training it further.
 
   Position embeddings are resized as in fine-tuning (section 3.2,
   arXiv:2010.11929); no other parameter changes.
@@ -77,7 +77,7 @@ class Evaluator(base.Evaluator):
   def __call__(
     self, variables: Any, stop: Callable[[], Any] = base.never
   ) -> dict[str, float] | None:
-    """Of each size the scores of classification, as "top_1_224x224"."""
+    """The scores of classification at each size, such as "top_1_224x224"."""
     scores: dict[str, float] = {}
     for (h, w, channels), (model, evaluator) in self.sizes.items():
       fitted = self._fitted(variables, model, (1, h, w, channels))

@@ -1,4 +1,4 @@
-"""VTAB-1k's score: means over its tasks, of accuracies measured one by one."""
+"""The score of VTAB-1k: means of the accuracies on its tasks."""
 
 from collections.abc import Mapping
 
