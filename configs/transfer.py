@@ -150,13 +150,13 @@ def get_config(arg: str = "") -> config.ConfigDict:
         f"{name}={value} is not one of: {', '.join(known)}"
         f"{errors.did_you_mean(value, known)}"
       )
-  of = dataset(args.dataset)
+  data = dataset(args.dataset)
   scored = "val" if args.selecting else "test"
   c = config.to_config_dict(
     Experiment(
       model=FAMILIES[args.model].variant(
         args.variant,
-        num_classes=of.classes,
+        num_classes=data.classes,
         image_size=(args.res, args.res),
         dtype="bfloat16",
       ),
@@ -167,13 +167,13 @@ def get_config(arg: str = "") -> config.ConfigDict:
   c.seed = args.seed
   c.start.checkpoint = args.checkpoint
   c.data.batch_size = 512
-  c.data.train.name = c.evals[scored].data.name = of.name
-  c.data.train.split = of.part if args.selecting else of.train
-  c.evals[scored].data.split = of.held_out if args.selecting else of.test
+  c.data.train.name = c.evals[scored].data.name = data.name
+  c.data.train.split = data.part if args.selecting else data.train
+  c.evals[scored].data.split = data.held_out if args.selecting else data.test
   c.evals[scored].every = "25 %"
-  c.optim.peak_lr = args.lr or of.lrs[min(1, len(of.lrs) - 1)]
+  c.optim.peak_lr = args.lr or data.lrs[min(1, len(data.lrs) - 1)]
   c.optim.clip_norm = 1.0
-  PROTOCOLS[args.protocol](c, of, scored, args.res)
+  PROTOCOLS[args.protocol](c, data, scored, args.res)
   if args.dataset == "imagenet2012" and args.protocol == "vit":
     c.optim.average.kind = "ema"
     c.optim.average.decay = 0.9999
@@ -182,35 +182,35 @@ def get_config(arg: str = "") -> config.ConfigDict:
   return c
 
 
-def _vit(c: config.ConfigDict, of: Dataset, scored: str, res: int) -> None:
-  crop = "resize" if of.name.startswith("vtab:") else "inception_crop"
+def _vit(c: config.ConfigDict, data: Dataset, scored: str, res: int) -> None:
+  crop = "resize" if data.name.startswith("vtab:") else "inception_crop"
   flip = "" if crop == "resize" else "|flip_lr"
   _preprocess(c, scored, f"{crop}({res}){flip}", f"resize({res})")
-  c.duration = f"{of.steps} steps"
-  c.optim.schedule.warmup = f"{of.warmup} steps"
+  c.duration = f"{data.steps} steps"
+  c.optim.schedule.warmup = f"{data.warmup} steps"
 
 
-def _augreg(c: config.ConfigDict, of: Dataset, scored: str, res: int) -> None:
+def _augreg(c: config.ConfigDict, data: Dataset, scored: str, res: int) -> None:
   large = res * 7 // 6
-  flip = "" if of.crop.startswith("resize(") else "|flip_lr"
+  flip = "" if data.crop.startswith("resize(") else "|flip_lr"
   _preprocess(
     c,
     scored,
-    of.crop.format(res=res, large=large) + flip,
+    data.crop.format(res=res, large=large) + flip,
     f"resize_small({large})|central_crop({res})",
   )
-  c.duration = f"{of.steps} steps"
-  c.optim.schedule.warmup = f"{of.warmup} steps"
+  c.duration = f"{data.steps} steps"
+  c.optim.schedule.warmup = f"{data.warmup} steps"
 
 
-def _bit(c: config.ConfigDict, of: Dataset, scored: str, res: int) -> None:
+def _bit(c: config.ConfigDict, data: Dataset, scored: str, res: int) -> None:
   large = res * 7 // 6
   crop = f"resize({large})|random_crop({res})|flip_lr"
-  if of.name.startswith("vtab:"):
+  if data.name.startswith("vtab:"):
     crop = f"resize({res})"
   _preprocess(c, scored, crop, f"resize({res})")
-  c.duration = f"{of.bit_steps} steps"
-  c.task.mixup = of.bit_mixup
+  c.duration = f"{data.bit_steps} steps"
+  c.task.mixup = data.bit_mixup
   c.optim.peak_lr = 0.003
   c.optim.clip_norm = 0.0
   c.optim.schedule.decay = "stairs"

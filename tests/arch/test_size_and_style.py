@@ -78,7 +78,24 @@ def is_name(node):
   return isinstance(node, ast.Name)
 
 
-CHECKS = (size_faults, docstring_faults, construct_faults)
+# Words that do not say what a thing is.
+NO_NAMES = {"of", "said", "found", "one", "told"}
+
+
+def naming_faults(module):
+  for node in ast.walk(module.tree):
+    name = ""
+    if is_name(node) and isinstance(node.ctx, ast.Store):
+      name = node.id
+    elif isinstance(node, ast.arg):
+      name = node.arg
+    elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+      name = node.name
+    if name in NO_NAMES:
+      yield f"{module}:{node.lineno}: {name} is no name of a thing"
+
+
+CHECKS = (size_faults, docstring_faults, construct_faults, naming_faults)
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -96,6 +113,9 @@ BODY = "".join(f"  x = {i}\n" for i in range(60))
   ("check", "text"),
   [
     (size_faults, LONG),
+    (naming_faults, "found = 3"),
+    (naming_faults, "def f(of):\n  pass"),
+    (naming_faults, "def one():\n  pass"),
     (size_faults, f"def f():\n{BODY}"),
     (size_faults, f"class C:\n  def f(self):\n{BODY.replace('  ', '    ')}"),
     (docstring_faults, "x = 1"),

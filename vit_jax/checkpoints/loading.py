@@ -93,10 +93,10 @@ def weights(path: str | os.PathLike) -> AnyPath:
   if (place / _WEIGHTS).exists():
     return place / _WEIGHTS
   suffixes = {layout.container.SUFFIX for layout in layouts.find_all()}
-  found = [file for x in sorted(suffixes) for file in place.glob(f"*{x}")]
-  if len(found) > 1:
-    names = ", ".join(sorted(p.name for p in found))
+  files = [file for x in sorted(suffixes) for file in place.glob(f"*{x}")]
+  if len(files) > 1:
+    names = ", ".join(sorted(p.name for p in files))
     raise errors.CheckpointError(
       f"{place} has several files: {names}; name one"
     )
-  return found[0] if found else place
+  return files[0] if files else place

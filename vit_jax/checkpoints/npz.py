@@ -59,13 +59,13 @@ def opened(path: pathlib.Path) -> Iterator[dict[str, Tensor]]:
       archive = stack.enter_context(zipfile.ZipFile(path))
       infos = archive.infolist()
       _check_members(path, infos)
-      found = {
+      members = {
         info.filename.removesuffix(".npy"): _member(path, archive, info)
         for info in infos
       }
     except _DAMAGED as e:
       raise refused(path, _reason(e)) from e
-    yield found
+    yield members
 
 
 def _check_members(path: pathlib.Path, infos: list[zipfile.ZipInfo]) -> None:

@@ -51,10 +51,10 @@ def opened(path: pathlib.Path) -> Iterator[dict[str, Tensor]]:
       header = _header(path)
       file = stack.enter_context(safetensors.safe_open(path, "numpy"))
       json.loads(header, object_pairs_hook=_without_duplicates)
-      found = {name: _tensor(path, file, name) for name in file.offset_keys()}
+      content = {name: _tensor(path, file, name) for name in file.offset_keys()}
     except (OSError, ValueError, safetensors.SafetensorError) as e:
       raise refused(path, str(e)) from e
-    yield found
+    yield content
 
 
 def _header(path: pathlib.Path) -> bytes:

@@ -130,14 +130,16 @@ def _facts(checkpoint: Any) -> dict[str, str]:
   ph, pw = config.patch_size
   gh, gw = config.grid
   kind = type(checkpoint.model).__module__.rpartition(".")[2]
-  of = "the feature map's cells" if kind == "hybrid" else "px"
+  unit = "the feature map's cells" if kind == "hybrid" else "px"
   return {
     "format": checkpoint.source_format,
     "model": (
       f"{kind}: width {config.width:,}, depth {config.depth},"
       f" {config.num_heads} heads, MLP {config.mlp_dim:,}"
     ),
-    "patches": (f"{gh} x {gw} of {ph} x {pw} {of}, in images of {h} x {w} px"),
+    "patches": (
+      f"{gh} x {gw} of {ph} x {pw} {unit}, in images of {h} x {w} px"
+    ),
     "what represents the image": config.pool,
     "position embeddings": f"{config.posemb}, {config.posemb_at}",
     "preprocessing": checkpoint.preprocess,

@@ -15,7 +15,7 @@ def keep_memory() -> None:
   Call it before JAX is imported; see memory.keep_all.
   """
   platforms = os.environ.get("JAX_PLATFORMS", "")
-  found = any(map(glob.glob, _ACCELERATORS))
-  if platforms != "cpu" and (platforms or found):
+  has_accelerator = any(map(glob.glob, _ACCELERATORS))
+  if platforms != "cpu" and (platforms or has_accelerator):
     return
   memory.keep_all(os.environ)

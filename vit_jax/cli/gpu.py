@@ -60,22 +60,22 @@ def prepare(deterministic: bool) -> str:
       )
   given += [f"{k}={v}" for k, v in xla.items() if k not in names]
   os.environ["XLA_FLAGS"] = " ".join(given)
-  said = f"XLA_FLAGS={os.environ['XLA_FLAGS']!r}"
+  settings = f"XLA_FLAGS={os.environ['XLA_FLAGS']!r}"
   for name, value in (NCCL_DETERMINISTIC if deterministic else {}).items():
-    said += f" {name}={os.environ.setdefault(name, value)}"
-  return said
+    settings += f" {name}={os.environ.setdefault(name, value)}"
+  return settings
 
 
 def _expected() -> bool:
   """Whether JAX will use a GPU, or must use one."""
   platforms = os.environ.get("JAX_PLATFORMS", "")
   asked = {"cuda", "gpu"} & set(platforms.split(","))
-  found = [path for path in _DEVICES if pathlib.Path(path).exists()]
-  if (platforms and not asked) or not (asked or found):
+  devices = [path for path in _DEVICES if pathlib.Path(path).exists()]
+  if (platforms and not asked) or not (asked or devices):
     return False
   plugins = metadata.entry_points(group="jax_plugins")
   if not any("cuda" in plugin.name for plugin in plugins):
-    why = found[0] if found else f"JAX_PLATFORMS={platforms}"
+    why = devices[0] if devices else f"JAX_PLATFORMS={platforms}"
     raise errors.ConfigError(
       f"there is a GPU ({why}), but JAX has no CUDA plugin: pip install"
       " 'vit_jax[cuda]', or say JAX_PLATFORMS=cpu to train on the CPU"

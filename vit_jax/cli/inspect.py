@@ -23,39 +23,41 @@ def run(args: argparse.Namespace) -> None:
   flags.refuse_rest(args)
   from vit_jax import checkpoints
 
-  found = checkpoints.load(
+  checkpoint = checkpoints.load(
     args.checkpoint,
     resolution=args.resolution,
     layout=args.layout,
     allow_parts=args.allow_parts,
   )
-  module = type(found.model).__module__.rpartition(".")[2]
-  print(f"format      {found.source_format}")
+  module = type(checkpoint.model).__module__.rpartition(".")[2]
+  print(f"format      {checkpoint.source_format}")
   print(f"model       {module}")
-  for key, value in dataclasses.asdict(found.model.config).items():
+  for key, value in dataclasses.asdict(checkpoint.model.config).items():
     print(f"  {key} = {value}")
-  print(f"preprocess  {found.preprocess}")
-  if found.labels:
-    print(f"labels      {', '.join(found.labels[:5])}, ...")
-  _arrays(found)
-  for name, value in dataclasses.asdict(found.report).items():
+  print(f"preprocess  {checkpoint.preprocess}")
+  if checkpoint.labels:
+    print(f"labels      {', '.join(checkpoint.labels[:5])}, ...")
+  _arrays(checkpoint)
+  for name, value in dataclasses.asdict(checkpoint.report).items():
     if name != "used" and value:
       print(f"{name} ({len(value)}):")
       for entry in value[:_SHOWN]:
         print(f"  {entry}")
       if len(value) > _SHOWN:
         print("  ...")
-  if found.metadata:
+  if checkpoint.metadata:
     print("metadata:")
-    print(json.dumps(found.metadata, indent=2))
+    print(json.dumps(checkpoint.metadata, indent=2))
 
 
-def _arrays(found: Any) -> None:
+def _arrays(checkpoint: Any) -> None:
   from vit_jax.core import tree
 
-  arrays = tree.flatten(found.variables)
+  arrays = tree.flatten(checkpoint.variables)
   total = sum(a.size for n, a in arrays.items() if n.startswith("params/"))
-  print(f"parameters  {total:,}, from {len(found.report.used)} arrays of it")
+  print(
+    f"parameters  {total:,}, from {len(checkpoint.report.used)} arrays of it"
+  )
   width = max(map(len, arrays))
   for name, array in arrays.items():
     size = math.prod(array.shape)

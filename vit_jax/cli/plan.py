@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> None:
   slices = [topology.Topology.parse(t) for t in args.topology.split(",")]
   experiment = config_lib.build(Experiment, flags.load(args))
   planner = report.Planner(inputs.make_up(experiment, args.examples))
-  for one in slices:
-    plan = planner(one)
+  for part in slices:
+    plan = planner(part)
     if args.format == "json":
       print(json.dumps(report.record(plan)), flush=True)
     else:

@@ -57,16 +57,16 @@ def run(args: argparse.Namespace) -> None:
   _say(checkpoint, source)
   write = _WRITERS[args.format]()
   bad = resized = 0
-  for found in predict.predict(
+  for prediction in predict.predict(
     checkpoint, paths, top_k=args.top_k, batch_size=args.batch_size
   ):
-    if found.error:
+    if prediction.error:
       bad += 1
-      print(found.error, file=sys.stderr)
+      print(prediction.error, file=sys.stderr)
     else:
-      resized += found.resized
-      shown = [names[i] for i in found.classes]
-      write(found, list(zip(shown, found.probabilities, strict=True)))
+      resized += prediction.resized
+      shown = [names[i] for i in prediction.classes]
+      write(prediction, list(zip(shown, prediction.probabilities, strict=True)))
   if resized:
     print(
       f"{resized} of {len(paths)} images were resized to the model's size,"
@@ -91,8 +91,8 @@ def _say(checkpoint: Any, source: str) -> None:
 
 
 def _table() -> Any:
-  def write(found: Any, classes: list[tuple[str, float]]) -> None:
-    print(found.path)
+  def write(prediction: Any, classes: list[tuple[str, float]]) -> None:
+    print(prediction.path)
     for name, probability in classes:
       print(f"  {probability:7.2%}  {name}")
 
@@ -102,12 +102,14 @@ def _table() -> Any:
 def _json() -> Any:
   """Prints one object a line, so that the results can be streamed."""
 
-  def write(found: Any, classes: list[tuple[str, float]]) -> None:
+  def write(prediction: Any, classes: list[tuple[str, float]]) -> None:
     rows = [
       {"class": i, "name": name, "probability": probability}
-      for i, (name, probability) in zip(found.classes, classes, strict=True)
+      for i, (name, probability) in zip(
+        prediction.classes, classes, strict=True
+      )
     ]
-    print(json.dumps({"path": str(found.path), "classes": rows}))
+    print(json.dumps({"path": str(prediction.path), "classes": rows}))
 
   return write
 
@@ -116,11 +118,11 @@ def _csv() -> Any:
   rows = csv.writer(sys.stdout, lineterminator="\n")
   rows.writerow(("path", "rank", "class", "name", "probability"))
 
-  def write(found: Any, classes: list[tuple[str, float]]) -> None:
+  def write(prediction: Any, classes: list[tuple[str, float]]) -> None:
     for rank, (i, (name, probability)) in enumerate(
-      zip(found.classes, classes, strict=True), 1
+      zip(prediction.classes, classes, strict=True), 1
     ):
-      rows.writerow((found.path, rank, i, name, f"{probability:.6f}"))
+      rows.writerow((prediction.path, rank, i, name, f"{probability:.6f}"))
 
   return write
 

@@ -88,16 +88,17 @@ def _what(args: argparse.Namespace) -> str:
 def _mini(args: argparse.Namespace) -> None:
   from vit_jax.reproduce import run_small
 
-  one = run_small.find(_what(args))
-  out = f"{args.out}/{one.name}"
+  experiment = run_small.find(_what(args))
+  out = f"{args.out}/{experiment.name}"
   result = run_small.run(
-    one,
-    f"{args.runs}/{one.name}",
+    experiment,
+    f"{args.runs}/{experiment.name}",
     out,
     data_dir=args.data_dir,
     workers=args.workers,
   )
-  print(f"\n{one.question}\n\n{run_small.table(one, result)}\nwrote {out}")
+  table = run_small.table(experiment, result)
+  print(f"\n{experiment.question}\n\n{table}\nwrote {out}")
 
 
 def _paper(args: argparse.Namespace) -> None:
@@ -112,8 +113,8 @@ def _paper(args: argparse.Namespace) -> None:
     paper_scale.compute(
       _what(args), out, args.runs, args.compute, effort, print
     )
-  found = paper_scale.show(_what(args), out, args.runs)
-  for page in found:
+  shown = paper_scale.show(_what(args), out, args.runs)
+  for page in shown:
     print(pages.text(page))
-  for file in paper_scale.write(_what(args), found, out):
+  for file in paper_scale.write(_what(args), shown, out):
     print(f"wrote {file}")

@@ -120,7 +120,7 @@ def shardings(mesh: Mesh, params: Any, rules: Rules) -> Any:
   """
   index = tree.first_match(params, [pattern for pattern, _ in rules])
 
-  def one(name: str, leaf: Any, i: int) -> NamedSharding:
+  def sharding_of(name: str, leaf: Any, i: int) -> NamedSharding:
     spec = rules[i][1] if i >= 0 else PartitionSpec()
     for size, axes in zip(leaf.shape, spec, strict=False):
       parts = _size(mesh, axes)
@@ -131,7 +131,7 @@ def shardings(mesh: Mesh, params: Any, rules: Rules) -> Any:
         )
     return NamedSharding(mesh, spec)
 
-  return tree.map_named(one, params, index)
+  return tree.map_named(sharding_of, params, index)
 
 
 def _size(mesh: Mesh, axes: Any) -> int:

@@ -16,8 +16,8 @@ _HEAD_BYTES = 16 << 20
 
 def owner(folder: AnyPath) -> str:
   """What a folder belongs to: one of the constants above, or ""."""
-  if found := _closed(folder):
-    return found
+  if theirs := _closed(folder):
+    return theirs
   if (folder / "checkpoints").exists() or all(
     (folder / name).exists() for name in ("config.json", "metrics.jsonl")
   ):
@@ -51,10 +51,10 @@ def check_folder(flag: str, folder: AnyPath, but: str = "") -> None:
     ConfigError: it belongs to something else, or lies in a data set or among
       the checkpoints of a run.
   """
-  found = owner(folder)
-  if found and found != but:
+  theirs = owner(folder)
+  if theirs and theirs != but:
     raise errors.ConfigError(
-      f"{flag}={folder} is {found}, whose files are not to be replaced or"
+      f"{flag}={folder} is {theirs}, whose files are not to be replaced or"
       " mixed with others; name another folder"
     )
   _check_above(flag, folder)
@@ -64,9 +64,9 @@ def _check_above(flag: str, place: AnyPath) -> None:
   for above in place.absolute().parents:
     if isinstance(above, storage.BucketPath) and not above.in_bucket:
       break
-    if found := _closed(above):
+    if theirs := _closed(above):
       raise errors.ConfigError(
-        f"{flag}={place} is inside {above}, which is {found}, whose files are"
+        f"{flag}={place} is inside {above}, which is {theirs}, whose files are"
         " not to be mixed with others; name another place"
       )
 

@@ -29,11 +29,11 @@ def means(accuracies: Mapping[str, float]) -> dict[str, float]:
     )
 
   def mean(group: str) -> float:
-    of = [
+    scores = [
       accuracies[name]
       for name, task in vtab.TASKS.items()
       if group in (task.group, "all")
     ]
-    return sum(of) / len(of)
+    return sum(scores) / len(scores)
 
   return {group: mean(group) for group in (*vtab.GROUPS, "all")}

@@ -70,7 +70,7 @@ def _scale_by_factored_rms(
     t = jnp.asarray(step, jnp.float32) + 1.0
     return jnp.minimum(config.b2_cap, 1.0 - t**-rate)
 
-  one: Any = optax.scale_by_factored_rms(
+  single: Any = optax.scale_by_factored_rms(
     decay_rate=config.decay_rate,
     min_dim_size_to_factor=config.min_factored_dim,
     epsilon=config.eps,
@@ -85,7 +85,7 @@ def _scale_by_factored_rms(
     def moment(kind: str) -> Any:
       return tree.map_named(
         lambda name, p: each_layer(
-          lambda x: getattr(one.init(x), kind), name, p
+          lambda x: getattr(single.init(x), kind), name, p
         ),
         params,
       )
@@ -98,7 +98,7 @@ def _scale_by_factored_rms(
   ) -> tuple[Any, optax.FactoredState]:
     def rescale(gradient: Any, param: Any, *moments: Any) -> tuple[Any, ...]:
       old = optax.FactoredState(state.count, *moments)
-      out, new = one.update(gradient, old, param)
+      out, new = single.update(gradient, old, param)
       if config.clip_rms:
         out, _ = clip.update(out, optax.EmptyState())
       return out, new.v_row, new.v_col, new.v

@@ -153,7 +153,7 @@ def _in_use(workdir: storage.AnyPath, who: str) -> errors.StorageError:
 
 def _name(claim: bytes) -> str:
   try:
-    said = json.loads(claim)
-    return f"process {said['process']} on {said['host']}"
+    owner = json.loads(claim)
+    return f"process {owner['process']} on {owner['host']}"
   except (ValueError, LookupError, TypeError):
     return "an unknown run"

@@ -223,9 +223,9 @@ def _check_names(
   Raises:
     ConfigError: both data sets name their classes, and the names differ.
   """
-  for name, of in evals.items():
+  for name, splits in evals.items():
     config = experiment.evals[name]
-    for field, source in of.items() if config.labels_of_head else ():
+    for field, source in splits.items() if config.labels_of_head else ():
       pairs = zip(train.class_names, source.class_names, strict=False)
       differ = [k for k, (ours, theirs) in enumerate(pairs) if ours != theirs]
       if differ:

@@ -33,13 +33,13 @@ def state(run: setup.Run) -> State:
     allow_parts=parts.imported(),
   )
   params = dict(loaded.params)
-  said = _changes(loaded.report)
+  changes = _changes(loaded.report)
   if start.new_head and "head" in params:
     params["head"] = jax.tree.map(np.zeros_like, params["head"])
-    said.append("head of zeros")
+    changes.append("head of zeros")
   processes.say(
     f"starts from {start.checkpoint} ({loaded.source_format};"
-    f" {', '.join(said) or 'nothing changed'})"
+    f" {', '.join(changes) or 'nothing changed'})"
   )
   task_state = {k: v for k, v in loaded.variables.items() if k != "params"}
   state = drawn.replace(
@@ -61,10 +61,10 @@ def weights(run: setup.Run) -> dict[str, Any]:
 
 def _changes(report: Any) -> list[str]:
   counts = {"positions resized": report.resized, "arrays reset": report.reset}
-  said = [f"{len(names)} {what}" for what, names in counts.items() if names]
+  changes = [f"{len(names)} {what}" for what, names in counts.items() if names]
   if report.dropped:
-    said.append(f"dropped {', '.join(sorted(report.dropped))}")
-  return said
+    changes.append(f"dropped {', '.join(sorted(report.dropped))}")
+  return changes
 
 
 def _over(drawn: Any, params: Any, like: Any) -> Any:
