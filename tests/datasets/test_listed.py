@@ -2,6 +2,7 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -95,7 +96,8 @@ def test_padded_labels_become_targets_on_the_device(tmp_path):
     source, Pipeline.parse('decode|keep("image", "label")'), batch_size=3
   )[0]
   assert batch["label"].shape == (3, 2)
-  targets = np.asarray(classification.targets(batch["label"], 5))
+  label = jnp.asarray(batch["label"])
+  targets = np.asarray(classification.targets(label, 5))
   for row, example in zip(targets, examples, strict=True):
     number = int(example["file_name"].decode()[2])
     assert np.flatnonzero(row).tolist() == sorted(labels[number])
