@@ -18,7 +18,7 @@ class MyLayout(bit.Bit):
   format = "mylab"
   export = ""
   marks = (r"net/stage\d/unit\d\d/.*",)
-  root = "net/root/kernel"
+  root = "net/stem/kernel"
   head = "net/head"
   unit = "net/stage{}/unit{:02}"
   final_norm = "net/norm"

@@ -1,5 +1,8 @@
 """A folder of images to be written as a data set of many small shards."""
 
+import pathlib
+import shutil
+
 import pytest
 
 from tests.data import trees
@@ -16,3 +19,10 @@ def small_shards(monkeypatch):
 @pytest.fixture
 def root(tmp_path):
   return trees.classes(tmp_path / "images")
+
+
+@pytest.fixture
+def digits(digits_dir, tmp_path):
+  """A copy of the prepared digits, to be damaged."""
+  shutil.copytree(pathlib.Path(digits_dir) / "digits", tmp_path / "digits")
+  return tmp_path / "digits" / "1.0.0"

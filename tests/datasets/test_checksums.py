@@ -1,26 +1,12 @@
 """Checksums are noted when a data set is prepared, and compared later."""
 
 import json
-import pathlib
-import shutil
 
 import pytest
 
+from tests.datasets.verifying import TRAIN, check
 from vit_jax.core import errors
-from vit_jax.datasets import checksums, verify
-
-
-@pytest.fixture
-def digits(digits_dir, tmp_path):
-  shutil.copytree(pathlib.Path(digits_dir) / "digits", tmp_path / "digits")
-  return tmp_path / "digits" / "1.0.0"
-
-
-def check(digits, **kwargs):
-  return verify.verify("tfds:digits", str(digits.parents[1]), **kwargs)
-
-
-TRAIN = "digits-train.array_record-00000-of-00001"
+from vit_jax.datasets import checksums
 
 
 def test_prepare_notes_checksums(digits):

@@ -8,25 +8,13 @@ import pytest
 
 from tests import server
 from tests.data import trees
+from tests.datasets import mine
 from vit_jax.cli import main
 from vit_jax.core import errors
 from vit_jax.data import base, pipeline
-from vit_jax.datasets import fetch, prepare, verify, write
+from vit_jax.datasets import fetch, verify, write
 from vit_jax.losses import classification
 from vit_jax.preprocess.pipeline import Pipeline
-
-
-def manifest(root, rows, name="list.jsonl"):
-  (root / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-  return f"multilabel:{root / name}"
-
-
-def run(name, data_dir, **options):
-  return prepare.prepare(
-    name,
-    str(data_dir),
-    options=prepare.Options(out="mine", workers=1, **options),
-  )
 
 
 def read(data_dir, split, name="tfds:mine"):
@@ -54,8 +42,8 @@ def rows(url):
 def test_several_labels_from_files_and_urls(web, tmp_path):
   url, asked = web
   trees.write(tmp_path, {f"x/{i}.png": trees.png(i) for i in (2, 3)})
-  name = manifest(tmp_path, rows(url))
-  said = run(name, tmp_path / "data")
+  name = mine.manifest(tmp_path, rows(url))
+  said = mine.run(name, tmp_path / "data")
   assert said.endswith("(examples: train 3, val 1)")
   assert sorted(asked) == ["/0.png", "/1.png"]
   source, examples = read(tmp_path / "data", "train")
@@ -85,11 +73,11 @@ def test_several_labels_from_files_and_urls(web, tmp_path):
 def test_padded_labels_become_targets_on_the_device(tmp_path):
   trees.write(tmp_path, {f"x/{i}.png": trees.png(i) for i in range(3)})
   labels = [[4, 0], [], [2]]
-  name = manifest(
+  name = mine.manifest(
     tmp_path,
     [{"path": f"x/{i}.png", "labels": n} for i, n in enumerate(labels)],
   )
-  run(name, tmp_path / "data")
+  mine.run(name, tmp_path / "data")
   source, examples = read(tmp_path / "data", "train")
   assert source.num_classes == 5
   batch = pipeline.eval_batches(
@@ -106,25 +94,27 @@ def test_padded_labels_become_targets_on_the_device(tmp_path):
 def test_the_file_of_a_manifest_gives_the_same_as_the_data_set(tmp_path):
   """What `multilabel:` reads in place is what is written."""
   trees.write(tmp_path, {f"x/{i}.png": trees.png(i) for i in range(9)})
-  name = manifest(
+  name = mine.manifest(
     tmp_path,
     [{"path": f"x/{i}.png", "labels": [f"n{i % 4}", "all"]} for i in range(9)],
   )
-  run(name, tmp_path / "data")
+  mine.run(name, tmp_path / "data")
   there = base.open_source(name, "train")
   _, examples = read(tmp_path / "data", "train")
   assert sorted((e["image"], e["label"].tolist()) for e in examples) == sorted(
     (there[i]["image"], there[i]["label"].tolist()) for i in range(9)
   )
   with pytest.raises(errors.DataError, match=r"line 1: .* must be downloaded"):
-    base.open_source(manifest(tmp_path, rows("http://a"), "url.jsonl"), "x")
+    base.open_source(
+      mine.manifest(tmp_path, rows("http://a"), "url.jsonl"), "x"
+    )
 
 
 def test_urls_that_give_no_image(web, tmp_path, monkeypatch):
   monkeypatch.setattr(fetch, "_PAUSE_S", 0.01)
   url, _ = web
   bad = [f"{url}/none", f"{url}/page"]
-  name = manifest(
+  name = mine.manifest(
     tmp_path,
     [
       {"url": u, "labels": ["a"]}
@@ -132,11 +122,11 @@ def test_urls_that_give_no_image(web, tmp_path, monkeypatch):
     ],
   )
   with pytest.raises(errors.DataError) as caught:
-    run(name, tmp_path / "data")
+    mine.run(name, tmp_path / "data")
   assert "the answer is 404" in str(caught.value) or "/page" in str(
     caught.value
   )
-  said = run(name, tmp_path / "data", on_error="skip")
+  said = mine.run(name, tmp_path / "data", on_error="skip")
   assert "train 2; 2 of 4 left out" in said
   file = tmp_path / "data/mine/1.0.0" / write.SKIPPED
   reports = [json.loads(line) for line in file.read_text().splitlines()]
@@ -169,7 +159,7 @@ WRONG = {
 def test_wrong_rows(case, tmp_path):
   row, said = WRONG[case]
   with pytest.raises(errors.DataError) as caught:
-    run(manifest(tmp_path, [row]), tmp_path / "data")
+    mine.run(mine.manifest(tmp_path, [row]), tmp_path / "data")
   assert said in str(caught.value)
   assert not list(tmp_path.glob("data/**/*.array_record*"))
 

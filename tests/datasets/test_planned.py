@@ -1,16 +1,13 @@
 """Which image goes into which shard."""
 
-import json
-
 import numpy as np
 import pytest
 
 from tests.data import trees
-from tests.datasets import photos
+from tests.datasets import mine, photos
 from vit_jax.core import errors
 from vit_jax.datasets import (
   planned,
-  prepare,
 )
 
 
@@ -36,21 +33,8 @@ def test_the_number_of_shards():
   assert planned.number_of_shards(100, 2**40) == 1
 
 
-def manifest(root, rows, name="list.jsonl"):
-  (root / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-  return f"multilabel:{root / name}"
-
-
-def run(name, data_dir, **options):
-  return prepare.prepare(
-    name,
-    str(data_dir),
-    options=prepare.Options(out="mine", workers=1, **options),
-  )
-
-
 def test_a_row_that_is_there_twice(tmp_path):
   trees.write(tmp_path, {"x.png": trees.png(1)})
   row = {"path": "x.png", "labels": [1]}
   with pytest.raises(errors.DataError, match=r"x\.png is listed twice"):
-    run(manifest(tmp_path, [row, row]), tmp_path / "data")
+    mine.run(mine.manifest(tmp_path, [row, row]), tmp_path / "data")

@@ -1,28 +1,15 @@
 """Damage to data sets is found and named."""
 
-import pathlib
 import shutil
 
 import pytest
 
 from tests.data import trees
+from tests.datasets.verifying import TRAIN, check
 from vit_jax.core import errors
 from vit_jax.data import base, pipeline
 from vit_jax.datasets import checksums, verify
 from vit_jax.preprocess.pipeline import Pipeline
-
-
-@pytest.fixture
-def digits(digits_dir, tmp_path):
-  shutil.copytree(pathlib.Path(digits_dir) / "digits", tmp_path / "digits")
-  return tmp_path / "digits" / "1.0.0"
-
-
-def check(digits, **kwargs):
-  return verify.verify("tfds:digits", str(digits.parents[1]), **kwargs)
-
-
-TRAIN = "digits-train.array_record-00000-of-00001"
 
 
 def flip(file):

@@ -6,19 +6,10 @@ import itertools
 import numpy as np
 import pytest
 
+from tests.preprocess.host_ops import noise, run
 from vit_jax.core import errors
 from vit_jax.preprocess import colour
 from vit_jax.preprocess.pipeline import Pipeline
-
-
-def noise(h, w, c=3):
-  return np.random.default_rng(0).integers(0, 256, (h, w, c), np.uint8)
-
-
-def run(text, image, seed=0):
-  example = {"image": image, "label": 0, "id": 7}
-  rng = np.random.default_rng(seed)
-  return Pipeline.parse(text).host(example, rng)["image"]
 
 
 def test_hue_turns_as_colorsys_does():

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from tests.preprocess.host_ops import noise, run
 from vit_jax.core import errors
 from vit_jax.preprocess import randaug
 from vit_jax.preprocess.pipeline import Pipeline
@@ -23,16 +24,6 @@ def picture():
   wave = np.sin(y * (c + 1) / 7 + GOLDEN["image"]["k"])
   wave = wave * np.cos(x * (c + 2) / 11)
   return np.round(127.5 + 90 * wave).astype(np.uint8)
-
-
-def noise(h, w, c=3):
-  return np.random.default_rng(0).integers(0, 256, (h, w, c), np.uint8)
-
-
-def run(text, image, seed=0):
-  example = {"image": image, "label": 0, "id": 7}
-  rng = np.random.default_rng(seed)
-  return Pipeline.parse(text).host(example, rng)["image"]
 
 
 @pytest.mark.parametrize(

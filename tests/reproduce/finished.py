@@ -20,6 +20,14 @@ def write(home, path, arg, top_1, **overrides):
   return home
 
 
+def finetuned(folder, name, start, seed, top_1, **more):
+  """A run of a sweep that fine-tunes ViT-B/16 from the run `start`."""
+  args = {"variant": "B/16", "dataset": "cifar10", "checkpoint": start}
+  args |= {"seed": seed, **more}
+  arg = ",".join(f"{k}={v}" for k, v in args.items())
+  write(folder / "sweep/runs" / name, "configs/transfer.py", arg, top_1)
+
+
 def ours(page):
   return {
     (row, column): cell.ours

@@ -2,29 +2,9 @@
 
 import json
 
-import pytest
-
 from tests.reproduce import finished
 from vit_jax.core import config as config_lib
 from vit_jax.reproduce import ablations, launch, paper, paper_scale
-
-
-def finetuned(folder, name, start, seed, top_1, **more):
-  args = {"variant": "B/16", "dataset": "cifar10", "checkpoint": start}
-  args |= {"seed": seed, **more}
-  arg = ",".join(f"{k}={v}" for k, v in args.items())
-  finished.write(
-    folder / "sweep/runs" / name, "configs/transfer.py", arg, top_1
-  )
-
-
-@pytest.fixture
-def runs(tmp_path):
-  before = tmp_path / "i1k"
-  finished.write(before, "configs/vit_i1k.py", "variant=B/16", 0.75)
-  for seed, top_1 in enumerate((0.98, 0.981, 0.982)):
-    finetuned(tmp_path, f"r{seed}", before, seed, top_1)
-  return tmp_path
 
 
 def ablation(folder, run, *scores):

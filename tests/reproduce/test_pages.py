@@ -3,23 +3,7 @@
 import json
 import pathlib
 
-import pytest
-
-from vit_jax.reproduce import computed, pages, paper, paper_scale
-
-
-@pytest.fixture
-def results(tmp_path):
-  """Results with two largest batches, one of them not found to the end."""
-  row = {"what": "batch", "model": "ViT-B/32", "peak_mib": 1, "compile_s": 1}
-  for size_px, batch, fits in (
-    (224, 256, True),
-    (224, 384, False),
-    (64, 512, True),
-  ):
-    more = {"size_px": size_px, "batch": batch, "fits": fits}
-    computed.add(tmp_path / paper_scale.COMPUTED, {**row, **more})
-  return tmp_path
+from vit_jax.reproduce import pages, paper, paper_scale
 
 
 def test_difference_and_text():

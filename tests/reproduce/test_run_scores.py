@@ -12,24 +12,6 @@ from vit_jax.data.sources import vtab
 from vit_jax.reproduce import launch, paper_scale, run_scores
 
 
-def finetuned(folder, name, start, seed, top_1, **more):
-  args = {"variant": "B/16", "dataset": "cifar10", "checkpoint": start}
-  args |= {"seed": seed, **more}
-  arg = ",".join(f"{k}={v}" for k, v in args.items())
-  finished.write(
-    folder / "sweep/runs" / name, "configs/transfer.py", arg, top_1
-  )
-
-
-@pytest.fixture
-def runs(tmp_path):
-  before = tmp_path / "i1k"
-  finished.write(before, "configs/vit_i1k.py", "variant=B/16", 0.75)
-  for seed, top_1 in enumerate((0.98, 0.981, 0.982)):
-    finetuned(tmp_path, f"r{seed}", before, seed, top_1)
-  return tmp_path
-
-
 def test_means_of_seeds_are_in_their_place(runs):
   (page,) = paper_scale.show("table=5", runs, str(runs))
   filled = {
@@ -61,10 +43,10 @@ def test_another_resolution_is_another_place(runs):
 
 def test_unknown_pretraining_fills_nothing(runs):
   """Weights of a file, and a stand-in for JFT."""
-  finetuned(runs, "npz", "B_16.npz", 0, 0.99)
+  finished.finetuned(runs, "npz", "B_16.npz", 0, 0.99)
   stand_in = runs / "other"
   finished.write(stand_in, "configs/vit_jft.py", "variant=B/16,epochs=300", 0.5)
-  finetuned(runs, "jft", stand_in, 0, 0.99)
+  finished.finetuned(runs, "jft", stand_in, 0, 0.99)
   (page,) = paper_scale.show("table=5", runs, str(runs))
   numbers = [cell.ours for cells in page.cells for cell in cells if cell.ours]
   assert len(numbers) == 1 and numbers[0].value == pytest.approx(98.1)
@@ -103,7 +85,7 @@ def test_adam_and_sgd_are_told_apart(tmp_path):
     arg = f"variant=R50x1,epochs=7,optim={optim},data=JFT-300M"
     finished.write(before, "configs/vit_jft.py", arg, 0.5)
     more = {"variant": "R50x1", "model": "bit"}
-    finetuned(tmp_path, f"from_{optim}", before, 0, top_1, **more)
+    finished.finetuned(tmp_path, f"from_{optim}", before, 0, top_1, **more)
   (page,) = paper_scale.show("table=7", tmp_path, str(tmp_path))
   assert {place: n.value for place, n in finished.ours(page).items()} == {
     (("CIFAR10",), "ResNet50 Adam"): pytest.approx(90.0),
@@ -116,7 +98,7 @@ def test_masked_patches_are_not_supervised(tmp_path):
   finished.write(
     before, "configs/masked_patch_b16.py", "", 0.0, duration="300 epochs"
   )
-  finetuned(tmp_path, "r", before, 0, 0.79, dataset="imagenet2012")
+  finished.finetuned(tmp_path, "r", before, 0, 0.79, dataset="imagenet2012")
   (page,) = paper_scale.show("section=4.6", tmp_path, str(tmp_path))
   assert {place: n.value for place, n in finished.ours(page).items()} == {
     (("ViT-B/16",), "ImageNet"): pytest.approx(79.0)
@@ -132,7 +114,7 @@ def test_all_tasks_of_vtab_give_the_groups_of_figure_2(tmp_path):
   finished.write(before, "configs/vit_jft.py", arg, 0.5)
   for i, task in enumerate(vtab.TASKS):
     more = {"variant": "H/14", "dataset": f"vtab:{task}", "res": 378}
-    finetuned(tmp_path, task, before, 0, (60 + i) / 100, **more)
+    finished.finetuned(tmp_path, task, before, 0, (60 + i) / 100, **more)
     # 384 px, as the paper says, is no multiple of 14.
     file = tmp_path / "sweep/runs" / task / "config.json"
     file.write_text(file.read_text().replace("378", "384"))

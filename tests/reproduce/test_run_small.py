@@ -5,17 +5,10 @@ import sys
 
 import pytest
 
-from tests.reproduce import stand_in
+from tests.reproduce import small_runs, stand_in
 from vit_jax.core import errors
 from vit_jax.reproduce import design_experiments, run_small, small_experiment
 from vit_jax.sweeps import execute, leaks, state
-
-EXTRA = {"runtime.data_dir": "here"}
-
-
-def runs_of(one):
-  sweep = one.sweep(EXTRA)
-  return sweep, sweep.runs
 
 
 @pytest.fixture
@@ -31,17 +24,6 @@ def quick(monkeypatch):
   monkeypatch.setattr(leaks, "check", lambda *_: None)
 
 
-def run(one, folder, workers=4):
-  return run_small.run(
-    one,
-    str(folder / "runs"),
-    str(folder / "out"),
-    data_dir="here",
-    workers=workers,
-    say=lambda _: None,
-  )
-
-
 FILES = ("result.json", "table.md", "runs.csv", "plot.png")
 
 
@@ -51,34 +33,34 @@ def files(folder):
 
 def test_killed_and_started_again_gives_the_same(quick, monkeypatch, tmp_path):
   one = design_experiments.TABLE_7
-  result = run(one, tmp_path / "a")
+  result = small_runs.run(one, tmp_path / "a")
   assert [len(arm.runs) for arm in result.arms] == [3, 3]
   names = sorted(p.name for p in (tmp_path / "a/runs/runs").iterdir())
   assert len(names) == 14
   monkeypatch.setenv("KILLED", names[3])
   monkeypatch.setenv("STOPPED", names[7])
   with pytest.raises(errors.Interrupted):
-    run(one, tmp_path / "b", workers=1)
+    small_runs.run(one, tmp_path / "b", workers=1)
   assert not (tmp_path / "b/out").exists()
-  assert run(one, tmp_path / "b") == result
+  assert small_runs.run(one, tmp_path / "b") == result
   assert files(tmp_path / "a") == files(tmp_path / "b")
   assert run_small.read(str(tmp_path / "a/out")) == result
 
 
 def test_what_failed_is_said_and_tried_again(quick, monkeypatch, tmp_path):
-  _, runs = runs_of(design_experiments.TABLE_7)
+  _, runs = small_runs.runs_of(design_experiments.TABLE_7)
   monkeypatch.setenv("FAILED", runs[0].name)
   with pytest.raises(errors.RunError, match=r"1 runs failed, see .*runs\.csv"):
-    run(design_experiments.TABLE_7, tmp_path)
+    small_runs.run(design_experiments.TABLE_7, tmp_path)
   csv = (tmp_path / "out/runs.csv").read_text()
   assert csv.count("ConfigError: odd") == 1
-  assert run(design_experiments.TABLE_7, tmp_path).failed == 0
+  assert small_runs.run(design_experiments.TABLE_7, tmp_path).failed == 0
 
 
 def test_rates_are_chosen_on_held_out_images(quick, tmp_path):
   one = design_experiments.TABLE_7
-  result = run(one, tmp_path)
-  sweep, _ = runs_of(one)
+  result = small_runs.run(one, tmp_path)
+  sweep, _ = small_runs.runs_of(one)
   found = state.statuses(sweep, str(tmp_path / "runs"))
   for arm in result.arms:
     first = {
@@ -94,7 +76,7 @@ def test_rates_are_chosen_on_held_out_images(quick, tmp_path):
 def test_every_number_is_that_of_a_run(quick, tmp_path):
   """The table's, from the runs' own files."""
   one = design_experiments.TABLE_7
-  run(one, tmp_path)
+  small_runs.run(one, tmp_path)
   text = (tmp_path / "out/table.md").read_text()
   written = json.loads((tmp_path / "out/result.json").read_text())
   assert text.count("| 3 |") == 2
@@ -113,7 +95,7 @@ def test_every_number_is_that_of_a_run(quick, tmp_path):
 
 
 def test_what_starts_from_another_run(quick, tmp_path):
-  result = run(design_experiments.SECTION_4_6, tmp_path)
+  result = small_runs.run(design_experiments.SECTION_4_6, tmp_path)
   assert [arm.name for arm in result.arms if len(arm.runs) == 3] == [
     "scratch",
     "masked patches",

@@ -2,22 +2,16 @@
 
 import pytest
 
+from tests.reproduce import small_runs
 from vit_jax.core import config as config_lib
 from vit_jax.reproduce import run_small, small_experiment
 from vit_jax.train.experiment import Experiment
-
-EXTRA = {"runtime.data_dir": "here"}
-
-
-def runs_of(one):
-  sweep = one.sweep(EXTRA)
-  return sweep, sweep.runs
 
 
 @pytest.mark.parametrize("one", run_small.ALL, ids=lambda one: one.name)
 def test_every_miniature_is_fair(one):
   """Valid runs, three seeds, as many rates, and each run has its arm."""
-  sweep, runs = runs_of(one)
+  sweep, runs = small_runs.runs_of(one)
   counts = {}
   for run in runs:
     config_lib.build(Experiment, run.config)
@@ -65,14 +59,3 @@ def test_compute_is_that_of_the_formula():
   # Norms, softmax and GELU are in it as well.
   least = 3 * 300 * 128 * 2 * products
   assert least < flops < 1.35 * least
-
-
-def run(one, folder, workers=4):
-  return run_small.run(
-    one,
-    str(folder / "runs"),
-    str(folder / "out"),
-    data_dir="here",
-    workers=workers,
-    say=lambda _: None,
-  )

@@ -10,7 +10,7 @@ import pytest
 from tests.reproduce import golden
 from vit_jax.core import config as config_lib, errors, python_files
 from vit_jax.models import vit
-from vit_jax.reproduce import computed, costs, launch, pages, paper, paper_scale
+from vit_jax.reproduce import costs, launch, pages, paper, paper_scale
 
 
 @pytest.fixture(autouse=True)
@@ -29,20 +29,6 @@ def counted_by_others(monkeypatch):
   monkeypatch.setattr(
     costs, "macs", lambda label: golden.row(label)["flops"] / 2
   )
-
-
-@pytest.fixture
-def results(tmp_path):
-  """Results with two largest batches, one of them not found to the end."""
-  row = {"what": "batch", "model": "ViT-B/32", "peak_mib": 1, "compile_s": 1}
-  for size_px, batch, fits in (
-    (224, 256, True),
-    (224, 384, False),
-    (64, 512, True),
-  ):
-    more = {"size_px": size_px, "batch": batch, "fits": fits}
-    computed.add(tmp_path / paper_scale.COMPUTED, {**row, **more})
-  return tmp_path
 
 
 def check(number, row, column):

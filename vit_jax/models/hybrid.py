@@ -80,8 +80,7 @@ class Config(vit.Config):
     (h, w), (ph, pw) = self.feature_map, self.patch_size
     return h // ph, w // pw
 
-  def _check_ranges(self) -> None:
-    super()._check_ranges()
+  def __post_init__(self):
     if min(self.resnet_depths, default=1) < 1:
       raise errors.about(
         self, "{resnet_depths} must be stages of at least 1 unit each"
@@ -89,6 +88,7 @@ class Config(vit.Config):
     resnet.check_width_factor("resnet_width_factor", self.resnet_width_factor)
     if not self.group_norm_epsilon > 0:
       raise errors.about(self, "{group_norm_epsilon} must be positive")
+    super().__post_init__()
 
   def _check_grid(self) -> None:
     for size, part, px in zip(
@@ -151,7 +151,5 @@ class Model(vit.Model):
       self.unroll,
     )
 
-  def _patches(
-    self, images: Float[Array, "B h w c"]
-  ) -> Float[Array, "B gh gw D"]:
+  def _patches(self, images: Array) -> Float[Array, "B gh gw D"]:
     return self.embedding(self.resnet(images))

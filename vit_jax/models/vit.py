@@ -70,8 +70,7 @@ class Config(base.CommonConfig):
     class_token_position: whether the class token has a position too, as in
       google-research's vision_transformer, or only patches do, as in
       big_vision. Without a class token it makes no difference.
-    pre_logits_dim: width of a dense layer with tanh before the head; 0 is
-      none.
+    pre_logits_dim: width of a tanh layer before the head; 0 is none.
     dropout: dropout rate after the position embedding, after attention, after
       the MLP's GELU and after the MLP (Appendix B.1).
     attention_dropout: dropout rate of the attention weights.
@@ -98,7 +97,12 @@ class Config(base.CommonConfig):
 
   def __post_init__(self):
     super().__post_init__()
-    self._check_ranges()
+    base.check_at_least(self, 1, "width", "depth", "mlp_dim", "num_heads")
+    base.check_at_least(self, 0, "pre_logits_dim")
+    base.check_sizes(self, "patch_size")
+    if not self.norm_epsilon > 0:
+      raise errors.about(self, "{norm_epsilon} must be positive")
+    base.check_rates(self, "dropout", "attention_dropout", "stochastic_depth")
     base.check_multiple(self, "width", "num_heads")
     self._check_grid()
     self._check_posemb()
@@ -121,14 +125,6 @@ class Config(base.CommonConfig):
     """(gh, gw), the number of patches along each axis."""
     (h, w), (ph, pw) = self.image_size, self.patch_size
     return h // ph, w // pw
-
-  def _check_ranges(self) -> None:
-    base.check_at_least(self, 1, "width", "depth", "mlp_dim", "num_heads")
-    base.check_at_least(self, 0, "pre_logits_dim")
-    base.check_sizes(self, "patch_size")
-    if not self.norm_epsilon > 0:
-      raise errors.about(self, "{norm_epsilon} must be positive")
-    base.check_rates(self, "dropout", "attention_dropout", "stochastic_depth")
 
   def _check_grid(self) -> None:
     base.check_multiple(self, "image_size", "patch_size")
@@ -180,11 +176,8 @@ def variant(name: str, **overrides: Any) -> Config:
 
 def sharding_rules(config: Config) -> base.Rules:
   """Heads and MLP features are split over "tensor", D over "fsdp"."""
-  p = PartitionSpec
-  rules = [
-    ("embedding/kernel", p(None, None, None, "fsdp")),
-    *encoder.sharding_rules(STACKED, None),
-  ]
+  p, blocks = PartitionSpec, encoder.sharding_rules(STACKED, None)
+  rules = [("embedding/kernel", p(None, None, None, "fsdp")), *blocks]
   if config.pool == "map":
     rules += encoder.sharding_rules("pool/")
   if config.pre_logits_dim:
@@ -201,6 +194,7 @@ class Model(nn.Module):
 
       images -- embed --> patches -- add_positions --> patches
              -- encode --> tokens -- pool --> pre_logits -- classify --> logits
+
   Patches may be replaced before positions are added, and left out afterwards.
 
   Attributes:
@@ -299,9 +293,7 @@ class Model(nn.Module):
     x = self._patches(images)
     return x.reshape(x.shape[0], -1, x.shape[-1])
 
-  def _patches(
-    self, images: Float[Array, "B h w c"]
-  ) -> Float[Array, "B gh gw D"]:
+  def _patches(self, images: Array) -> Float[Array, "B gh gw D"]:
     return self.embedding(images)
 
   def add_positions(

@@ -8,6 +8,7 @@ decay, learning rates and freezing around the rule. The rule's state consists of
 counts, tensors of the shape of their parameter, and smaller statistics.
 """
 
+import abc
 from collections.abc import Mapping
 import dataclasses
 import math
@@ -25,7 +26,7 @@ from vit_jax.optim import ema, layers, schedule as schedule_lib
 
 
 @dataclasses.dataclass(frozen=True)
-class Optimizer:
+class Optimizer(abc.ABC):
   """Fields of every optimiser.
 
   Patterns are regexes that match whole names of parameters, or of a layer of
@@ -121,6 +122,7 @@ class Optimizer:
       **{field: tuple(p for p, _ in value) for field, value in pairs.items()},
     }
 
+  @abc.abstractmethod
   def scale_by(self, stacked: str) -> optax.GradientTransformation:
     """The optimiser's own rule: from gradients to updates at learning rate 1.
 
@@ -130,7 +132,6 @@ class Optimizer:
       stacked: regex of how the names of stacked parameters [L, ...] begin. The
         rule treats each layer as a tensor of its own.
     """
-    raise NotImplementedError
 
 
 DEFINES = {"Config": Optimizer}
