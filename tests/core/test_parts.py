@@ -74,9 +74,10 @@ def test_only_files_that_keep_the_contract_are_parts(folder):
 
 
 def test_a_name_with_dots_is_a_module_from_outside(folder):
-  assert find("parts_lab.wide").Config().width == 64
-  assert parts.name_of("parts_lab.wide", "parts_zoo") == "parts_lab.wide"
-  assert parts.name_of("parts_zoo.small", "parts_zoo") == "small"
+  wide, small = (find(x).Config() for x in ("parts_lab.wide", "small"))
+  assert wide.width == 64
+  assert parts.name_of(wide, "parts_zoo") == "parts_lab.wide"
+  assert parts.name_of(small, "parts_zoo") == "small"
 
 
 @pytest.mark.parametrize(

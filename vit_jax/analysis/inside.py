@@ -13,7 +13,7 @@ import numpy as np
 
 from vit_jax.analysis import attention, filters, positions, rollout
 from vit_jax.checkpoints import Loaded
-from vit_jax.core import errors
+from vit_jax.core import errors, parts
 from vit_jax.models import hybrid, vit
 from vit_jax.preprocess.pipeline import Pipeline
 
@@ -90,7 +90,7 @@ class Findings:
 def check(model: nn.Module) -> None:
   """Raises a ConfigError for a model that is not a Vision Transformer."""
   if not isinstance(model, vit.Model):
-    kind = type(model).__module__.rpartition(".")[-1]
+    kind = parts.name_of(model)
     raise errors.ConfigError(
       f"the checkpoint holds a {kind}, and analyze takes a vit or a hybrid:"
       f" {REFUSED[kind]}"

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vit_jax.checkpoints.keys import Shape
-from vit_jax.core import config as config_lib, errors, tree
+from vit_jax.core import config as config_lib, errors, parts, tree
 
 Arrays: TypeAlias = dict[str, np.ndarray]
 MODELS = "vit_jax.models"
@@ -72,11 +72,6 @@ class Loaded:
     return {"params": self.params, **stats}
 
 
-def model_name(config: Any) -> str:
-  """The name of a model by its config, as a config file has it."""
-  return type(config).__module__.removeprefix(f"{MODELS}.")
-
-
 def given_config(
   place: object, name: str, shown: str, model: nn.Module | None
 ) -> Any | None:
@@ -94,9 +89,9 @@ def given_config(
   if model is None:
     return None
   config = model.config  # type: ignore[attr-defined]
-  if model_name(config) != name:
+  if parts.name_of(config) != name:
     raise errors.CheckpointError(
-      f"{place} holds a {shown}, the model is a {model_name(config)}"
+      f"{place} holds a {shown}, the model is a {parts.name_of(config)}"
     )
   return config
 

@@ -20,7 +20,6 @@ from vit_jax.checkpoints.loaded import (
   Report,
   given_config,
   image_channels,
-  model_name,
   model_shapes,
   nested,
 )
@@ -152,7 +151,7 @@ def save_run(checkpoint: Loaded, path: AnyPath) -> None:
     "task_state": {STATS: stats} if stats else {},
   }
   meta = {
-    "config": {"model": {"name": model_name(config), **plain(config)}},
+    "config": {"model": {"name": parts.name_of(config), **plain(config)}},
     "preprocess": checkpoint.preprocess,
     "labels": list(checkpoint.labels),
     "converted_from": checkpoint.source_format,

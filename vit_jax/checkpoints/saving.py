@@ -17,8 +17,8 @@ from vit_jax.checkpoints import (
   tensors,
 )
 from vit_jax.checkpoints.base import CONFIG, Layout
-from vit_jax.checkpoints.loaded import OWN, Arrays, Loaded, flat, model_name
-from vit_jax.core import errors, files, owners, storage
+from vit_jax.checkpoints.loaded import OWN, Arrays, Loaded, flat
+from vit_jax.core import errors, files, owners, parts, storage
 
 _RUN = "orbax"
 
@@ -151,7 +151,7 @@ def _fitting(
   """The layout, and config, arrays and notes in a form that it can hold."""
   config = checkpoint.model.config  # type: ignore[attr-defined]
   arrays = flat(checkpoint.variables)
-  kind = model_name(config)
+  kind = parts.name_of(config)
   # The layout that it came from is first, which gives back the same names.
   fitting = sorted(
     (x for x in candidates if x.model == kind),

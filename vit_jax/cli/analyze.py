@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from vit_jax.cli import flags
-from vit_jax.core import errors
+from vit_jax.core import errors, parts
 
 # Images between two progress lines.
 _EVERY = 100
@@ -129,7 +129,7 @@ def _facts(checkpoint: Any) -> dict[str, str]:
   h, w = config.image_size
   ph, pw = config.patch_size
   gh, gw = config.grid
-  kind = type(checkpoint.model).__module__.rpartition(".")[2]
+  kind = parts.name_of(checkpoint.model)
   unit = "the feature map's cells" if kind == "hybrid" else "px"
   return {
     "format": checkpoint.source_format,

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
   flags.refuse_rest(args)
   from vit_jax import checkpoints
+  from vit_jax.core import parts
 
   checkpoint = checkpoints.load(
     args.checkpoint,
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
     layout=args.layout,
     allow_parts=args.allow_parts,
   )
-  module = type(checkpoint.model).__module__.rpartition(".")[2]
+  module = parts.name_of(checkpoint.model)
   print(f"format      {checkpoint.source_format}")
   print(f"model       {module}")
   for key, value in dataclasses.asdict(checkpoint.model.config).items():

@@ -85,7 +85,7 @@ def _plain(obj: Any) -> dict[str, Any]:
 
 
 def _plain_component(obj: Any, package: str) -> dict[str, Any]:
-  name = parts.name_of(type(obj).__module__, package)
+  name = parts.name_of(obj, package)
   return {"name": name, **_plain(obj)}
 
 

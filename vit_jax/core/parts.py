@@ -79,9 +79,10 @@ def _files(package: str) -> set[str]:
   return {module.name for module in pkgutil.iter_modules(path)}
 
 
-def name_of(module: str, package: str = "") -> str:
-  """The name by which `find` finds a module of this name."""
-  inside = module.startswith(f"{package or PACKAGE}.")
+def name_of(thing: object, package: str = PACKAGE) -> str:
+  """The name of the part whose module defines the class of a thing."""
+  module = type(thing).__module__
+  inside = module.startswith(f"{package}.")
   return module.rpartition(".")[2] if inside else module
 
 

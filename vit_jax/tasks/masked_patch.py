@@ -79,7 +79,7 @@ class Config(base.Config):
     model = experiment.model
     module = config_lib.module_for(model)
     if not issubclass(module.Model, vit.Model):
-      name = parts.name_of(module.__name__)
+      name = parts.name_of(model)
       raise errors.ConfigError(
         "task.name=masked_patch corrupts embeddings of patches, which"
         f" model.name={name} does not have; use vit or hybrid"
