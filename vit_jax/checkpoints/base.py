@@ -197,10 +197,21 @@ class Layout(abc.ABC):
       if getattr(config, name) != value
     ]
 
-  def preprocess(self, source: Source, size: Size) -> tuple[str, list[str]]:
-    """How images are prepared, at (h, w) px, and what was assumed."""
+  def preprocess(
+    self, source: Source, size: Size, channels: int
+  ) -> tuple[str, list[str]]:
+    """How images are prepared, and what was assumed for it.
+
+    Args:
+      source: the file.
+      size: (h, w) of the images in px.
+      channels: of the images.
+
+    Raises:
+      CheckpointError: the files ask for what our language has no word for.
+    """
     del source
-    return preprocessing.default(size), []
+    return preprocessing.default(size, channels), []
 
   def labels(self, source: Source) -> Sequence[Any]:
     """The names of the classes; empty where no file beside it has them."""
@@ -208,7 +219,7 @@ class Layout(abc.ABC):
     return ()
 
   def side_files(
-    self, config: Any, preprocess: str, labels: Sequence[str]
+    self, config: Any, preprocess: str, labels: Sequence[str], channels: int
   ) -> dict[str, dict[str, Any]]:
     """The JSON files that are written beside the weights.
 
@@ -216,9 +227,23 @@ class Layout(abc.ABC):
       config: of the model.
       preprocess: pipeline that the images go through.
       labels: names of the classes, or empty.
+      channels: of the images.
     """
-    del config, preprocess, labels
+    del config, preprocess, labels, channels
     return {}
+
+  def pixel_notes(
+    self, config: Any, preprocess: str, channels: int
+  ) -> list[str]:
+    """How other programs prepare images otherwise, by the side files.
+
+    Args:
+      config: of the model.
+      preprocess: pipeline that the images go through here.
+      channels: of the images.
+    """
+    del config, preprocess, channels
+    return []
 
   def canonical(self, name: str) -> str:
     """The name of a tensor as the table has it."""

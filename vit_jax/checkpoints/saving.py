@@ -17,7 +17,7 @@ from vit_jax.checkpoints import (
   tensors,
 )
 from vit_jax.checkpoints.base import CONFIG, Layout
-from vit_jax.checkpoints.loaded import OWN, Arrays, Loaded, flat
+from vit_jax.checkpoints.loaded import OWN, Arrays, Loaded, flat, image_channels
 from vit_jax.core import errors, files, owners, parts, storage
 
 _RUN = "orbax"
@@ -67,9 +67,11 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
     )
   theirs = keys.save(rules, arrays)
   notes += layout.notes(config)
+  preprocess, channels = checkpoint.preprocess, image_channels(arrays, config)
+  notes += layout.pixel_notes(config, preprocess, channels)
   # Other programs ignore our entry; with it, our outputs are the same again.
-  own = {"model": runs.plain(config), "preprocess": checkpoint.preprocess}
-  beside = layout.side_files(config, checkpoint.preprocess, checkpoint.labels)
+  own = {"model": runs.plain(config), "preprocess": preprocess}
+  beside = layout.side_files(config, preprocess, checkpoint.labels, channels)
   if CONFIG in beside:
     beside[CONFIG][OWN] = own
   elif notes:
