@@ -7,8 +7,9 @@ this project does not need:
     peers/bin/pip install timm transformers torch torchvision pillow
     PYTHONPATH=. peers/bin/python tests/parity/make_peer_pixels.py
 
-With `--photographs=photos.npz`, whose arrays are uint8 images, it writes what
-they make of those to `--out=pixels.npz` instead: `CASE/IMAGE`, uint8.
+With `--photographs=photos.npz`, whose arrays are uint8 images [h, w, 3], it
+writes what they make of those at 224 px to `--out=pixels.npz` instead, for
+`compare_peer_pixels.py`. `--backend=""` is torchvision's in transformers.
 """
 
 import argparse
@@ -225,6 +226,7 @@ def photographs(path, out, backend):
       if case["channels"] == 3:
         sides = [224 * s // max(case["size"]) for s in case["size"]]
         big = at(case, sides)
+        arrays[name] = np.array(json.dumps(big))
         for key in photos:
           made = prepared(big, photos[key], backend)
           arrays[f"{name}/{key}"] = levels(big, made)
@@ -252,7 +254,7 @@ if __name__ == "__main__":
   parser = argparse.ArgumentParser()
   parser.add_argument("--photographs")
   parser.add_argument("--out", default="pixels.npz")
-  parser.add_argument("--backend", default="Pil", help='"" is torchvision')
+  parser.add_argument("--backend", default="Pil")
   args = parser.parse_args()
   if args.photographs:
     photographs(args.photographs, args.out, args.backend)
