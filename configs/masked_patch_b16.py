@@ -18,8 +18,8 @@ Run: python -m vit_jax train
 
 Arguments: steps=1000000, target=mean_colour (or small_patch: the colours of
 4 x 4 parts of each patch; or pixels: least squares, which the paper found
-slightly worse), corrupted=0.5 (0.15 was slightly worse), data=tfds:imagenet2012 and
-train=train (any data set and its split), seed=0.
+slightly worse), corrupted=0.5 (0.15 was slightly worse), data=tfds:imagenet2012
+and train=train (any data set and its split), seed=0.
 
 Fine-tune the result like any other checkpoint, with
 configs/transfer.py:dataset=imagenet2012,checkpoint=runs/masked_patch; the

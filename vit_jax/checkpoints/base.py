@@ -54,7 +54,7 @@ class Source:
   """An opened file, and what lies beside it.
 
   Attributes:
-    path: of the file.
+    path: path of the file.
     tensors: by canonical name, without buffers.
     side_files: the layout's JSON files beside it, without those that are not
       there.
@@ -213,7 +213,7 @@ class Layout(abc.ABC):
     """The JSON files that are written beside the weights.
 
     Args:
-      config: of the model.
+      config: config of the model.
       preprocess: pipeline that the images go through.
       labels: names of the classes, or empty.
     """

@@ -212,7 +212,7 @@ def faults(
     "extra": _with_nearest(extra, missing),
     "of another shape": wrong,
     "without fractions": no_numbers,
-    "of the model alone": without,
+    "only in the model": without,
   }
   return [
     f"{len(names)} {kind}: {', '.join(names)}"

@@ -31,7 +31,7 @@ def described(
     size: (h, w) in px of the image.
     crop: the part of the shorter side that a central crop takes; None resizes
       the whole image to `size`, whatever its shape.
-    method: of resizing.
+    method: method of resizing.
     mean: of each channel, for pixels in [0, 1].
     std: likewise.
   """

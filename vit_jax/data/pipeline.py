@@ -61,7 +61,7 @@ class Batches:
     batch_size: rows of the global batch.
     rows: the contiguous rows that are made.
     num_batches: the length of the sequence.
-    seed: of the random ops.
+    seed: seed of the random ops.
     order: index into the source by position.
     masked: whether batches have a "mask"; positions beyond the order repeat
       its last example and are 0 there.

@@ -15,7 +15,7 @@ class Facts:
   Attributes:
     name: in a config; without the file of ReaL.
     group: what it is used for.
-    classes: of its labels.
+    classes: number of classes of its labels.
     splits: number of images by split.
     version: of the TFDS data set, "" if it is not one. The counts hold for all
       versions with the same major number.

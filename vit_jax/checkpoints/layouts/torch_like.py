@@ -57,7 +57,7 @@ def linear(
     theirs: what their names begin with.
     ours: what ours begin with.
     their_axes: of their kernel; the first, or the first group, is the bias's.
-    our_axes: of our kernel.
+    our_axes: axes of our kernel.
     stack: "L " where ours is stacked over blocks.
     **labels: see `Rule`.
   """

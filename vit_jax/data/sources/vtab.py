@@ -77,7 +77,7 @@ class Task:
   Attributes:
     group: natural, specialized or structured.
     data: "NAME[/CONFIG]" of the TFDS data set.
-    num_classes: of the label.
+    num_classes: number of classes of the label.
     validation: the split that has the 200 validation examples, and the
       percentage of it at which they begin.
     test: the split that has the test examples, and the percentage of it at
@@ -227,8 +227,8 @@ class Vtab(base.Source):
   """A split of a task: only "image", "label" and "id".
 
   Args:
-    name: of the task.
-    split: of the task.
+    name: name of the task.
+    split: split of the task.
     examples: the same examples as TFDS gives them.
   """
 
