@@ -101,7 +101,7 @@ def layer(
   Args:
     theirs: what their names begin with.
     ours: what ours begin with.
-    axes: of their kernel and of their bias.
+    axes: axes of their kernel and of their bias.
     our_axes: likewise of ours, if they are others.
     names: how their two names end, if not as ours.
     **labels: see `Rule`.

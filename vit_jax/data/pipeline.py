@@ -182,7 +182,7 @@ def train_batches(
     source: the examples.
     preprocess: its host ops are run.
     batch_size: rows of the global batch.
-    seed: in [0, 2^32).
+    seed: a number in [0, 2^32).
     num_steps: length of the run.
     rows: the contiguous rows of the global batch to make.
     on_error: "raise" or "skip"; see config.Split.

@@ -260,7 +260,7 @@ class Task(abc.ABC):
     Args:
       variables: variables of the task.
       images: [B, h, w, c].
-      key: for dropout and stochastic depth.
+      key: random key for dropout and stochastic depth.
       **arguments: more of `model.apply`, such as `train` and `method`.
 
     Returns:

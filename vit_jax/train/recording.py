@@ -92,7 +92,7 @@ class Recording:
     Args:
       step: number of steps done.
       metrics: each becomes a field of the step's row.
-      ids: of the examples in this process's part of the batch.
+      ids: ids of the examples in this process's part of the batch.
 
     Raises:
       NonFiniteError: a metric of the step before is not a finite number.

@@ -83,8 +83,8 @@ class Task:
     test: the split that has the test examples, and the percentage of it at
       which they begin; they go on to its end.
     label: computes the label of an example as TFDS gives it.
-    class_names: of a computed label; empty where TFDS names the classes or
-      they have no names.
+    class_names: class names of a computed label; empty if TFDS names the
+      classes or they have no names.
     binary: whether pixels are 0 and 1 instead of 0 and 255.
   """
 
