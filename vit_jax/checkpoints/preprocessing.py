@@ -31,7 +31,7 @@ def described(
     size: (h, w) in px of the image.
     crop: the part of the shorter side that a central crop takes; None resizes
       the whole image to `size`, whatever its shape.
-    method: of resizing.
+    method: method of resizing.
     mean: of each channel, for pixels in [0, 1].
     std: likewise.
   """
@@ -62,9 +62,9 @@ class Settings:
   """The settings of a pipeline that other formats have words for.
 
   Attributes:
-    method: of resizing, of the two that all programs have.
-    smaller_size: of the image before a central crop in px, or 0 where it is
-      not cropped.
+    method: method of resizing, one of the two that all programs have.
+    smaller_size: smaller side of the image in px before a central crop, or 0 if
+      it is not cropped.
     mean: of each channel, for pixels in [0, 1].
     std: likewise.
   """

@@ -20,8 +20,9 @@ class Source(Protocol):
   process that unpickles it opens the files again.
 
   Attributes:
-    num_classes: of the feature "label"; 0 where labels are not classes.
-    class_names: by class; empty where the classes have no names.
+    num_classes: number of classes of the feature "label"; 0 if labels are not
+      classes.
+    class_names: names by class; empty if the classes have no names.
     fingerprint: name, version, split and shard sizes, as JSON. A resumed run
       must find the same. It never depends on the contents of files.
   """

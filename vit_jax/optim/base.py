@@ -157,7 +157,7 @@ def make(
 
   Args:
     config: the optimiser.
-    schedule: from a step to the multiplier of the peak learning rate.
+    schedule: maps a step to the multiplier of the peak learning rate.
     params: tree of arrays or of their shapes.
     stacked: regex of how the names of parameters [L, ...] begin, such as
       "blocks/"; "" if none is stacked.

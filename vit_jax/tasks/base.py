@@ -193,7 +193,7 @@ class Task(abc.ABC):
     Args:
       variables: their task state is what the microbatch before has left.
       batch: rows of what `augment` returned.
-      key: for this step and microbatch.
+      key: random key of this step and microbatch.
       step: optimiser steps done before this one.
     """
 
@@ -258,9 +258,9 @@ class Task(abc.ABC):
     """Applies the model to a batch that it is trained on.
 
     Args:
-      variables: of the task.
+      variables: variables of the task.
       images: [B, h, w, c].
-      key: for dropout and stochastic depth.
+      key: random key for dropout and stochastic depth.
       **arguments: more of `model.apply`, such as `train` and `method`.
 
     Returns:

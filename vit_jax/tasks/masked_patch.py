@@ -42,7 +42,7 @@ class Config(base.Config):
     target: what is predicted of a patch: its mean colour; the colours of the
       patch made as small as 4 x 4, each as a prediction of its own; or all of
       its pixels, by least squares.
-    bits: of each channel of a colour; 3 are 512 colours.
+    bits: bits per channel of a colour; 3 give 512 colours.
     value_range: what black and white are after preprocessing.
   """
 
