@@ -7,12 +7,13 @@ module alone knows what the rest of the name means.
 """
 
 import pkgutil
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from vit_jax.core import errors, parts
 from vit_jax.data import sources
 
 
+@runtime_checkable
 class Source(Protocol):
   """Random access to the examples of one split; every source derives from it.
 
