@@ -54,8 +54,8 @@ class Source:
   """An opened file, and what lies beside it.
 
   Attributes:
-    path: of the file.
-    tensors: by canonical name, without buffers.
+    path: path of the file.
+    tensors: the tensors by canonical name, without buffers.
     side_files: the layout's JSON files beside it, without those that are not
       there.
     image_size: (h, w) in px of the images, if the caller gave it.
@@ -107,8 +107,8 @@ class Source:
     """The number of blocks in each stage.
 
     Args:
-      pattern: of the names of a block, with its number as a group and {} for
-        the number of the stage.
+      pattern: regex of the names of a block, with its number as a group and {}
+        for the number of the stage.
       first: the number of the first stage and of its first block.
     """
     depths: list[int] = []
@@ -205,7 +205,7 @@ class Layout(abc.ABC):
     Args:
       source: the file.
       size: (h, w) of the images in px.
-      channels: of the images.
+      channels: number of channels of the images.
 
     Raises:
       CheckpointError: the files ask for what our language has no word for.
@@ -224,10 +224,10 @@ class Layout(abc.ABC):
     """The JSON files that are written beside the weights.
 
     Args:
-      config: of the model.
+      config: config of the model.
       preprocess: pipeline that the images go through.
       labels: names of the classes, or empty.
-      channels: of the images.
+      channels: number of channels of the images.
     """
     del config, preprocess, labels, channels
     return {}
@@ -240,7 +240,7 @@ class Layout(abc.ABC):
     Args:
       config: of the model.
       preprocess: pipeline that the images go through here.
-      channels: of the images.
+      channels: number of channels of the images.
     """
     del config, preprocess, channels
     return []

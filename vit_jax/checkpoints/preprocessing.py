@@ -57,10 +57,10 @@ def described(
   """The pipeline with these resizes and crops.
 
   Args:
-    steps: texts of ops.
-    mean: of each channel, for pixels in [0, 1].
-    std: likewise.
-    channels: of the images.
+    steps: texts of the ops that resize and crop.
+    mean: mean of each channel, for pixels in [0, 1].
+    std: standard deviation of each channel, likewise.
+    channels: number of channels of the images.
   """
   colours = f"normalise({tuple(mean)}, {tuple(std)})"
   for low, unit in ((-1, HALF), (0, UNIT)):
@@ -119,9 +119,9 @@ class Settings:
     fit: "squash" for exactly that size; "cover" and "inside" keep the ratio,
       see `geometry.ResizeKeepRatio`.
     crop: the central crop after it, or None.
-    rounding: "down" or "nearest", of the longer side with "cover".
-    mean: of each channel, for pixels in [0, 1].
-    std: likewise.
+    rounding: how the longer side is rounded with "cover": "down" or "nearest".
+    mean: mean of each channel, for pixels in [0, 1].
+    std: standard deviation of each channel, likewise.
     differences: sentences about what a program that resizes with Pillow does
       otherwise, whatever its settings.
   """
@@ -142,7 +142,7 @@ def settings(text: str, size: tuple[int, int], channels: int) -> Settings:
   Args:
     text: the pipeline.
     size: (h, w) in px of the model's images.
-    channels: of them.
+    channels: number of channels of the images.
   """
   ops = pipeline.Pipeline.parse(text).ops
   resize: Any = next((o for o in ops if isinstance(o, _RESIZES)), None)

@@ -39,16 +39,16 @@ class Saved:
 
 
 def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
-  """Writes a checkpoint; replaces what is there once all is written.
+  """Writes a checkpoint; replaces an old one once all is written.
 
   Args:
     checkpoint: what `load` gave, with the parameters that are to be saved.
     to: "npz" is the layout of google-research's code for this model; "timm"
       and "hf" are model.safetensors and config.json in a folder, or a file
       that ends in .safetensors, with config.json beside it; "orbax" is a
-      workdir with one step, as of an own run. A name with a dot is a module
-      with layouts of one's own, see base.py.
-    out: the file or folder; gs:// for "orbax" alone.
+      workdir with one step, like that of a run. A name with a dot is a
+      module with your own layouts, see base.py.
+    out: the file or folder; gs:// only for "orbax".
 
   Raises:
     ConfigError: no such format.
@@ -119,7 +119,7 @@ def _checked_place(
   candidates = layouts.named(to)
   if isinstance(path, storage.BucketPath):
     raise errors.ConfigError(
-      f"out={out}: {to} is written to a disk alone; name a file of this"
+      f"out={out}: {to} can only be written to a disk; name a file of this"
       " machine, then copy it (gcloud storage cp)"
     )
   if path.is_dir() or not path.exists():

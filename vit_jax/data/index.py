@@ -45,7 +45,7 @@ class Index:
   """What is known about the files of a data set without opening them.
 
   Attributes:
-    file: of the index.
+    file: file of the index.
     root: the folder that paths are relative to.
     columns, splits, digests: see table.in_order.
     class_names, num_classes: see table.Table.

@@ -44,7 +44,7 @@ class Survey:
 
   Attributes:
     numbers: the class of each label that occurs.
-    class_names: by class; empty where the classes have no names.
+    class_names: names by class; empty if the classes have no names.
     num_classes: how many classes there are.
     most_labels: the largest number of labels of an image.
     has_confidence: whether any row has confidences.

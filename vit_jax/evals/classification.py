@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Shaped
 
 from vit_jax.evals import base
 from vit_jax.losses import classification
@@ -32,8 +33,10 @@ class Evaluator(base.OnData):
   If an example has several labels, each of them is right.
   """
 
-  def score(self, variables: Any, batch: base.Batch) -> dict[str, jax.Array]:
-    logits = self.model.apply(variables, batch["image"])["logits"]
+  def score(
+    self, variables: Any, batch: base.Batch
+  ) -> dict[str, Shaped[Array, "B"]]:
+    logits = self.logits(variables, batch)
     target = classification.targets(batch["label"], logits.shape[-1])
     best = jax.lax.top_k(logits, min(5, logits.shape[-1]))[1]
     hit = jnp.take_along_axis(target, best, axis=-1) > 0

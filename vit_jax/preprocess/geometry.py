@@ -121,7 +121,7 @@ class ResizeKeepRatio(op.ImageOp):
     antialias: whether the kernel is widened when the image shrinks.
     fit: "cover" for no side smaller than that of `size`, "inside" for none
       that is larger.
-    rounding: of the other side: "down", or to the "nearest" pixel.
+    rounding: how the other side is rounded: "down", or to the "nearest" pixel.
   """
 
   size: op.Size
@@ -157,10 +157,10 @@ class CentralCrop(op.HostOp):
 
   Attributes:
     crop_size: height and width in px.
-    rounding: of the upper and left margin where the two middles are equal:
-      "down" as in big_vision and transformers, "nearest" as in torchvision.
+    rounding: how half a pixel of the upper and left margin is rounded: "down"
+      as in big_vision and transformers, "nearest" as in torchvision.
     fill: a number for each channel, which fills the margins where the image is
-      smaller; such an image is refused if `fill` is empty.
+      smaller than the crop; such an image is refused if `fill` is empty.
   """
 
   crop_size: op.Size

@@ -39,7 +39,8 @@ def evaluate(
     config: None takes the config that was saved with a run's checkpoint. Its
       model may have another image size or other classes.
     devices: None takes all.
-    layout: of published weights, see `checkpoints.load`; "" recognises it.
+    layout: layout of published weights, see `checkpoints.load`; "" recognises
+      it.
     allow_parts: modules and packages from outside that may be imported because
       a checkpoint names them.
 

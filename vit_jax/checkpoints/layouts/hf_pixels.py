@@ -74,7 +74,7 @@ def read(
   Args:
     config: its file, or empty.
     size: (h, w) in px of the model's images.
-    channels: of them.
+    channels: number of channels of the images.
 
   Returns:
     The text, and what was assumed.

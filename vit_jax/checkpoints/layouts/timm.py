@@ -66,7 +66,7 @@ class Timm(torch_like.TorchLike):
   """A model of timm.
 
   Attributes:
-    mean_and_std: of the pixels, where there is no config.json.
+    mean_and_std: mean and deviation of the pixels if there is no config.json.
   """
 
   format = "timm"

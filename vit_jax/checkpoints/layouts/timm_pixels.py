@@ -23,9 +23,9 @@ def read(
 
   Args:
     hub: a pretrained_cfg, or empty.
-    mean_and_std: of the pixels, where `hub` is empty.
+    mean_and_std: mean and standard deviation to take if `hub` is empty.
     size: (h, w) in px of the model's images.
-    channels: of them.
+    channels: number of channels of the images.
 
   Returns:
     The text, and what was assumed.

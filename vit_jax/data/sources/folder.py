@@ -26,7 +26,7 @@ class Files(base.Source):
 
   Args:
     files: the index of all splits.
-    name: of the data set, as in the config.
+    name: name of the data set, as in the config.
     split: such as "train[:90%]".
   """
 

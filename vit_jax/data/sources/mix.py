@@ -27,10 +27,10 @@ class Mix(base.Source):
   """Sources one after another, each with its weight.
 
   Args:
-    names: of the parts.
+    names: names of the parts.
     weights: whole numbers > 0.
     sources: the parts, with the same classes.
-    split: of each part.
+    split: split of each part.
   """
 
   def __init__(
