@@ -4,7 +4,7 @@ Run it from the root of the repository in an environment of their own, which
 this project does not need:
 
     python -m venv peers
-    peers/bin/pip install timm transformers torch torchvision pillow
+    peers/bin/pip install timm transformers torch torchvision 'pillow<13'
     PYTHONPATH=. peers/bin/python tests/parity/make_peer_pixels.py
 
 With `--photographs=photos.npz`, whose arrays are uint8 images [h, w, 3], it

@@ -238,7 +238,7 @@ class Layout(abc.ABC):
     """How other programs prepare images otherwise, by the side files.
 
     Args:
-      config: of the model.
+      config: config of the model.
       preprocess: pipeline that the images go through here.
       channels: number of channels of the images.
     """
