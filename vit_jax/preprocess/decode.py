@@ -14,6 +14,8 @@ from vit_jax.preprocess import op, resample
 from vit_jax.preprocess.codecs import base, gif, jpeg, opencv
 
 _CODECS = (jpeg, gif, opencv)
+# Grey, RGB.
+CHANNELS = (1, 3)
 # Upper row, left column and size of a part of an image.
 Place = tuple[int, int, op.Size]
 # From the height and width of an image to the part of it that is wanted.
@@ -55,7 +57,7 @@ class Decode(op.HostOp):
 
   def __post_init__(self):
     op.check(
-      self, self.channels in (1, 3), "{channels} must be 1 (grey) or 3 (RGB)"
+      self, self.channels in CHANNELS, "{channels} must be 1 (grey) or 3 (RGB)"
     )
     op.check(self, self.max_pixels > 0, "{max_pixels} must be > 0")
 
