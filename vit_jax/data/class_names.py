@@ -1,11 +1,16 @@
-"""Whether two lists name the same classes, and which class is which.
+"""Class names as text, and whether two lists name the same classes.
+
+Names are exactly as written but for blanks around them and for their Unicode
+form: macOS hands out file names decomposed (NFD), most of the rest of the world
+writes them composed (NFC).
 
 Class k of a data set need not be class k of a model's head: folders that sort
 in another way give their classes other numbers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import functools
+import os
 import pathlib
 import re
 import unicodedata
@@ -20,6 +25,34 @@ _PLACEHOLDER = re.compile(r"LABEL_\d+")
 # with ours at the same place; lists in another order share less than 1%.
 _SAME_ORDER = 500
 _SHOWN = 3
+
+
+def clean(name: str) -> str:
+  """The name in Unicode's composed form, without blanks around it."""
+  return unicodedata.normalize("NFC", name).strip()
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+  """Groups of different names that are the same once they are clean."""
+  groups: dict[str, list[str]] = {}
+  for name in dict.fromkeys(names):
+    groups.setdefault(clean(name), []).append(name)
+  return [group for group in groups.values() if len(group) > 1]
+
+
+def read(file: str | os.PathLike[str]) -> list[str]:
+  """The names in a file that has one on each line, as they are written.
+
+  A byte-order mark and blank lines at the end do not count.
+
+  Raises:
+    OSError, UnicodeDecodeError: it cannot be read, or is not UTF-8.
+  """
+  path = pathlib.Path(os.path.expanduser(file))
+  lines = path.read_text(encoding="utf-8-sig").split("\n")
+  while lines and not lines[-1].strip():
+    lines.pop()
+  return lines
 
 
 @functools.cache
@@ -78,7 +111,7 @@ def numbers(
   """
   if list(names) == list(known):
     return tuple(range(len(names)))
-  for key in (_exact, _loose):
+  for key in (clean, _loose):
     ours, theirs = _keys(names, key), _keys(known, key)
     if len(set(ours)) == len(ours) and sorted(ours) == sorted(theirs):
       places = {name: k for k, name in enumerate(theirs)}
@@ -104,12 +137,8 @@ def _keys(names: Sequence[str], key: Callable[[str], str]) -> list[str]:
   return keys
 
 
-def _exact(name: str) -> str:
-  return unicodedata.normalize("NFC", name.strip())
-
-
 def _loose(name: str) -> str:
-  text = " ".join(_exact(name).casefold().replace("_", " ").split())
+  text = " ".join(clean(name).casefold().replace("_", " ").split())
   return str(int(text)) if text.isdecimal() else text
 
 
