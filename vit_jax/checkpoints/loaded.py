@@ -101,7 +101,10 @@ def model_shapes(model: nn.Module, channels: int) -> dict[str, Shape]:
   """The shapes of a model's arrays by our names; computes nothing."""
   size = model.config.image_size  # type: ignore[attr-defined]
   images = jax.ShapeDtypeStruct((1, *size, channels), jnp.float32)
-  variables = jax.eval_shape(model.init, jax.random.key(0), images)
+  # A key that is made while tracing starts no device.
+  variables = jax.eval_shape(
+    lambda images: model.init(jax.random.key(0), images), images
+  )
   return {k: v.shape for k, v in flat(dict(variables)).items()}
 
 

@@ -33,14 +33,19 @@ def run(args: argparse.Namespace) -> None:
   settings = gpu.prepare(args.deterministic)
   distributed.start(args)
   from vit_jax.cluster import processes
-  from vit_jax.train import loop
+  from vit_jax.train import inferred as inferred_lib, loop
 
-  config = processes.together(lambda: flags.load(args))
+  inferred = processes.on_first(
+    lambda: inferred_lib.record(args.workdir, args.config, args.start_over)
+  )
+  config = processes.together(lambda: flags.load(args, inferred.get("values")))
   chosen = auto_mesh.resolve(config)
   for line in filter(None, (settings, chosen)):
     if processes.is_first():
       print(line, file=sys.stderr)
-  scores = loop.train(config, args.workdir, start_over=args.start_over)
+  scores = loop.train(
+    config, args.workdir, start_over=args.start_over, inferred=inferred
+  )
   if not processes.is_first():
     return
   for name, score in scores.items():
