@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from vit_jax.checkpoints import adapt, manifest, preprocessing
+from vit_jax.checkpoints import adapt, manifest, preprocessing, steps
 from vit_jax.checkpoints.loaded import (
   MODELS,
   STATS,
@@ -47,7 +47,11 @@ def load_run(
   Raises:
     CheckpointError: see `loading.load`.
   """
-  step, meta, name = _open(place)
+  # Orbax takes seconds to import, which loading a file need not wait for.
+  from vit_jax.checkpoints import run_checkpoints
+
+  step = run_checkpoints.open_step(_steps(place))
+  meta, name = _meta(step)
   given = given_config(step, name, name, model)
   module: Any = (
     parts.find(MODELS, name) if given is None else config_lib.module_for(given)
@@ -82,13 +86,16 @@ def load_run(
 def describe_run(place: AnyPath) -> tuple[Any, str, int]:
   """The model's config, preprocessing and channels of a run; loads no array.
 
+  Other processes need not take part.
+
   Args:
     place: a workdir, its checkpoints or one step of them.
 
   Raises:
     CheckpointError: there is no good step, or it is not of a run.
   """
-  step, meta, name = _open(place)
+  step = steps.find(_steps(place).absolute())
+  meta, name = _meta(step)
   module = parts.find(MODELS, name)
   config = config_lib.build(module.Config, _fields(meta))
   content = manifest.read(step)["arrays"]
@@ -98,20 +105,20 @@ def describe_run(place: AnyPath) -> tuple[Any, str, int]:
   return config, _preprocess(meta, config, config)[0], content[stem][1][2]
 
 
-def _open(place: AnyPath) -> tuple[AnyPath, dict[str, Any], str]:
-  """The newest good step, what was saved beside it, and its model's name."""
-  # Orbax takes seconds to import, which loading a file need not wait for.
-  from vit_jax.checkpoints import run_checkpoints
-
+def _steps(place: AnyPath) -> AnyPath:
   inner = place / "checkpoints"
-  step = run_checkpoints.open_step(inner if inner.is_dir() else place)
+  return inner if inner.is_dir() else place
+
+
+def _meta(step: AnyPath) -> tuple[dict[str, Any], str]:
+  """What was saved beside a step, and its model's name."""
   meta = manifest.read(step)["meta"]
   group = meta.get("config", {}).get("model")
   if not isinstance(group, dict) or not isinstance(group.get("name"), str):
     raise errors.CheckpointError(
       f"{step} does not say of what model it is; it was not saved by a run"
     )
-  return step, meta, group["name"]
+  return meta, group["name"]
 
 
 def _fields(meta: Mapping[str, Any]) -> dict[str, Any]:

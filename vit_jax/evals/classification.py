@@ -34,11 +34,24 @@ class Evaluator(base.OnData):
 
   def score(self, variables: Any, batch: base.Batch) -> dict[str, jax.Array]:
     logits = self.model.apply(variables, batch["image"])["logits"]
-    target = classification.targets(batch["label"], logits.shape[-1])
-    best = jax.lax.top_k(logits, min(5, logits.shape[-1]))[1]
-    hit = jnp.take_along_axis(target, best, axis=-1) > 0
-    return {
-      "top_1": hit[:, 0],
-      "top_5": hit.any(axis=-1),
-      "loss": classification.LOSSES[self.config.loss](logits, target),
-    }
+    return scored(logits, batch["label"], self.config.loss)
+
+
+def scored(
+  logits: jax.Array, label: jax.Array, loss: str
+) -> dict[str, jax.Array]:
+  """top_1 and top_5, whether they hit, and the loss of each example.
+
+  Args:
+    logits: [B, C].
+    label: int [B], or [B, K] padded with -1.
+    loss: a key of `losses.classification.LOSSES`.
+  """
+  target = classification.targets(label, logits.shape[-1])
+  best = jax.lax.top_k(logits, min(5, logits.shape[-1]))[1]
+  hit = jnp.take_along_axis(target, best, axis=-1) > 0
+  return {
+    "top_1": hit[:, 0],
+    "top_5": hit.any(axis=-1),
+    "loss": classification.LOSSES[loss](logits, target),
+  }
