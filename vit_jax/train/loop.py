@@ -1,6 +1,6 @@
 """Trains the run in a workdir, or resumes it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import contextlib
 from typing import Any
 
@@ -27,7 +27,11 @@ from vit_jax.train.state import State
 
 
 def train(
-  config: config_lib.ConfigDict, folder: str, *, start_over: bool = False
+  config: config_lib.ConfigDict,
+  folder: str,
+  *,
+  start_over: bool = False,
+  inferred: Mapping[str, Any] | None = None,
 ) -> dict[str, dict[str, float]]:
   """Trains what the config says; resumes if the workdir has a checkpoint.
 
@@ -36,6 +40,7 @@ def train(
     folder: the workdir; may be gs://.
     start_over: move what an earlier run has left in the workdir to a folder in
       it, and train from the first step.
+    inferred: what `inferred.record` returned, to be kept in the workdir.
 
   Returns:
     The last scores of each evaluator.
@@ -56,7 +61,9 @@ def train(
     processes.check_same(parts.fingerprint, "code of the parts from outside")
     inputs = processes.together(lambda: experiment_lib.open_inputs(experiment))
     processes.check_same(lambda: workdir_lib.data(inputs), "data set")
-    workdir = held.enter_context(workdir_lib.claim(folder, config, start_over))
+    workdir = held.enter_context(
+      workdir_lib.claim(folder, config, start_over, inferred)
+    )
     stop = held.enter_context(signals.listen())
     loaded = None
     if not processes.on_first(lambda: _has_saved(workdir)):
