@@ -232,7 +232,7 @@ class Checkpointer:
         except errors.CheckpointError as e:
           steps.set_aside(path, str(e))
       if steps.exists(path):
-        raise FileExistsError(errno.EEXIST, f"{path.name} is no checkpoint")
+        raise FileExistsError(errno.EEXIST, f"{path.name} is not a checkpoint")
       if not isinstance(path, storage.BucketPath):
         free = shutil.disk_usage(self._directory).free
         if free < size:
@@ -283,8 +283,8 @@ def open_step(place: str | os.PathLike) -> AnyPath:
     )
     if step is None:
       raise errors.CheckpointError(
-        f"{path} is no checkpoint (it has no {manifest.FILE}) and no directory"
-        " of good ones (such as WORKDIR/checkpoints)"
+        f"{path} is not a checkpoint (it has no {manifest.FILE}) and not a"
+        " directory of good ones (such as WORKDIR/checkpoints)"
       )
     return str(path / str(step))
 
