@@ -66,7 +66,7 @@ CASES = [
   ("op syntax", ["--config.data.train.preprocess=decode(1)||"], "cannot be read"),
   ("data set", ["--config.data.train.name=tfds:digit"], "is not prepared"),
   ("scheme", ["--config.data.train.name=tdfs:digits"], "unknown scheme tdfs; did you mean tfds?"),
-  ("split", ["--config.evals.test.data.split=tset"], "evals.test.data.split=tset is no split of tfds:digits; did you mean test?"),
+  ("split", ["--config.evals.test.data.split=tset"], "evals.test.data.split=tset is not a split of tfds:digits; did you mean test?"),
   ("evaluator's batch", ["--config.evals.test.batch_size=0"], "evals.test.batch_size=0"),
   ("unknown evaluator", ["--config.evals.tset.batch_size=1"], "unknown field evals.tset; did you mean evals.test?"),
 ]

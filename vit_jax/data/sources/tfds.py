@@ -179,7 +179,7 @@ def open_source(rest: str, split: str, data_dir: str) -> Tfds:
   except (ValueError, KeyError, AssertionError) as e:
     word = re.split(r"\W", split)[0]
     raise errors.ConfigError(
-      f"{{split}} is no split of tfds:{rest}"
+      f"{{split}} is not a split of tfds:{rest}"
       f"{errors.did_you_mean(word, known)} (splits: {', '.join(known)}, and"
       " parts of them such as train[:90%])",
       {"split": split},
