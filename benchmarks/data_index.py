@@ -10,6 +10,7 @@ data_index.jsonl
 """
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import os
@@ -57,7 +58,7 @@ def write(root: pathlib.Path) -> None:
     "class_names": folders,
     "num_classes": CLASSES,
     "num_labels": 0,
-    "ignored": (0, ""),
+    "remarks": dataclasses.asdict(index.Remarks()),
   }
   file = root / index.FOLDER / "folder"
   # Made before the folders are checked, since it changes the root's time.

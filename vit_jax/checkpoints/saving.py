@@ -101,6 +101,22 @@ def convert(
   return checkpoint, save(checkpoint, to, out)
 
 
+def formats(config: Any) -> list[str]:
+  """The formats that can hold the model of a config, as `save` knows them."""
+  kind, forms = parts.name_of(config), [config]
+  if kind in ("vit", "hybrid"):
+    plain = dict(posemb="learned_1d", class_token_position=config.class_token)
+    if config.posemb_at == "stem" and config.posemb not in ("none", "relative"):
+      forms.append(dataclasses.replace(config, **plain))
+  return sorted(
+    {
+      x.export or x.format
+      for x in layouts.find_all()
+      if x.model == kind and not all(map(x.objections, forms))
+    }
+  )
+
+
 def _checked_place(
   to: str, out: str | os.PathLike
 ) -> tuple[tuple[Layout, ...], storage.AnyPath]:

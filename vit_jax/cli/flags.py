@@ -86,11 +86,15 @@ def refuse_rest(args: argparse.Namespace) -> None:
     raise errors.ConfigError(f"unknown argument {args.overrides[0]}")
 
 
-def load(args: argparse.Namespace) -> Any:
+def load(args: argparse.Namespace, inferred: Any = None) -> Any:
   """The locked ConfigDict of `--config` with its overrides applied.
 
   ml_collections' config flags turn the text of the overrides into values, which
   are then applied as everywhere else.
+
+  Args:
+    args: the parsed arguments of the command.
+    inferred: values of a config that reads other files, see `config.load`.
 
   Raises:
     ConfigError: an unknown argument, field or config file, or a value that
@@ -108,6 +112,9 @@ def load(args: argparse.Namespace) -> Any:
     if not argument.startswith("--no") and "=" not in argument:
       raise errors.ConfigError(f"{argument} needs a value: {argument}=VALUE")
   path, _, arg = args.config.partition(":")
+  if inferred is None:
+    # It is loaded twice below, and inferred once.
+    inferred = config_lib.infer(path, arg)
   pairs = [argument.partition("=") for argument in args.overrides]
   keys = [flag.partition("config.")[2] for flag, _, _ in pairs]
   # A part's name decides which other fields there are.
@@ -116,7 +123,7 @@ def load(args: argparse.Namespace) -> Any:
     for key, (_, _, value) in zip(keys, pairs, strict=True)
     if key.endswith(".name")
   }
-  config = config_lib.load(path, arg, names, Experiment)
+  config = config_lib.load(path, arg, names, Experiment, inferred)
   for key in keys:
     config_lib.parent_of(config, key)
   values = flags.FlagValues()
@@ -130,4 +137,4 @@ def load(args: argparse.Namespace) -> Any:
     text = " ".join(str(e).split())
     raise errors.ConfigError(text.removeprefix("flag ")) from e
   overrides = config_flags.get_override_values(values[flag.name])
-  return config_lib.load(path, arg, overrides, Experiment)
+  return config_lib.load(path, arg, overrides, Experiment, inferred)

@@ -54,12 +54,13 @@ def run(args: argparse.Namespace) -> None:
   names, source = labels.choose(
     args.labels, checkpoint.labels, checkpoint.model.config.num_classes
   )
+  predictions = predict.predict(
+    checkpoint, paths, top_k=args.top_k, batch_size=args.batch_size
+  )
   _say(checkpoint, source)
   write = _WRITERS[args.format]()
   bad = resized = 0
-  for prediction in predict.predict(
-    checkpoint, paths, top_k=args.top_k, batch_size=args.batch_size
-  ):
+  for prediction in predictions:
     if prediction.error:
       bad += 1
       print(prediction.error, file=sys.stderr)

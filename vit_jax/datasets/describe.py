@@ -50,7 +50,7 @@ def describe(name: str, data_dir: str = "", split: str = "") -> dict[str, Any]:
       **_sizes(source),
     }
     if isinstance(source, folder.Files):
-      facts[part]["ignored"] = list(source.ignored)
+      facts[part]["ignored"] = list(source.remarks.ignored)
   return {"name": name, "splits": facts}
 
 

@@ -189,7 +189,6 @@ class Rows:
     for batch in pipeline.iterate(batches):
       if stop():
         return None
-      del batch["id"]
       result = self._rows(variables, mesh_lib.put_batch(self._mesh, batch))
       values, seen = jax.device_get(result)
       real = seen["mask"] > 0

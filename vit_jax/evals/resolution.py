@@ -64,6 +64,16 @@ class Evaluator(base.Evaluator):
           f" {shape} too; leave one out",
           {"preprocess": errors.PATH_ONLY},
         )
+      channels = next(iter(self.sizes), shape)[2]
+      if shape[2] != channels:
+        raise errors.ConfigError(
+          f"{{preprocess}}: {preprocess} gives images of {shape[2]} channel(s),"
+          f" {{data.preprocess}} of {channels}; decode to the same",
+          {
+            "preprocess": errors.PATH_ONLY,
+            "data.preprocess": config.data.preprocess,
+          },
+        )
       resized = self.model.clone(
         config=dataclasses.replace(self.model.config, image_size=shape[:2])
       )

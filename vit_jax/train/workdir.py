@@ -1,6 +1,6 @@
 """The folder of a run: who may write to it, and which run it belongs to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import contextlib
 import dataclasses
 import hashlib
@@ -31,6 +31,7 @@ from vit_jax.core import (
 from vit_jax.train import (
   claims,
   experiment as experiment_lib,
+  inferred as inferred_lib,
   mirror as mirror_lib,
   recording,
   setup,
@@ -112,7 +113,10 @@ class Workdir:
 
 @contextlib.contextmanager
 def claim(
-  folder: str, config: config_lib.ConfigDict, start_over: bool = False
+  folder: str,
+  config: config_lib.ConfigDict,
+  start_over: bool = False,
+  inferred: Mapping[str, Any] | None = None,
 ) -> Iterator[Workdir]:
   """Makes the workdir and claims it for one run and one config.
 
@@ -120,6 +124,7 @@ def claim(
     folder: the workdir.
     config: config of the run.
     start_over: move what an earlier run has left to a folder of its own.
+    inferred: the record of what the config inferred, see `inferred.record`.
 
   Raises:
     ConfigError: it belongs to another config (names what differs), or to
@@ -143,6 +148,7 @@ def claim(
       if start_over:
         _set_aside(workdir)
       _belong(workdir, config)
+      inferred_lib.write(workdir.files, inferred or {})
 
     processes.on_first(take)
     yield workdir
@@ -198,7 +204,8 @@ def _set_aside(workdir: Workdir) -> None:
   names = [
     path.name
     for path in home.iterdir()
-    if path.name in (_CONFIG, _SAVED, *_JOURNALS, CHECKPOINTS, "profile")
+    if path.name
+    in (_CONFIG, inferred_lib.FILE, _SAVED, *_JOURNALS, CHECKPOINTS, "profile")
     or re.fullmatch(r"(metrics|evals)\.cut\.jsonl|events\.out\..*", path.name)
   ]
   for name in names:

@@ -40,7 +40,7 @@ class Files(base.Source):
     self._size = stop - start
     self.num_classes = files.num_classes
     self.class_names = files.class_names
-    self.ignored = files.ignored
+    self.remarks = files.remarks
     self.fingerprint: dict[str, Any] = {
       # The same data in another folder is the same data.
       "name": f"{scheme}:{base_name}",
