@@ -4,6 +4,7 @@ Run the same command again to continue from the last checkpoint.
 """
 
 import argparse
+import shlex
 import sys
 
 from vit_jax.cli import auto_mesh, cpu, distributed, flags, gpu
@@ -48,11 +49,12 @@ def run(args: argparse.Namespace) -> None:
       print(
         f"{name} accuracy: {score['top_1']:.2%} of {score['examples']:,} images"
       )
+  workdir = shlex.quote(args.workdir)
   print(
     f"""
 the run is in {args.workdir}
   resume or repeat   the same command again
-  evaluate           python -m vit_jax evaluate --checkpoint={args.workdir}
-  look at it         tensorboard --logdir={args.workdir}
+  evaluate           python -m vit_jax evaluate --checkpoint={workdir}
+  look at it         tensorboard --logdir={workdir}
   every step         {args.workdir}/metrics.jsonl, {args.workdir}/evals.jsonl"""
   )
