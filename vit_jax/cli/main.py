@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
   """Runs a command; returns the exit code."""
   argv = sys.argv[1:] if argv is None else argv
   _keep_quiet()
-  tpu.keep_quiet()
+  tpu.initialize()
   if os.getcwd() not in sys.path:
     # Parts from outside may lie in the working directory, which
     # `python -m vit_jax` searches anyway and the console script does not.
