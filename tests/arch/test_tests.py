@@ -15,7 +15,6 @@ STATED = {
   "cli/data": "cli/test_data_commands.py",
   "cli/distributed": "cli/test_config_errors.py",
   "cli/evaluate": "train/test_evaluate.py",
-  "cli/flags": "cli/test_config_errors.py",
   "cli/inspect": "cli/test_checkpoint_commands.py",
   "cli/main": "cli/test_config_errors.py",
   "cli/plan": "cli/test_auto_mesh.py",

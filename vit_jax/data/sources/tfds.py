@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import functools
 import re
+import shlex
 from typing import Any
 
 import numpy as np
@@ -285,5 +286,7 @@ def _directories(place: storage.AnyPath) -> list[str]:
 
 
 def _remedy(rest: str, data_dir: str) -> str:
-  where = f" --data_dir={data_dir}" if data_dir else ""
-  return f"python -m vit_jax data prepare tfds:{rest}{where}"
+  where = [f"--data_dir={data_dir}"] if data_dir else []
+  return shlex.join(
+    ["python", "-m", "vit_jax", "data", "prepare", f"tfds:{rest}", *where]
+  )
