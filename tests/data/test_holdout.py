@@ -1,4 +1,4 @@
-"""Images held back from training: stratified, by content, and without copies."""
+"""Images held back from training: by class, by content, without copies."""
 
 import collections
 
