@@ -1,11 +1,13 @@
 """Predictions for files on disk, of a model with known weights."""
 
+import os
+
 import cv2
 import jax
 import numpy as np
 import pytest
 
-from vit_jax import models
+from vit_jax import checkpoints, models
 from vit_jax.checkpoints import Loaded, Report
 from vit_jax.core import errors
 from vit_jax.export import predict
@@ -19,7 +21,7 @@ def checkpoint():
   return make()
 
 
-def make(preprocess=PREPROCESS, metadata=None, num_classes=6):
+def make(preprocess=PREPROCESS, metadata=None, num_classes=6, channels=3):
   model = models.create(
     "vit",
     num_classes=num_classes,
@@ -30,7 +32,7 @@ def make(preprocess=PREPROCESS, metadata=None, num_classes=6):
     num_heads=2,
     mlp_dim=32,
   )
-  images = np.zeros((1, 8, 8, 3), np.float32)
+  images = np.zeros((1, 8, 8, channels), np.float32)
   params = model.init(jax.random.key(0), images)["params"]
   if num_classes:
     kernel = jax.random.normal(jax.random.key(1), (16, num_classes))
@@ -116,6 +118,39 @@ def test_images_of_another_size_are_resized_and_marked(folder):
   np.testing.assert_allclose(a.probabilities, b.probabilities, rtol=1e-5)
 
 
+def test_a_folder_is_walked_as_training_walks_it(tmp_path, folder, capsys):
+  top = tmp_path / "pictures"
+  (top / "@eaDir").mkdir(parents=True)
+  png = (folder / "0.PNG").read_bytes()
+  for name in (
+    *("a.jfif", "b.TIF", "c.avif", "d.jpe", "._a.jpg", ".ipynb_checkpoints"),
+    *("Thumbs.db", "@eaDir/a.jpg", "e.heic", "f.HEIC", "g.svg", "notes.txt"),
+  ):
+    (top / name).write_bytes(png)
+  (top / "more").symlink_to(folder / "more")
+  (top / "gone.png").symlink_to(folder / "gone.png")
+  os.mkfifo(top / "pipe.png")
+  inside = predict.images([top])
+  assert [str(p.relative_to(top)) for p in inside] == [
+    *("a.jfif", "b.TIF", "c.avif", "d.jpe", "gone.png"),
+    *("more/5.PNG", "more/6.PNG"),
+  ]
+  said = capsys.readouterr().err
+  assert "left out: 2 .heic, 1 .svg (convert them to JPEG or PNG)" in said
+  assert "1 other files are no images, such as notes.txt" in said
+  (top / "more" / "loop").symlink_to(top)
+  with pytest.raises(errors.DataError, match="a link to a folder that it is"):
+    predict.images([top])
+  (folder / "more" / "loop").unlink()
+
+
+def test_a_home_folder_is_expanded(folder, monkeypatch):
+  monkeypatch.setenv("HOME", str(folder.parent))
+  named = predict.images([f"~/{folder.name}/0.PNG", f"~/{folder.name}/more"])
+  assert [p.name for p in named] == ["0.PNG", "5.PNG", "6.PNG"]
+  assert all(p.exists() for p in named)
+
+
 def test_what_cannot_be_predicted(folder, tmp_path):
   with pytest.raises(errors.CheckpointError, match="no head"):
     list(predict.predict(make(num_classes=0), [folder / "0.PNG"]))
@@ -123,3 +158,35 @@ def test_what_cannot_be_predicted(folder, tmp_path):
     predict.images([tmp_path / "none"])
   with pytest.raises(errors.DataError, match="holds no image"):
     predict.images([tmp_path])
+  (tmp_path / "a.heic").write_bytes(b"x")
+  with pytest.raises(errors.DataError, match=r"left out: 1 \.heic"):
+    predict.images([tmp_path])
+
+
+def test_other_channels_than_files_have_are_refused(folder):
+  """In one line, before anything is compiled."""
+  path = folder / "0.PNG"
+  for checkpoint, gives in (
+    (make(channels=4), "gives 3"),
+    (make(channels=1), "gives 3"),
+    (make(PREPROCESS.replace("decode", "decode(1)")), "gives 1"),
+  ):
+    with pytest.raises(errors.CheckpointError, match=gives) as caught:
+      list(predict.predict(checkpoint, [path]))
+    assert "\n" not in str(caught.value)
+  three = "decode(1)|resize(8)|normalise((0.1, 0.2, 0.3), (1.0, 1.0, 1.0))"
+  with pytest.raises(errors.CheckpointError, match="does not fit its model"):
+    list(predict.predict(make(three, channels=1), [path]))
+
+
+@pytest.mark.parametrize("to", ["npz", "timm", "orbax"])
+def test_one_channel_is_read_from_photographs(folder, tmp_path, to):
+  """Whatever the file says, the first layer tells."""
+  grey = make(channels=1)
+  path = tmp_path / ("grey.npz" if to == "npz" else "grey")
+  checkpoints.save(grey, to, path)
+  loaded = checkpoints.load(path)
+  assert loaded.preprocess.startswith("decode(channels=1)|resize(")
+  assert "decodes to grey" in "".join(loaded.report.assumptions)
+  (one,) = predict.predict(loaded, [folder / "0.PNG"])
+  assert one.classes == tuple(np.argsort(-expected(loaded, one.path))[:5])

@@ -20,6 +20,7 @@ from vit_jax.checkpoints.loaded import (
   Loaded,
   Report,
   given_config,
+  image_channels,
   model_shapes,
   nested,
 )
@@ -66,7 +67,8 @@ def load_file(
     arrays = _read(layout, source, have)
   want = adapt.changed(given or inferred.config, change)
   with _one_line(source):
-    preprocess, assumed = _preprocess(layout, source, want)
+    channels = image_channels(arrays, inferred.config)
+    preprocess, assumed = _preprocess(layout, source, want, channels)
     labels = tuple(str(name) for name in layout.labels(source))
   params, stats = nested(arrays)
   loaded = Loaded(
@@ -263,12 +265,12 @@ def _casts(tensors: Tensors) -> list[str]:
 
 
 def _preprocess(
-  layout: Layout, source: Source, config: Any
+  layout: Layout, source: Source, config: Any, channels: int
 ) -> tuple[str, list[str]]:
   """The pipeline for the model's images, and what was assumed for it."""
   size = config.image_size
   own = source.config.get(OWN, {})
   if tuple(own.get("model", {}).get("image_size", ())) == size:
     return preprocessing.checked(own["preprocess"]), []
-  text, assumptions = layout.preprocess(source, size)
+  text, assumptions = layout.preprocess(source, size, channels)
   return preprocessing.checked(text), assumptions

@@ -33,7 +33,7 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     "--resolution",
     type=_size,
     metavar="PX",
-    help="another image size, a side or HEIGHTxWIDTH; positions are resized",
+    help="another image size, SIDE or HEIGHTxWIDTH; positions are resized",
   )
   add_reading(parser)
 
@@ -61,7 +61,7 @@ def _size(text: str) -> tuple[int, int]:
   match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
   if not match:
     raise argparse.ArgumentTypeError(
-      f"{text} is no side or HEIGHTxWIDTH in px, such as 384 or 224x288"
+      f"{text} is not SIDE or HEIGHTxWIDTH in px, such as 384 or 224x288"
     )
   return int(match[1]), int(match[2] or match[1])
 

@@ -25,7 +25,7 @@ def describe(name: str, data_dir: str = "", split: str = "") -> dict[str, Any]:
   """Facts of each split of a data set, as JSON.
 
   Args:
-    name: of the data set; see base.open_source.
+    name: name of the data set; see base.open_source.
     data_dir: where TFDS data sets are.
     split: a single part, such as "train[:10%]"; "" is every split.
 
@@ -50,7 +50,7 @@ def describe(name: str, data_dir: str = "", split: str = "") -> dict[str, Any]:
       **_sizes(source),
     }
     if isinstance(source, folder.Files):
-      facts[part]["ignored"] = list(source.ignored)
+      facts[part]["ignored"] = list(source.remarks.ignored)
   return {"name": name, "splits": facts}
 
 

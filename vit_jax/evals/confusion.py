@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Integer, Shaped
 import numpy as np
 
 from vit_jax.evals import base, classification
@@ -22,8 +23,10 @@ class Config(classification.Config):
 class Evaluator(base.OnData):
   """The scores of `classification`, and means over classes."""
 
-  def score(self, variables: Any, batch: base.Batch) -> dict[str, jax.Array]:
-    logits = self.model.apply(variables, batch["image"])["logits"]
+  def score(
+    self, variables: Any, batch: base.Batch
+  ) -> dict[str, Shaped[Array, "B"]]:
+    logits = self.logits(variables, batch)
     label, loss = base.one_label(batch), self.config.loss
     squash = jax.nn.sigmoid if loss == "sigmoid" else jax.nn.softmax
     return {
@@ -49,12 +52,9 @@ class Evaluator(base.OnData):
     }
 
 
-def by_class(label: np.ndarray, right: np.ndarray) -> np.ndarray:
-  """The share of right examples of each class that has any, float64.
-
-  Args:
-    label: int [n].
-    right: bool [n].
-  """
+def by_class(
+  label: Integer[np.ndarray, "N"], right: Bool[np.ndarray, "N"]
+) -> Float[np.ndarray, "_"]:
+  """The share of right examples of each class that has any."""
   counts = np.bincount(label)
   return np.bincount(label, weights=right)[counts > 0] / counts[counts > 0]

@@ -13,10 +13,9 @@ import numpy as np
 
 from vit_jax.checkpoints import Loaded
 from vit_jax.core import errors
-from vit_jax.preprocess import geometry, op
+from vit_jax.data import paths as path_lib, progress, walk
+from vit_jax.preprocess import decode, geometry, op
 from vit_jax.preprocess.pipeline import Pipeline
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,23 +41,42 @@ class Prediction:
 def images(places: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
   """The given files, and the images in the given folders, in order.
 
+  What a folder holds besides is said on stderr.
+
   Raises:
     DataError: a place does not exist, or a folder holds no image.
   """
-  paths: list[pathlib.Path] = []
-  for place in map(pathlib.Path, places):
+  found: list[pathlib.Path] = []
+  for place in map(pathlib.Path, map(os.path.expanduser, places)):
     if not place.exists():
       raise errors.DataError(f"{place} does not exist")
-    if not place.is_dir():
-      paths.append(place)
-      continue
-    inside = [p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES]
-    if not inside:
-      raise errors.DataError(
-        f"{place} holds no image (files that end in {', '.join(SUFFIXES)})"
-      )
-    paths += sorted(p for p in inside if p.is_file())
-  return paths
+    if place.is_dir():
+      found += _inside(place)
+    else:
+      found.append(place)
+  return found
+
+
+def _inside(folder: pathlib.Path) -> list[pathlib.Path]:
+  """The images below a folder."""
+  walked = walk.walk(os.fsencode(folder))
+  inside = [folder / os.fsdecode(path) for path in walked.images]
+  # A link that leads nowhere is an image that cannot be read; a pipe is none.
+  inside = [path for path in inside if path.is_file() or not path.exists()]
+  unread = walk.unread_text(walked.unread)
+  if not inside:
+    raise errors.DataError(
+      f"{folder} holds no image (files that end in"
+      f" {', '.join(decode.SUFFIXES)}){f'; {unread}' if unread else ''}"
+    )
+  if unread:
+    progress.say(f"{path_lib.printable(folder)}: {unread}")
+  if walked.others:
+    progress.say(
+      f"{path_lib.printable(folder)}: {len(walked.others):,} other files are no"
+      f" images, such as {path_lib.printable(walked.others[0])}"
+    )
+  return inside
 
 
 def predict(
@@ -81,14 +99,26 @@ def predict(
     batch_size: images at a time.
 
   Raises:
-    CheckpointError: the model has no head.
+    CheckpointError: the model has no head, or takes no grey or RGB images.
   """
   config: Any = checkpoint.model.config  # type: ignore[attr-defined]
   if not config.num_classes:
     raise errors.CheckpointError(
       "the model has no head, so it predicts nothing; fine-tune it first"
     )
-  pipeline = Pipeline.parse(checkpoint.preprocess)
+  return _predictions(
+    checkpoint, _pipeline(checkpoint), paths, top_k, batch_size
+  )
+
+
+def _predictions(
+  checkpoint: Loaded,
+  pipeline: Pipeline,
+  paths: Sequence[pathlib.Path],
+  top_k: int,
+  batch_size: int,
+) -> Iterator[Prediction]:
+  config: Any = checkpoint.model.config  # type: ignore[attr-defined]
   task = checkpoint.metadata.get("config", {}).get("task", {})
   squash = jax.nn.sigmoid if task.get("loss") == "sigmoid" else jax.nn.softmax
 
@@ -116,6 +146,37 @@ def predict(
       else:
         probabilities, classes = (tuple(x.tolist()) for x in next(scores))
         yield Prediction(path, classes, probabilities, resized)
+
+
+def _pipeline(checkpoint: Loaded) -> Pipeline:
+  """The preprocessing, which gives the channels that the model takes.
+
+  Raises:
+    CheckpointError: it does not.
+  """
+  config: Any = checkpoint.model.config  # type: ignore[attr-defined]
+  pipeline = Pipeline.parse(checkpoint.preprocess)
+  decoded = [o.channels for o in pipeline.ops if isinstance(o, decode.Decode)]
+  batch = {
+    "image": jax.ShapeDtypeStruct(
+      (1, *config.image_size, *(decoded[:1] or [checkpoint.channels])), np.uint8
+    ),
+    "label": jax.ShapeDtypeStruct((1,), np.int32),
+  }
+  try:
+    shape = jax.eval_shape(pipeline.device, batch)["image"].shape
+  except errors.ConfigError as e:
+    raise errors.CheckpointError(
+      f"the preprocessing {pipeline} of the checkpoint does not fit its model,"
+      f" which takes images of {checkpoint.channels} channel(s): {e}"
+    ) from e
+  if shape[-1] != checkpoint.channels:
+    raise errors.CheckpointError(
+      f"the model takes images of {checkpoint.channels} channel(s), and the"
+      f" preprocessing {pipeline} of the checkpoint gives {shape[-1]}; files"
+      " are decoded to 1 (grey) or 3 (RGB)"
+    )
+  return pipeline
 
 
 def read_image(

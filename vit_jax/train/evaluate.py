@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 import contextlib
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -63,7 +64,8 @@ def ready(
     config: None takes the config that was saved with a run's checkpoint. Its
       model may have another image size or other classes.
     devices: None takes all.
-    layout: of published weights, see `checkpoints.load`; "" recognises it.
+    layout: layout of published weights, see `checkpoints.load`; "" recognises
+      it.
     allow_parts: modules and packages from outside that may be imported because
       a checkpoint names them.
     change: makes other configs of evaluators, by name, from those there are.
@@ -87,16 +89,24 @@ def ready(
     sources, image_shape = processes.together(
       lambda: experiment_lib.open_evals(experiment)
     )
-  mesh = mesh_lib.make(experiment.runtime.mesh, devices)
   model = setup.make_model(experiment)
+  load = functools.partial(_load, path, experiment, model, layout, allow_parts)
+  loaded = None if own and not layout else load()
+  if loaded is None:
+    labels, channels = _facts(path, experiment, image_shape[2])
+  else:
+    labels, channels = loaded.labels, loaded.channels
+  there = f"checkpoint={checkpoint}"
+  name, first = next(iter(experiment.evals.items()))
+  here = f"evals.{name}.data.preprocess={first.data.preprocess}"
+  experiment_lib.check_channels(here, image_shape[2], there, channels)
+  sources = experiment_lib.by_head(experiment, sources, labels, there)
+  mesh = mesh_lib.make(experiment.runtime.mesh, devices)
   variables = None
-  if own and not layout:
+  if loaded is None:
     variables = _restore(path, experiment, model, image_shape, mesh)
   if variables is None:
-    loaded = checkpoints.load(
-      path, model=model, layout=layout, allow_parts=allow_parts
-    )
-    _check_head(loaded, experiment)
+    loaded = loaded or load()
     variables = jax.device_put(loaded.variables, mesh_lib.replicated(mesh))
   evaluators = setup.make_evaluators(experiment, sources, model, mesh)
   return Ready(experiment, evaluators, variables)
@@ -126,10 +136,34 @@ def _experiment(
   return dataclasses.replace(experiment, runtime=runtime)
 
 
-def _check_head(
-  loaded: checkpoints.Loaded, experiment: experiment_lib.Experiment
-) -> None:
-  """Refuses to score a head of zeros, which replaced one of other classes."""
+def _facts(
+  step: storage.AnyPath, experiment: experiment_lib.Experiment, channels: int
+) -> tuple[Sequence[str], int]:
+  """The names of a run's classes, and the channels of its images.
+
+  Its arrays are not read. There are no names if the config has other classes;
+  without a first layer, as in another model, the channels are `channels`.
+  """
+  labels = manifest.read(step)["meta"].get("labels", ())
+  if len(labels) != experiment.model.num_classes:
+    labels = ()
+  stem = config_lib.module_for(experiment.model).STEM
+  name = f"{manifest.model_paths(step)['params']}/{stem}"
+  arrays = run_checkpoints.read_arrays(step)
+  return labels, arrays[name][1][2] if name in arrays else channels
+
+
+def _load(
+  path: storage.AnyPath,
+  experiment: experiment_lib.Experiment,
+  model: Any,
+  layout: str,
+  allow_parts: Collection[str],
+) -> checkpoints.Loaded:
+  """The weights; not with a head of zeros, which replaced one, to be scored."""
+  loaded = checkpoints.load(
+    path, model=model, layout=layout, allow_parts=allow_parts
+  )
   head = [name for name in loaded.report.reset if name.startswith("head/")]
   names = [name for name, c in experiment.evals.items() if c.uses_head]
   if head and names:
@@ -138,6 +172,7 @@ def _check_head(
       f"{experiment.model.num_classes}, which evals.{names[0]} needs; evaluate"
       " with its own number of classes"
     )
+  return loaded
 
 
 def _step(folder: storage.AnyPath) -> storage.AnyPath:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 import contextlib
 from typing import Any
 
-from vit_jax.checkpoints import run_checkpoints
+from vit_jax import checkpoints
+from vit_jax.checkpoints import run_checkpoints, steps
 from vit_jax.cluster import lifeline, processes, signals
 from vit_jax.core import (
   config as config_lib,
@@ -64,6 +65,9 @@ def train(
       workdir_lib.claim(folder, config, start_over, inferred)
     )
     stop = held.enter_context(signals.listen())
+    loaded = None
+    if not processes.on_first(lambda: _has_saved(workdir)):
+      loaded = initial.load(experiment, inputs)
     run = setup.build(experiment, inputs)
     saved = held.enter_context(
       run_checkpoints.Checkpointer(
@@ -73,8 +77,15 @@ def train(
       )
     )
     meta = workdir_lib.meta(config, run)
-    state, start = _start(run, saved, workdir, meta)
+    state, start = _start(run, saved, workdir, meta, loaded)
+    # Its arrays need not stay in memory.
+    del loaded
     return _Loop(run, workdir, saved, meta, stop, start).run(state)
+
+
+def _has_saved(workdir: workdir_lib.Workdir) -> bool:
+  """Whether the run resumes; what it started from is not needed then."""
+  return bool(steps.finished(workdir.home / workdir_lib.CHECKPOINTS))
 
 
 def _start(
@@ -82,12 +93,13 @@ def _start(
   saved: run_checkpoints.Checkpointer,
   workdir: workdir_lib.Workdir,
   meta: dict[str, Any],
+  loaded: checkpoints.Loaded | None,
 ) -> tuple[State, int]:
   """The state of the newest good checkpoint, or a new one."""
   step = saved.latest()
   if step is None:
     processes.on_first(lambda: workdir.check_new(run.inputs.save_every))
-    return initial.state(run), 0
+    return initial.state(run, loaded), 0
   workdir_lib.check_same(saved.read_meta(step), meta, step)
   state, _ = saved.restore(step, run.state.replace(weights={}))
   processes.say(f"resuming from step {step:,}")

@@ -96,7 +96,7 @@ class Workdir:
       f" {rows} rows, {CHECKPOINTS}/ has"
       f" {', '.join(damaged) or 'no checkpoint'}; repair or mount"
       f" {CHECKPOINTS}/ and run the same command again, or give --start_over to"
-      " set aside what is there and train from the first step"
+      " set the old run aside and train from the first step"
     )
 
   def sync(self) -> None:
@@ -122,7 +122,7 @@ def claim(
 
   Args:
     folder: the workdir.
-    config: of the run.
+    config: config of the run.
     start_over: move what an earlier run has left to a folder of its own.
     inferred: the record of what the config inferred, see `inferred.record`.
 
@@ -164,8 +164,8 @@ def _belong(workdir: Workdir, config: config_lib.ConfigDict) -> None:
       if _holds_something(workdir.files / name):
         raise errors.ConfigError(
           f"workdir={workdir.home} has {name} without the {_CONFIG} of a run:"
-          " it is somebody else's, or of a run that has lost it; use another"
-          " workdir, or give --start_over to set aside what is there"
+          " it is foreign, or belongs to a run that has lost it; use another"
+          " workdir, or give --start_over to set the old files aside"
         )
   files.write(path, config_lib.to_json(config) + "\n")
 
@@ -228,7 +228,7 @@ def _refuse_other(
   if changed:
     raise errors.ConfigError(
       f"workdir={where} belongs to another config: {'; '.join(changed)}; use"
-      " another workdir or the old values (runtime.* alone may change)"
+      " another workdir or the old values (only runtime.* may change)"
     )
 
 

@@ -26,7 +26,7 @@ class Files(base.Source):
 
   Args:
     files: the index of all splits.
-    name: of the data set, as in the config.
+    name: name of the data set, as in the config.
     split: such as "train[:90%]".
   """
 
@@ -40,7 +40,7 @@ class Files(base.Source):
     self._size = stop - start
     self.num_classes = files.num_classes
     self.class_names = files.class_names
-    self.ignored = files.ignored
+    self.remarks = files.remarks
     self.fingerprint: dict[str, Any] = {
       # The same data in another folder is the same data.
       "name": f"{scheme}:{base_name}",
