@@ -1,6 +1,7 @@
 """What a checkpoint and a data set say about a run, and the rule for more."""
 
 import math
+import re
 
 import pytest
 
@@ -58,18 +59,20 @@ def test_every_family(home, name, freeze):
 
 
 def test_published_weights_and_their_own_preprocessing(home, tmp_path):
-  model = vit.Model(
-    own_folder.VIT.__class__(
-      **{**vars(own_folder.VIT), "pre_logits_dim": 0, "gelu": "exact"}
-    )
-  )
-  own_folder.save(tmp_path / "timm", model, to="timm")
+  fields = {**vars(own_folder.VIT), "pre_logits_dim": 0, "gelu": "exact"}
+  own_folder.save(tmp_path / "timm", vit.Model(vit.Config(**fields)), "timm")
+  theirs = describe.describe(tmp_path / "timm").preprocess
+  c = load(home / "photos", tmp_path / "timm")
+  assert c.evals.val.data.preprocess == theirs
   c = load(home / "photos", tmp_path / "timm", res=24)
   assert c.model.gelu == "exact"
   assert c.model.image_size == (24, 24)
-  assert c.evals.val.data.preprocess == (
-    "decode|resize_small(27, method='bicubic', antialias=True)"
-    "|central_crop(24)|normalise((0.5, 0.4, 0.3), (0.2, 0.2, 0.2))"
+  # 18 px and a crop of 16, in proportion.
+  scaled = theirs.replace("18", "27").replace("16", "24")
+  assert c.evals.val.data.preprocess == scaled != theirs
+  (method,) = set(re.findall(r"method='\w+'", theirs))
+  assert f"inception_crop(24, area_min=64.0, {method}" in (
+    c.data.train.preprocess
   )
 
 

@@ -52,6 +52,8 @@ _HYPER_RULE = (
 )
 _BATCHES, _STEPS_AN_EPOCH = (16, 512), 16
 _RATE, _RATE_BATCH, _HEAD_RATE = 1e-4, 128, 10.0
+# Kernels that enlarge a small crop to blocks of pixels.
+_NO_ZOOM = ("area", "nearest", "pillow_box", "pillow_nearest")
 # Of BiT-HyperRule: below it, crops are 128 of 160 px each way.
 _SMALL_PX, _SMALL_AREA = 96, 64.0
 
@@ -290,10 +292,10 @@ def pipelines(
   others = [o for o in rest if not _resizes(o)]
   fit = fit or [geometry.Resize(op.Size(*size), antialias=True)]
   crop: dict[str, Any] = {"size": op.Size(*size)}
-  if vars(fit[0]).get("method") not in ("area", "nearest"):
+  kernel = next((vars(o) for o in fit if "method" in vars(o)), {})
+  if kernel and kernel["method"] not in _NO_ZOOM:
     # How pixels are made is the checkpoint's.
-    names = {f.name for f in dataclasses.fields(geometry.InceptionCrop)}
-    crop = {k: v for k, v in vars(fit[0]).items() if k in names} | crop
+    crop |= {k: kernel[k] for k in ("method", "antialias")}
   if min(size) < _SMALL_PX:
     crop["area_min"] = _SMALL_AREA
   random: list[Any] = [geometry.InceptionCrop(**crop)]
