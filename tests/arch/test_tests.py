@@ -11,6 +11,7 @@ TESTS = source.ROOT / "tests"
 STATED = {
   "analysis/html_page": "analysis/test_inside_page.py",
   "checkpoints/layouts": "checkpoints/test_every_layout.py",
+  "cli/confusion": "e2e/test_own_folder.py",
   "cli/convert": "cli/test_checkpoint_commands.py",
   "cli/data": "cli/test_data_commands.py",
   "cli/distributed": "cli/test_config_errors.py",
