@@ -56,7 +56,13 @@ class Source(Protocol):
 
 
 class SourceModule(Protocol):
-  """What a module must define whose name is the scheme of a data set."""
+  """What a module must define whose name is the scheme of a data set.
+
+  It may define `placeless(rest)` as well: `rest` without the place where the
+  data lies, such as the last name of a path. A run may find its data in another
+  place when it is resumed, and by its fingerprint knows it again. Of a module
+  without that function the whole name counts.
+  """
 
   def open_source(self, rest: str, split: str, data_dir: str) -> Source:
     """Opens a split.
@@ -98,6 +104,22 @@ def open_source(name: str, split: str, data_dir: str = "") -> Source:
 def split_names(name: str, data_dir: str = "") -> tuple[str, ...]:
   """The splits of a data set; arguments as in `open_source`."""
   return _module(name).split_names(name.partition(":")[2], data_dir)
+
+
+def placeless(name: str) -> str:
+  """A data set's name without the place where it lies."""
+  module: Any = _module(name)
+  if not hasattr(module, "placeless"):
+    return name
+  prefix, _, rest = name.partition(":")
+  return f"{prefix}:{module.placeless(rest)}"
+
+
+def is_same(name: str, other: str) -> bool:
+  """Whether two names are of one data set, if perhaps in another place."""
+  if name == other or scheme(name) != other.partition(":")[0]:
+    return name == other
+  return placeless(name) == placeless(other)
 
 
 def schemes() -> list[str]:

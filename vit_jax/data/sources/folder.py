@@ -34,7 +34,6 @@ class Files(base.Source):
     sizes = {k: stop - start for k, (start, stop) in files.splits.items()}
     split_name, start, stop = slices.parse(split, sizes)
     scheme, _, path = name.partition(":")
-    base_name = paths.printable(os.path.basename(os.path.abspath(path)))
     self._index, self._name, self._split = files, name, split
     self._start = files.splits[split_name][0] + start
     self._size = stop - start
@@ -43,7 +42,7 @@ class Files(base.Source):
     self.remarks = files.remarks
     self.fingerprint: dict[str, Any] = {
       # The same data in another folder is the same data.
-      "name": f"{scheme}:{base_name}",
+      "name": f"{scheme}:{placeless(path)}",
       "version": files.digests[split_name][:16],
       "split": split,
       "shard_sizes": [start, stop, sizes[split_name]],
@@ -169,6 +168,11 @@ def open_index(scheme: str, path: str, **options: Any) -> index.Index:
     "-".join([scheme, place.name, *map(str, options.values())]),
     lambda: manifest.read(file, many=scheme == "multilabel", **options),
   )
+
+
+def placeless(rest: str) -> str:
+  """The last name of a path, however the path is written."""
+  return paths.last_name(rest)
 
 
 def open_source(rest: str, split: str, data_dir: str) -> Files:

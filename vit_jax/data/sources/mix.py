@@ -101,6 +101,13 @@ def open_source(rest: str, split: str, data_dir: str) -> Mix:
   return Mix(names, weights, sources, split)
 
 
+def placeless(rest: str) -> str:
+  """The weights and the names of the parts without their places."""
+  names, weights = _parse(rest)
+  parts = zip(weights, map(base.placeless, names), strict=True)
+  return "+".join(f"{weight}*{name}" for weight, name in parts)
+
+
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
   """The splits that all parts have."""
   first, *others = (base.split_names(n, data_dir) for n in _parse(rest)[0])
