@@ -4,7 +4,7 @@ import os
 import pathlib
 
 from vit_jax.core import errors
-from vit_jax.data import class_names
+from vit_jax.data import label_text
 
 IMAGENET = "imagenet1k"
 _FILE = pathlib.Path(__file__).with_name(f"{IMAGENET}.txt")
@@ -26,7 +26,7 @@ def read(path: str | os.PathLike) -> tuple[str, ...]:
     ConfigError: there is no such file, or it is not UTF-8 text.
   """
   try:
-    return tuple(map(class_names.clean, class_names.read(path)))
+    return tuple(map(label_text.clean, label_text.read(path)))
   except (OSError, UnicodeDecodeError) as e:
     reason = e.strerror if isinstance(e, OSError) else "it is not UTF-8 text"
     raise errors.ConfigError(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vit_jax.data import class_names
+from vit_jax.data import label_text
 
 SAME = {
   "cat": ("cat", " cat", "cat\t", "\u00a0cat\n"),
@@ -16,20 +16,20 @@ SAME = {
 
 @pytest.mark.parametrize("name", SAME)
 def test_clean(name):
-  assert {class_names.clean(n) for n in SAME[name]} == {name}
-  assert class_names.clean(name) == name
+  assert {label_text.clean(n) for n in SAME[name]} == {name}
+  assert label_text.clean(name) == name
 
 
 def test_alike():
   names = [n for group in SAME.values() for n in group]
   groups = [list(group) for group in SAME.values() if len(group) > 1]
-  assert class_names.alike([*names, "cat"]) == groups
-  assert class_names.alike(SAME) == []
+  assert label_text.alike([*names, "cat"]) == groups
+  assert label_text.alike(SAME) == []
 
 
 def test_read(tmp_path):
   file = tmp_path / "names.txt"
   file.write_bytes(b"\xef\xbb\xbfa\r\n\r\n b\x0bc\n\n \n")
-  assert class_names.read(file) == ["a", "", " b\x0bc"]
+  assert label_text.read(file) == ["a", "", " b\x0bc"]
   file.write_bytes(b"")
-  assert class_names.read(file) == []
+  assert label_text.read(file) == []
