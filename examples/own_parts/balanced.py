@@ -1,4 +1,4 @@
-"""An evaluator: accuracy where every class counts alike."""
+"""An evaluator: accuracy in which every class has the same weight."""
 
 import dataclasses
 from typing import Any

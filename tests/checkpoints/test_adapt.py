@@ -1,5 +1,7 @@
 """Other image sizes, other classes, other heads."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -172,3 +174,29 @@ def test_a_segmenter_at_another_size(tmp_path):
   assert got.report.resized == ("backbone/posemb/table",)
   assert got.params["backbone"]["posemb"]["table"].shape == (1 + 16, 16)
   assert got.params["head"]["kernel"].shape[-1] == 5
+
+
+def test_classes_in_another_order(tmp_path):
+  loaded = checkpoints.load(files.write(tmp_path, "vit_token"))
+  count = loaded.model.config.num_classes
+  numbers = np.random.default_rng(0).permutation(count).tolist()
+  names = [f"class {k}" for k in numbers]
+  got = adapt.reordered(loaded, numbers, names)
+  assert got.labels == tuple(names)
+  for name, value in loaded.params["head"].items():
+    np.testing.assert_array_equal(got.params["head"][name], value[..., numbers])
+  assert got.params["embedding"] is loaded.params["embedding"]
+  images = np.random.default_rng(1).uniform(-1, 1, (2, 32, 32, 3))
+  old, new = (
+    x.model.apply(x.variables, images.astype("f4"))["logits"]
+    for x in (loaded, got)
+  )
+  np.testing.assert_allclose(new, old[:, np.array(numbers)], rtol=1e-5)
+
+
+def test_a_head_without_an_axis_of_classes_stays(tmp_path):
+  loaded = checkpoints.load(files.write(tmp_path, "vit_token"))
+  odd = {**loaded.params, "head": {"scale": np.ones((5, 1), np.float32)}}
+  changed = dataclasses.replace(loaded, params=odd)
+  with pytest.raises(errors.CheckpointError, match=r"head/scale is \(5, 1\)"):
+    adapt.reordered(changed, (1, 0), ("a", "b"))

@@ -21,6 +21,14 @@ def weights(tmp_path_factory):
   return path
 
 
+@pytest.fixture(scope="module")
+def four(tmp_path_factory):
+  """A model of four channels."""
+  path = tmp_path_factory.mktemp("four") / "four.npz"
+  checkpoints.save(make(channels=4), "npz", path)
+  return path
+
+
 @pytest.fixture
 def picture(tmp_path):
   path = tmp_path / "picture.jpg"
@@ -126,18 +134,24 @@ def _leaves(nested):
     (["predict", "--checkpoint=X", "PICTURE"], "X does not exist"),
     (["predict", "--checkpoint=WEIGHTS", "nowhere"], "nowhere does not exist"),
     (["predict", "--checkpoint=WEIGHTS", "PICTURE", "--top_k=0"], "top_k=0"),
+    (
+      ["predict", "--checkpoint=FOUR", "PICTURE"],
+      "takes images of 4 channel(s)",
+    ),
     (["convert", "--checkpoint=WEIGHTS", "--to=tim", "--out=x"], "timm"),
     (
       ["inspect", "--checkpoint=WEIGHTS", "--resolution=big"],
-      "big is no side or HEIGHTxWIDTH",
+      "big is not SIDE or HEIGHTxWIDTH",
     ),
     (["inspect", "--checkpoint=WEIGHTS", "more"], "unknown argument more"),
   ],
 )
-def test_one_line_for_what_is_wrong(capsys, weights, picture, argv, message):
-  words = {"WEIGHTS": str(weights), "PICTURE": str(picture)}
+def test_one_line_for_what_is_wrong(
+  capsys, weights, four, picture, argv, message
+):
+  words = {"WEIGHTS": weights, "PICTURE": picture, "FOUR": four}
   for word, value in words.items():
-    argv = [a.replace(word, value) for a in argv]
+    argv = [a.replace(word, str(value)) for a in argv]
   code, _, err = run(capsys, *argv)
   assert code in (1, 2)
   assert message in err

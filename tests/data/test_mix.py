@@ -103,3 +103,42 @@ def test_refused(name):
     base.open_source(name, "train")
   assert REFUSED[name] in str(caught.value)
   assert "\n" not in str(caught.value)
+
+
+def listed(folder, rows, names):
+  """A manifest of two images, and the order of its classes."""
+  trees.write(folder, {f"{i}.png": trees.png(i) for i in range(2)})
+  (folder / "list.csv").write_text(f"path,label\n{rows}")
+  (folder / "classes.txt").write_text(names)
+  return f"folder:{folder / 'list.csv'}"
+
+
+def test_classes_in_another_order_get_the_numbers_of_the_first(tmp_path):
+  rows = "0.png,ant\n1.png,bee\n"
+  a = listed(tmp_path / "a", rows, "bee\nant\n")
+  b = listed(tmp_path / "b", rows, "ant\nbee\n")
+  source = base.open_source(f"mix:1*{a}+1*{b}", "train")
+  assert source.class_names == ("bee", "ant")
+  assert trees.by_file(source) == {"0.png": 1, "1.png": 0}
+  for part in ((0, 1), (2, 3)):
+    assert sorted(source[i]["label"] for i in part) == [0, 1]
+
+
+def test_a_part_without_names_is_taken_by_number(tmp_path, capsys):
+  a = "synthetic:4x8x8x3x2"
+  b = listed(tmp_path / "b", "0.png,ant\n1.png,bee\n", "ant\nbee\n")
+  source = base.open_source(f"mix:1*{a}+1*{b}", "train")
+  assert source.class_names == ("ant", "bee")
+  assert [source[i]["label"] for i in range(4)] == [0, 1, 0, 1]
+  said = f"class names of {a} are not known, labels taken by number\n"
+  assert capsys.readouterr().err == said
+
+
+def test_parts_of_other_classes_are_refused(tmp_path):
+  a = listed(tmp_path / "a", "0.png,ant\n1.png,bee\n", "bee\nant\n")
+  b = listed(tmp_path / "b", "0.png,ant\n1.png,cat\n", "ant\ncat\n")
+  with pytest.raises(errors.ConfigError) as caught:
+    base.open_source(f"mix:1*{a}+1*{b}", "train")
+  assert f"name=mix:1*{a}+1*{b}: {b} has other classes than {a}" in str(
+    caught.value
+  )

@@ -7,7 +7,7 @@ import pytest
 from tests.data import manifests, trees
 from tests.e2e import run as cli
 from vit_jax.core import config as config_lib, errors
-from vit_jax.data import base, summary
+from vit_jax.data import base, relabelled, summary
 from vit_jax.datasets import listed
 from vit_jax.train import experiment as experiment_lib
 
@@ -41,6 +41,22 @@ def test_others():
   assert said(name, "train") == [
     f"{name}, split train: 30 examples of 4 classes: 0, 1, 2, 3"
   ]
+
+
+def test_parts_that_are_held_out(tmp_path):
+  trees.classes(tmp_path, {"ant": 8, "bee": 4})
+  trees.write(tmp_path, {"ant/notes.txt": b"x"})
+  name = f"holdout:0.25*folder:{tmp_path}"
+  assert said(name, "train", "val") == [
+    f"{name}, split train: 9 examples of 2 classes: ant 6, bee 3",
+    f"{name}, split val: 3 examples of 2 classes: ant 2, bee 1",
+    f"{name}: ignored: 1 other files, such as ant/notes.txt",
+  ]
+  source = base.open_source(f"folder:{tmp_path}", "train")
+  other = relabelled.to(source, ("bee", "ant"), "here", "there")
+  assert summary.classes(other) == "bee 4, ant 8"
+  assert base.is_same(name, f"holdout:0.25*folder:/else/{tmp_path.name}/")
+  assert not base.is_same(name, f"holdout:0.5*folder:{tmp_path}")
 
 
 def test_undecodable_names_can_be_printed(tmp_path):

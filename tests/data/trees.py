@@ -47,3 +47,11 @@ def files(source):
 
 def labels(source):
   return [source.label(i) for i in range(len(source))]
+
+
+def by_file(source):
+  """The label, or the labels, of each file by its name."""
+  return {
+    source.where(i).rpartition("/")[2]: np.asarray(source[i]["label"]).tolist()
+    for i in range(len(source))
+  }

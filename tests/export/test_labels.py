@@ -1,26 +1,8 @@
 import pytest
 
 from vit_jax.core import errors
+from vit_jax.data import class_names
 from vit_jax.export import labels
-
-
-def test_imagenet1k():
-  """Labels whose numbers are known from the published models' examples."""
-  names = labels.imagenet1k()
-  assert len(names) == 1000
-  for number, word in (
-    (0, "tench"),
-    (1, "goldfish"),
-    (207, "golden retriever"),
-    (281, "tabby"),
-    (388, "giant panda"),
-    (779, "school bus"),
-    (985, "daisy"),
-    (999, "toilet tissue"),
-  ):
-    assert word in names[number].split(", ")
-  # Two cranes and two maillots share their first word, not their place.
-  assert [i for i, n in enumerate(names) if n == "crane"] == [134, 517]
 
 
 def test_what_is_known_comes_first(tmp_path):
@@ -65,3 +47,38 @@ def test_wrong_files(tmp_path):
   file.write_bytes(b"\xff\xfe\n")
   with pytest.raises(errors.ConfigError, match="it is not UTF-8 text"):
     labels.choose(str(file), (), 1)
+
+
+def choose(tmp_path, names, known):
+  file = tmp_path / "names.txt"
+  file.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+  return labels.choose(str(file), known, len(known))
+
+
+def test_names_in_another_order_are_those_of_the_checkpoint(tmp_path):
+  known = ("cat", "dog", "emu")
+  names, source = choose(tmp_path, ("emu", "cat", "Dog"), known)
+  assert names == ("cat", "Dog", "emu")
+  assert source.endswith(", in the checkpoint's order")
+  assert choose(tmp_path, known, known)[0] == known
+
+
+def test_names_that_contradict_the_checkpoint_are_refused(tmp_path):
+  message = "other classes than the checkpoint: it alone has 'zebra'"
+  with pytest.raises(errors.ConfigError, match=message):
+    choose(tmp_path, ("dog", "zebra"), ("cat", "dog"))
+
+
+def test_other_words_are_taken_and_said(tmp_path):
+  names, source = choose(tmp_path, ("chat", "chien"), ("cat", "dog"))
+  assert names == ("chat", "chien")
+  assert "in other words than the checkpoint's" in source
+  # One of them may be the same word.
+  assert choose(tmp_path, ("Katze", "Emu"), ("cat", "Emu"))[0][0] == "Katze"
+
+
+def test_imagenet_is_shown_in_other_words():
+  known = tuple(x.partition(",")[0] for x in class_names.imagenet1k())
+  names, source = labels.choose("imagenet1k", known, 1000)
+  assert names[0] == "tench, Tinca tinca"
+  assert source == "ImageNet-1k's"

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from vit_jax import models
+from vit_jax import checkpoints, models
 from vit_jax.checkpoints import Loaded, Report
 from vit_jax.core import errors
 from vit_jax.export import predict
@@ -21,7 +21,7 @@ def checkpoint():
   return make()
 
 
-def make(preprocess=PREPROCESS, metadata=None, num_classes=6):
+def make(preprocess=PREPROCESS, metadata=None, num_classes=6, channels=3):
   model = models.create(
     "vit",
     num_classes=num_classes,
@@ -32,7 +32,7 @@ def make(preprocess=PREPROCESS, metadata=None, num_classes=6):
     num_heads=2,
     mlp_dim=32,
   )
-  images = np.zeros((1, 8, 8, 3), np.float32)
+  images = np.zeros((1, 8, 8, channels), np.float32)
   params = model.init(jax.random.key(0), images)["params"]
   if num_classes:
     kernel = jax.random.normal(jax.random.key(1), (16, num_classes))
@@ -161,3 +161,32 @@ def test_what_cannot_be_predicted(folder, tmp_path):
   (tmp_path / "a.heic").write_bytes(b"x")
   with pytest.raises(errors.DataError, match=r"left out: 1 \.heic"):
     predict.images([tmp_path])
+
+
+def test_other_channels_than_files_have_are_refused(folder):
+  """In one line, before anything is compiled."""
+  path = folder / "0.PNG"
+  for checkpoint, gives in (
+    (make(channels=4), "gives 3"),
+    (make(channels=1), "gives 3"),
+    (make(PREPROCESS.replace("decode", "decode(1)")), "gives 1"),
+  ):
+    with pytest.raises(errors.CheckpointError, match=gives) as caught:
+      list(predict.predict(checkpoint, [path]))
+    assert "\n" not in str(caught.value)
+  three = "decode(1)|resize(8)|normalise((0.1, 0.2, 0.3), (1.0, 1.0, 1.0))"
+  with pytest.raises(errors.CheckpointError, match="does not fit its model"):
+    list(predict.predict(make(three, channels=1), [path]))
+
+
+@pytest.mark.parametrize("to", ["npz", "timm", "orbax"])
+def test_one_channel_is_read_from_photographs(folder, tmp_path, to):
+  """Whatever the file says, the first layer tells."""
+  grey = make(channels=1)
+  path = tmp_path / ("grey.npz" if to == "npz" else "grey")
+  checkpoints.save(grey, to, path)
+  loaded = checkpoints.load(path)
+  assert loaded.preprocess.startswith("decode(channels=1)|resize(")
+  assert "decodes to grey" in "".join(loaded.report.assumptions)
+  (one,) = predict.predict(loaded, [folder / "0.PNG"])
+  assert one.classes == tuple(np.argsort(-expected(loaded, one.path))[:5])

@@ -174,7 +174,7 @@ def test_the_teacher_begins_as_the_model_from_a_checkpoint(trained, data_dir):
   c.start.checkpoint = str(folder)
   e = config_lib.build(experiment.Experiment, c)
   run = setup.build(e, experiment.open_inputs(e))
-  state = initial.state(run)
+  state = initial.state(run, initial.load(e, run.inputs))
   loaded = tree.flatten(checkpoints.load(folder).params)
   teacher = tree.flatten(state.task_state["task"]["teacher"])
   for name, value in loaded.items():

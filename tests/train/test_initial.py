@@ -73,11 +73,15 @@ def run_of(checkpoint, data_dir, **changes):
   return c, setup.build(experiment, inputs)
 
 
+def first_state(run):
+  return initial.state(run, initial.load(run.experiment, run.inputs))
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_features_are_those_of_resizing_by_hand(old, data_dir, name):
   params, files = old
   _, run = run_of(files[name], data_dir)
-  state = initial.state(run)
+  state = first_state(run)
   table = params["posemb"]["table"]
   by_hand = {
     **{k: v for k, v in params.items() if k != "head"},
@@ -115,16 +119,16 @@ def test_the_head_is_kept_on_request(old, data_dir):
   params, files = old
   fields = dict(start__new_head=False, model__num_classes=10)
   _, run = run_of(files["npz"], data_dir, **fields)
-  assert not np.asarray(initial.state(run).params["head"]["kernel"]).any()
+  assert not np.asarray(first_state(run).params["head"]["kernel"]).any()
   ten = vit.Model(vit.Config(**{**vars(OLD), "num_classes": 10}))
   head = {"kernel": np.ones((16, 10), "f4"), "bias": np.ones(10, "f4")}
   file = files["npz"] + "10.npz"
   save(file, ten, {**params, "head": head}, "npz")
   _, run = run_of(file, data_dir, **fields)
-  kept = initial.state(run).params["head"]
+  kept = first_state(run).params["head"]
   np.testing.assert_array_equal(kept["kernel"], head["kernel"])
   _, run = run_of(file, data_dir)
-  assert not np.asarray(initial.state(run).params["head"]["kernel"]).any()
+  assert not np.asarray(first_state(run).params["head"]["kernel"]).any()
 
 
 def test_frozen_parameters_stay_bit_identical(old, data_dir, tmp_path):
@@ -136,7 +140,7 @@ def test_frozen_parameters_stay_bit_identical(old, data_dir, tmp_path):
     optim__frozen=(r"(?!head/).*",),
     optim__clip_norm=0.0,
   )
-  before = tree.flatten(jax.tree.map(np.asarray, initial.state(run).params))
+  before = tree.flatten(jax.tree.map(np.asarray, first_state(run).params))
   loop.train(c, str(tmp_path))
   after = checkpoints.load(tmp_path)
   for name, value in tree.flatten(after.params).items():
@@ -147,10 +151,10 @@ def test_frozen_parameters_stay_bit_identical(old, data_dir, tmp_path):
 def test_the_layout_is_taken_where_it_is_named(old, data_dir):
   _, files = old
   _, run = run_of(files["npz"], data_dir, start__layout="vision_transformer")
-  assert initial.state(run).params["posemb"]["table"].shape == (17, 16)
+  assert first_state(run).params["posemb"]["table"].shape == (17, 16)
   _, run = run_of(files["npz"], data_dir, start__layout="bit")
   with pytest.raises(errors.CheckpointError, match=r"not of bit \(bit\)"):
-    initial.state(run)
+    first_state(run)
 
 
 def test_wrong_starts(old, data_dir):
@@ -164,11 +168,11 @@ def test_wrong_starts(old, data_dir):
   with pytest.raises(
     errors.CheckpointError, match=r"/nowhere\.npz does not ex"
   ):
-    initial.state(run)
+    first_state(run)
   _, files = old
   _, run = run_of(files["npz"], data_dir, model__width=32)
   with pytest.raises(errors.CheckpointError, match=r"\(2, 16, 32\)|shape"):
-    initial.state(run)
+    first_state(run)
 
 
 def masked_patch(data_dir, checkpoint=""):
@@ -193,7 +197,7 @@ def test_a_run_of_masked_patches_is_fine_tuned(data_dir, tmp_path, capsys):
   assert sorted(loaded.report.dropped) == TASKS_OWN
   _, run = run_of(str(tmp_path), data_dir)
   capsys.readouterr()
-  state = initial.state(run)
+  state = first_state(run)
   said = f"dropped {', '.join(TASKS_OWN)}, head of zeros"
   assert said in capsys.readouterr().err
   ours, theirs = tree.flatten(state.params), tree.flatten(loaded.params)
@@ -207,7 +211,7 @@ def test_masked_patches_may_start_from_any_weights(old, data_dir):
   """What the task adds to the model is drawn."""
   params, files = old
   _, run = masked_patch(data_dir, files["timm"])
-  state, drawn = initial.state(run), run.init()
+  state, drawn = first_state(run), run.init()
   for params_of in ("params", "ema"):
     ours = tree.flatten(getattr(state, params_of))
     for name, value in tree.flatten(params).items():

@@ -1,6 +1,6 @@
 """Adapts loaded weights to another image size, other classes, another head."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -18,6 +18,8 @@ from vit_jax.checkpoints.loaded import (
 from vit_jax.core import errors, tree
 from vit_jax.models import segmenter
 from vit_jax.nn import posemb, posemb_resize
+from vit_jax.preprocess import decode
+from vit_jax.preprocess.pipeline import Pipeline
 
 
 def adapt(
@@ -26,7 +28,7 @@ def adapt(
   """The checkpoint for a model that differs in size or head, and a report.
 
   Args:
-    loaded: as it was saved.
+    loaded: the checkpoint as it was saved.
     want: the config of the model that it is for.
     method: how positions are resized, see nn/posemb_resize.py.
     model: that model, for its other attributes, or None.
@@ -37,7 +39,9 @@ def adapt(
   have = loaded.model.config  # type: ignore[attr-defined]
   model = (loaded.model if model is None else model).clone(config=want)
   arrays = flat(loaded.variables)
-  shapes = model_shapes(model, image_channels(arrays, have))
+  channels = image_channels(arrays, have)
+  loaded = _decoded(loaded, channels)
+  shapes = model_shapes(model, channels)
   other_head = _head_shape(have) != _head_shape(want)
   out: Arrays = {}
   resized, reset, wrong = [], [], []
@@ -70,7 +74,6 @@ def adapt(
     model=model,
     params=params,
     batch_stats=stats,
-    # A new head has other classes.
     labels=() if reset else loaded.labels,
     report=dataclasses.replace(
       loaded.report,
@@ -78,6 +81,56 @@ def adapt(
       reset=tuple(reset),
       dropped=(*loaded.report.dropped, *dropped),
     ),
+  )
+
+
+def _decoded(loaded: Loaded, channels: int) -> Loaded:
+  """The checkpoint with images decoded to the channels that it takes."""
+  pipeline = Pipeline.parse(loaded.preprocess)
+  ops = tuple(
+    dataclasses.replace(o, channels=channels)
+    if isinstance(o, decode.Decode) and channels in decode.CHANNELS
+    else o
+    for o in pipeline.ops
+  )
+  if ops == pipeline.ops:
+    return loaded
+  kind = {1: "grey", 3: "RGB"}[channels]
+  note = f"preprocessing: decodes to {kind}, which the first layer takes"
+  report = dataclasses.replace(
+    loaded.report, assumptions=(*loaded.report.assumptions, note)
+  )
+  text = str(Pipeline(ops))
+  return dataclasses.replace(loaded, preprocess=text, report=report)
+
+
+def reordered(
+  loaded: Loaded, numbers: Sequence[int], labels: Sequence[str]
+) -> Loaded:
+  """The checkpoint with the classes of its head in another order.
+
+  Args:
+    loaded: of C classes.
+    numbers: by new class, the old one; [C].
+    labels: by new class, its name.
+
+  Raises:
+    CheckpointError: the head is none whose last axis is that of the classes.
+  """
+  head = tree.flatten(loaded.params["head"])
+  odd = [k for k, v in head.items() if v.shape[-1] != len(numbers)]
+  if odd:
+    raise errors.CheckpointError(
+      f"head/{odd[0]} is {head[odd[0]].shape}, with no class to each entry of"
+      " its last axis; its classes cannot be put in another order"
+    )
+  moved = {
+    k: np.ascontiguousarray(v[..., list(numbers)]) for k, v in head.items()
+  }
+  return dataclasses.replace(
+    loaded,
+    params={**loaded.params, "head": tree.unflatten(moved)},
+    labels=tuple(labels),
   )
 
 

@@ -71,6 +71,12 @@ class Loaded:
     stats = {STATS: self.batch_stats} if self.batch_stats else {}
     return {"params": self.params, **stats}
 
+  @property
+  def channels(self) -> int:
+    """Of the images that the model takes."""
+    config = self.model.config  # type: ignore[attr-defined]
+    return image_channels(flat(self.variables), config)
+
 
 def given_config(
   place: object, name: str, shown: str, model: nn.Module | None
@@ -101,14 +107,15 @@ def model_shapes(model: nn.Module, channels: int) -> dict[str, Shape]:
   """The shapes of a model's arrays by our names; computes nothing."""
   size = model.config.image_size  # type: ignore[attr-defined]
   images = jax.ShapeDtypeStruct((1, *size, channels), jnp.float32)
-  variables = jax.eval_shape(model.init, jax.random.key(0), images)
+  # A key that is made outside would start the devices.
+  variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x), images)
   return {k: v.shape for k, v in flat(dict(variables)).items()}
 
 
 def image_channels(arrays: Mapping[str, Any], config: Any) -> int:
   """The channels of the images, by the kernel that they go into.
 
-  3 if there is no such kernel, which whoever compares all arrays will report.
+  3 if there is no such kernel; comparing all arrays will report that.
   """
   stem = config_lib.module_for(config).STEM
   return arrays[stem].shape[2] if stem in arrays else 3

@@ -273,22 +273,7 @@ def open_step(place: str | os.PathLike) -> AnyPath:
     CheckpointError: there is none, or the given step is damaged.
   """
   path = storage.path(place).absolute()
-
-  def find() -> str:
-    if (path / manifest.FILE).exists():
-      manifest.verify(path)
-      return str(path)
-    step = steps.newest_good(
-      path, lambda _, why: _log.warning("%s; skipped", why)
-    )
-    if step is None:
-      raise errors.CheckpointError(
-        f"{path} is no checkpoint (it has no {manifest.FILE}) and no directory"
-        " of good ones (such as WORKDIR/checkpoints)"
-      )
-    return str(path / str(step))
-
-  return storage.path(processes.on_first(find))
+  return storage.path(processes.on_first(lambda: str(steps.find(path))))
 
 
 def read_arrays(path: AnyPath) -> dict[str, tuple[str, tuple[int, ...]]]:

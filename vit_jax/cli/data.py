@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sheet",
         type=flags.place,
         metavar="PNG",
-        help="draw examples to this file",
+        help="draw examples into this file",
       )
       sub.add_argument(
         "--split", default="", help="a single split (all; draws the first)"

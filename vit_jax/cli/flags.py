@@ -34,7 +34,7 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     "--resolution",
     type=_size,
     metavar="PX",
-    help="another image size, a side or HEIGHTxWIDTH; positions are resized",
+    help="another image size, SIDE or HEIGHTxWIDTH; positions are resized",
   )
   add_reading(parser)
 
@@ -62,7 +62,7 @@ def _size(text: str) -> tuple[int, int]:
   match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
   if not match:
     raise argparse.ArgumentTypeError(
-      f"{text} is no side or HEIGHTxWIDTH in px, such as 384 or 224x288"
+      f"{text} is not SIDE or HEIGHTxWIDTH in px, such as 384 or 224x288"
     )
   return int(match[1]), int(match[2] or match[1])
 
@@ -90,11 +90,15 @@ def refuse_rest(args: argparse.Namespace) -> None:
     raise errors.ConfigError(f"unknown argument {args.overrides[0]}")
 
 
-def load(args: argparse.Namespace) -> Any:
+def load(args: argparse.Namespace, inferred: Any = None) -> Any:
   """The locked ConfigDict of `--config` with its overrides applied.
 
   ml_collections' config flags turn the text of the overrides into values, which
   are then applied as everywhere else.
+
+  Args:
+    args: the parsed arguments of the command.
+    inferred: values of a config that reads other files, see `config.load`.
 
   Raises:
     ConfigError: an unknown argument, field or config file, or a value that
@@ -112,6 +116,9 @@ def load(args: argparse.Namespace) -> Any:
     if not argument.startswith("--no") and "=" not in argument:
       raise errors.ConfigError(f"{argument} needs a value: {argument}=VALUE")
   path, _, arg = args.config.partition(":")
+  if inferred is None:
+    # It is loaded twice below, and inferred once.
+    inferred = config_lib.infer(path, arg)
   pairs = [argument.partition("=") for argument in args.overrides]
   keys = [flag.partition("config.")[2] for flag, _, _ in pairs]
   # A part's name decides which other fields there are.
@@ -120,7 +127,7 @@ def load(args: argparse.Namespace) -> Any:
     for key, (_, _, value) in zip(keys, pairs, strict=True)
     if key.endswith(".name")
   }
-  config = config_lib.load(path, arg, names, Experiment)
+  config = config_lib.load(path, arg, names, Experiment, inferred)
   for key in keys:
     config_lib.parent_of(config, key)
   values = flags.FlagValues()
@@ -134,4 +141,4 @@ def load(args: argparse.Namespace) -> Any:
     text = " ".join(str(e).split())
     raise errors.ConfigError(text.removeprefix("flag ")) from e
   overrides = config_flags.get_override_values(values[flag.name])
-  return config_lib.load(path, arg, overrides, Experiment)
+  return config_lib.load(path, arg, overrides, Experiment, inferred)

@@ -7,12 +7,15 @@ module alone knows what the rest of the name means.
 """
 
 import pkgutil
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
 
 from vit_jax.core import errors, parts
 from vit_jax.data import sources
 
 
+@runtime_checkable
 class Source(Protocol):
   """Random access to the examples of one split; every source derives from it.
 
@@ -20,8 +23,9 @@ class Source(Protocol):
   process that unpickles it opens the files again.
 
   Attributes:
-    num_classes: of the feature "label"; 0 where labels are not classes.
-    class_names: by class; empty where the classes have no names.
+    num_classes: number of classes of the feature "label"; 0 if labels are not
+      classes.
+    class_names: names by class; empty if the classes have no names.
     fingerprint: name, version, split and shard sizes, as JSON. A resumed run
       must find the same. It never depends on the contents of files.
   """
@@ -48,6 +52,14 @@ class Source(Protocol):
   def where(self, index: int) -> str:
     """The file and record of an example, for error messages."""
     return f"record {index}"
+
+  def known_labels(self) -> np.ndarray | None:
+    """The class of each example, int32 [n]; None unless it is known at once."""
+    return None
+
+  def notes(self) -> list[str]:
+    """What was found besides the examples, and decided, for people."""
+    return []
 
   @property
   def parts(self) -> tuple[tuple[int, int], ...]:

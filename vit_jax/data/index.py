@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.core import errors, files
-from vit_jax.data import label_text, paths, table
+from vit_jax.data import class_names, paths, table
 
 FOLDER = ".vit_jax"
 # Every file begins with this. Another form of the file has another number, and
@@ -59,10 +59,10 @@ class Index:
   """What is known about the files of a data set without opening them.
 
   Attributes:
-    file: of the index.
+    file: file of the index.
     root: the folder that paths are relative to.
     columns, splits, digests: see table.in_order.
-    class_names: as in table.Table, but clean; see label_text.py.
+    class_names: as in table.Table, but clean; see class_names.py.
     num_classes: see table.Table.
     num_labels: the largest number of labels of an example; 0 where each has
       exactly one.
@@ -127,7 +127,7 @@ def open_or_build(
     "splits": splits,
     "digests": digests,
     # The digests are of the names as they are written.
-    "class_names": list(map(label_text.clean, made.class_names)),
+    "class_names": list(map(class_names.clean, made.class_names)),
     "num_classes": made.num_classes,
     # At least 1, also without any label: 0 means exactly one label each.
     "num_labels": int(counts.max(initial=1)) if len(counts) else 0,

@@ -5,7 +5,7 @@ import os
 import re
 
 from vit_jax.core import errors
-from vit_jax.data import index, label_text, paths, walk
+from vit_jax.data import class_names, index, paths, walk
 
 # Names of splits; each is the name of the split that a config gives.
 SPLITS = ("train", "val", "valid", "validation", "test")
@@ -189,14 +189,14 @@ def _folders(top: bytes, inner: bytes, split: str = "") -> list[bytes]:
 def _refuse_alike(top: bytes, classes: Classes) -> None:
   """Refuses names that are one class or two, and names of blanks alone."""
   folders = {paths.printable(name): p[0][1] for name, p in classes.items()}
-  for group in label_text.alike(folders):
+  for group in class_names.alike(folders):
     one, other = (_printable(top, folders[name]) for name in group[:2])
     raise errors.DataError(
       f"{one!r} and {other!r} have names that differ by blanks or Unicode form"
       " alone; put their images into one folder, or rename one of them"
     )
   for name, folder in folders.items():
-    if not label_text.clean(name):
+    if not class_names.clean(name):
       raise errors.DataError(
         f"{_printable(top, folder)!r} has a name of blanks; rename it"
       )

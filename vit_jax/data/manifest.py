@@ -13,7 +13,7 @@ occur, sorted, or the numbers up to the largest; two manifests then have the
 same classes only by chance.
 
 Labels are text, exactly as written but for blanks around them and their Unicode
-form (see label_text.py). They are numbers of classes where all are whole
+form (see class_names.py). They are numbers of classes where all are whole
 numbers; 01 and 1 are then the same, and a manifest with both is refused.
 """
 
@@ -29,7 +29,7 @@ from typing import Any, NoReturn
 import urllib.parse
 
 from vit_jax.core import errors
-from vit_jax.data import index, label_text, paths, table
+from vit_jax.data import class_names, index, paths, table
 
 CLASSES = "classes.txt"
 _THREADS = 16
@@ -50,7 +50,7 @@ class Survey:
 
   Attributes:
     numbers: the class of each label that occurs.
-    class_names: by class; empty where the classes have no names.
+    class_names: names by class; empty if the classes have no names.
     num_classes: how many classes there are.
     most_labels: the largest number of labels of an image.
     has_confidence: whether any row has confidences.
@@ -77,7 +77,7 @@ def survey(file: str) -> Survey:
     most_labels = max(most_labels, len(row.labels))
     has_confidence |= bool(row.confidences)
   numbers, names, num_classes, _ = _numbers(seen, file)
-  clean = list(map(label_text.clean, names))
+  clean = list(map(class_names.clean, names))
   return Survey(numbers, clean, num_classes, most_labels, has_confidence)
 
 
@@ -259,14 +259,14 @@ def _class_names(root: str) -> list[str]:
   """The names in classes.txt, as they are written; [] if there is none."""
   file = pathlib.Path(root) / CLASSES
   try:
-    names = label_text.read(file)
+    names = class_names.read(file)
   except FileNotFoundError:
     return []
   except (OSError, UnicodeDecodeError) as e:
     raise errors.DataError(
       f"{paths.printable(file)} cannot be read: {e}"
     ) from e
-  clean = list(map(label_text.clean, names))
+  clean = list(map(class_names.clean, names))
   if not names or len(set(clean)) != len(clean) or "" in clean:
     raise errors.DataError(
       f"{paths.printable(file)} must name each class once, one per line"
@@ -288,7 +288,7 @@ def _numbers(
     )
 
   names = _class_names(os.path.dirname(file) or ".")
-  clean = {label: label_text.clean(str(label)) for label in seen}
+  clean = {label: class_names.clean(str(label)) for label in seen}
   all_numbers = all(
     type(label) is int or _is_number(name) for label, name in clean.items()
   )
@@ -305,7 +305,7 @@ def _numbers(
           f" in {CLASSES}",
         )
     names = _names(clean)
-  known = {label_text.clean(name): i for i, name in enumerate(names)}
+  known = {class_names.clean(name): i for i, name in enumerate(names)}
   # Where classes are called by numbers, other numbers are none of them.
   may_number = all_numbers and not any(map(_is_number, known))
   limit = len(names) or 2**24

@@ -28,7 +28,7 @@ def reading(path: AnyPath, name: str = "") -> Iterator[None]:
 
   Args:
     path: what is read.
-    name: of what is read within that file, for the message.
+    name: name of the part that is read within that file, for the message.
   """
   try:
     yield

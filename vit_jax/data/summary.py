@@ -1,7 +1,8 @@
 """What a data set holds, in a line for each split, before work on it begins."""
 
-from vit_jax.data import base, paths, walk
-from vit_jax.data.sources import folder
+import numpy as np
+
+from vit_jax.data import base, paths
 
 _FEW = 5
 
@@ -21,8 +22,7 @@ def lines(name: str, opened: dict[str, base.Source]) -> list[str]:
       line += f" of {source.num_classes:,} classes: {classes(source)}"
     out.append(line)
   for source in opened.values():
-    if isinstance(source, folder.Files):
-      out += [f"{name}: {text}" for text in remarks(source)]
+    out += [f"{name}: {note}" for note in source.notes()]
   return list(dict.fromkeys(out))
 
 
@@ -31,21 +31,10 @@ def classes(source: base.Source) -> str:
   names = source.class_names or tuple(map(str, range(source.num_classes)))
   # On one line, whatever a folder is called.
   few = [" ".join(name.split()) for name in names[:_FEW]]
-  if isinstance(source, folder.Files):
-    counts = source.class_counts()
+  labels = source.known_labels()
+  if labels is not None:
+    counts = np.bincount(labels, minlength=len(names))
     few = [f"{c} {counts[i]:,}" for i, c in enumerate(few)]
   if len(names) > _FEW:
     few.append("...")
   return ", ".join(few)
-
-
-def remarks(source: folder.Files) -> list[str]:
-  """What was found with the images of a folder or a manifest, and decided."""
-  found = source.remarks
-  out = list(found.notes)
-  count, example = found.ignored
-  if count:
-    out.append(f"ignored: {count:,} other files, such as {example}")
-  if found.unread:
-    out.append(walk.unread_text(found.unread))
-  return out

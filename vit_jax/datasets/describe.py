@@ -25,7 +25,7 @@ def describe(name: str, data_dir: str = "", split: str = "") -> dict[str, Any]:
   """Facts of each split of a data set, as JSON.
 
   Args:
-    name: of the data set; see base.open_source.
+    name: name of the data set; see base.open_source.
     data_dir: where TFDS data sets are.
     split: a single part, such as "train[:10%]"; "" is every split.
 
@@ -52,7 +52,7 @@ def describe(name: str, data_dir: str = "", split: str = "") -> dict[str, Any]:
     if isinstance(source, folder.Files):
       facts[part]["ignored"] = list(source.remarks.ignored)
       few = f"classes: {summary.classes(source)}"
-      facts[part]["remarks"] = [few, *summary.remarks(source)]
+      facts[part]["remarks"] = [few, *source.notes()]
   return {"name": name, "splits": facts}
 
 

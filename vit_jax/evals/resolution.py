@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Shaped
 import numpy as np
 
 from vit_jax.core import errors, mesh as mesh_lib, tree
@@ -63,6 +64,16 @@ class Evaluator(base.Evaluator):
           f" {shape} too; leave one out",
           {"preprocess": errors.PATH_ONLY},
         )
+      channels = next(iter(self.sizes), shape)[2]
+      if shape[2] != channels:
+        raise errors.ConfigError(
+          f"{{preprocess}}: {preprocess} gives images of {shape[2]} channel(s),"
+          f" {{data.preprocess}} of {channels}; decode to the same",
+          {
+            "preprocess": errors.PATH_ONLY,
+            "data.preprocess": config.data.preprocess,
+          },
+        )
       resized = self.model.clone(
         config=dataclasses.replace(self.model.config, image_size=shape[:2])
       )
@@ -97,7 +108,9 @@ class Evaluator(base.Evaluator):
     images = jax.ShapeDtypeStruct(shape, jnp.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), images)
 
-    def fit(name: str, value: Any, wanted: Any) -> Any:
+    def fit(
+      name: str, value: Shaped[Array, "..."], wanted: jax.ShapeDtypeStruct
+    ) -> Shaped[Array, "..."]:
       if value.shape == wanted.shape:
         return value
       if "posemb/" in name:

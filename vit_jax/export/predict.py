@@ -99,14 +99,26 @@ def predict(
     batch_size: images at a time.
 
   Raises:
-    CheckpointError: the model has no head.
+    CheckpointError: the model has no head, or takes no grey or RGB images.
   """
   config: Any = checkpoint.model.config  # type: ignore[attr-defined]
   if not config.num_classes:
     raise errors.CheckpointError(
       "the model has no head, so it predicts nothing; fine-tune it first"
     )
-  pipeline = Pipeline.parse(checkpoint.preprocess)
+  return _predictions(
+    checkpoint, _pipeline(checkpoint), paths, top_k, batch_size
+  )
+
+
+def _predictions(
+  checkpoint: Loaded,
+  pipeline: Pipeline,
+  paths: Sequence[pathlib.Path],
+  top_k: int,
+  batch_size: int,
+) -> Iterator[Prediction]:
+  config: Any = checkpoint.model.config  # type: ignore[attr-defined]
   task = checkpoint.metadata.get("config", {}).get("task", {})
   squash = jax.nn.sigmoid if task.get("loss") == "sigmoid" else jax.nn.softmax
 
@@ -134,6 +146,37 @@ def predict(
       else:
         probabilities, classes = (tuple(x.tolist()) for x in next(scores))
         yield Prediction(path, classes, probabilities, resized)
+
+
+def _pipeline(checkpoint: Loaded) -> Pipeline:
+  """The preprocessing, which gives the channels that the model takes.
+
+  Raises:
+    CheckpointError: it does not.
+  """
+  config: Any = checkpoint.model.config  # type: ignore[attr-defined]
+  pipeline = Pipeline.parse(checkpoint.preprocess)
+  decoded = [o.channels for o in pipeline.ops if isinstance(o, decode.Decode)]
+  batch = {
+    "image": jax.ShapeDtypeStruct(
+      (1, *config.image_size, *(decoded[:1] or [checkpoint.channels])), np.uint8
+    ),
+    "label": jax.ShapeDtypeStruct((1,), np.int32),
+  }
+  try:
+    shape = jax.eval_shape(pipeline.device, batch)["image"].shape
+  except errors.ConfigError as e:
+    raise errors.CheckpointError(
+      f"the preprocessing {pipeline} of the checkpoint does not fit its model,"
+      f" which takes images of {checkpoint.channels} channel(s): {e}"
+    ) from e
+  if shape[-1] != checkpoint.channels:
+    raise errors.CheckpointError(
+      f"the model takes images of {checkpoint.channels} channel(s), and the"
+      f" preprocessing {pipeline} of the checkpoint gives {shape[-1]}; files"
+      " are decoded to 1 (grey) or 3 (RGB)"
+    )
+  return pipeline
 
 
 def read_image(

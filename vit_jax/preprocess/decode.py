@@ -21,6 +21,8 @@ SUFFIXES = (
 )
 # First bytes of a kind that people have and nothing here decodes.
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+# Grey, RGB.
+CHANNELS = (1, 3)
 # Upper row, left column and size of a part of an image.
 Place = tuple[int, int, op.Size]
 # From the height and width of an image to the part of it that is wanted.
@@ -63,7 +65,7 @@ class Decode(op.HostOp):
 
   def __post_init__(self):
     op.check(
-      self, self.channels in (1, 3), "{channels} must be 1 (grey) or 3 (RGB)"
+      self, self.channels in CHANNELS, "{channels} must be 1 (grey) or 3 (RGB)"
     )
     op.check(self, self.max_pixels > 0, "{max_pixels} must be > 0")
 

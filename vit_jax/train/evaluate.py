@@ -1,8 +1,9 @@
 """Scores a checkpoint with a config's evaluators."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 import contextlib
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -23,15 +24,39 @@ from vit_jax.core import (
 from vit_jax.train import experiment as experiment_lib, setup
 
 
+@dataclasses.dataclass(frozen=True)
+class Ready:
+  """A checkpoint on the devices, with what scores it.
+
+  Attributes:
+    experiment: whose evaluators these are.
+    evaluators: by the name they report under.
+    variables: of the model.
+  """
+
+  experiment: experiment_lib.Experiment
+  evaluators: dict[str, Any]
+  variables: Any
+
+
 def evaluate(
+  checkpoint: str, config: config_lib.ConfigDict | None = None, **how: Any
+) -> dict[str, dict[str, float]]:
+  """The scores of every evaluator; arguments and errors as those of `ready`."""
+  made = ready(checkpoint, config, **how)
+  return {name: f(made.variables) for name, f in made.evaluators.items()}
+
+
+def ready(
   checkpoint: str,
   config: config_lib.ConfigDict | None = None,
   devices: Sequence[Any] | None = None,
   *,
   layout: str = "",
   allow_parts: Collection[str] = (),
-) -> dict[str, dict[str, float]]:
-  """The scores of every evaluator.
+  change: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> Ready:
+  """Opens the data of the evaluators, and puts a checkpoint on the devices.
 
   Args:
     checkpoint: a workdir, its folder of checkpoints, or one step; or
@@ -39,9 +64,11 @@ def evaluate(
     config: None takes the config that was saved with a run's checkpoint. Its
       model may have another image size or other classes.
     devices: None takes all.
-    layout: of published weights, see `checkpoints.load`; "" recognises it.
+    layout: layout of published weights, see `checkpoints.load`; "" recognises
+      it.
     allow_parts: modules and packages from outside that may be imported because
       a checkpoint names them.
+    change: makes other configs of evaluators, by name, from those there are.
 
   Raises:
     ConfigError: the config breaks a rule or has no evaluator.
@@ -58,22 +85,31 @@ def evaluate(
     trust.enter_context(parts.only(allow_parts))
   with trust:
     experiment = _experiment(checkpoint, path if own else None, config)
+    experiment = dataclasses.replace(experiment, evals=change(experiment.evals))
     sources, image_shape = processes.together(
       lambda: experiment_lib.open_evals(experiment)
     )
-  mesh = mesh_lib.make(experiment.runtime.mesh, devices)
   model = setup.make_model(experiment)
+  load = functools.partial(_load, path, experiment, model, layout, allow_parts)
+  loaded = None if own and not layout else load()
+  if loaded is None:
+    labels, channels = _facts(path, experiment, image_shape[2])
+  else:
+    labels, channels = loaded.labels, loaded.channels
+  there = f"checkpoint={checkpoint}"
+  name, first = next(iter(experiment.evals.items()))
+  here = f"evals.{name}.data.preprocess={first.data.preprocess}"
+  experiment_lib.check_channels(here, image_shape[2], there, channels)
+  sources = experiment_lib.by_head(experiment, sources, labels, there)
+  mesh = mesh_lib.make(experiment.runtime.mesh, devices)
   variables = None
-  if own and not layout:
+  if loaded is None:
     variables = _restore(path, experiment, model, image_shape, mesh)
   if variables is None:
-    loaded = checkpoints.load(
-      path, model=model, layout=layout, allow_parts=allow_parts
-    )
-    _check_head(loaded, experiment)
+    loaded = loaded or load()
     variables = jax.device_put(loaded.variables, mesh_lib.replicated(mesh))
   evaluators = setup.make_evaluators(experiment, sources, model, mesh)
-  return {name: score(variables) for name, score in evaluators.items()}
+  return Ready(experiment, evaluators, variables)
 
 
 def _experiment(
@@ -100,10 +136,34 @@ def _experiment(
   return dataclasses.replace(experiment, runtime=runtime)
 
 
-def _check_head(
-  loaded: checkpoints.Loaded, experiment: experiment_lib.Experiment
-) -> None:
-  """Refuses to score a head of zeros, which replaced one of other classes."""
+def _facts(
+  step: storage.AnyPath, experiment: experiment_lib.Experiment, channels: int
+) -> tuple[Sequence[str], int]:
+  """The names of a run's classes, and the channels of its images.
+
+  Its arrays are not read. There are no names if the config has other classes;
+  without a first layer, as in another model, the channels are `channels`.
+  """
+  labels = manifest.read(step)["meta"].get("labels", ())
+  if len(labels) != experiment.model.num_classes:
+    labels = ()
+  stem = config_lib.module_for(experiment.model).STEM
+  name = f"{manifest.model_paths(step)['params']}/{stem}"
+  arrays = run_checkpoints.read_arrays(step)
+  return labels, arrays[name][1][2] if name in arrays else channels
+
+
+def _load(
+  path: storage.AnyPath,
+  experiment: experiment_lib.Experiment,
+  model: Any,
+  layout: str,
+  allow_parts: Collection[str],
+) -> checkpoints.Loaded:
+  """The weights; not with a head of zeros, which replaced one, to be scored."""
+  loaded = checkpoints.load(
+    path, model=model, layout=layout, allow_parts=allow_parts
+  )
   head = [name for name in loaded.report.reset if name.startswith("head/")]
   names = [name for name, c in experiment.evals.items() if c.uses_head]
   if head and names:
@@ -112,6 +172,7 @@ def _check_head(
       f"{experiment.model.num_classes}, which evals.{names[0]} needs; evaluate"
       " with its own number of classes"
     )
+  return loaded
 
 
 def _step(folder: storage.AnyPath) -> storage.AnyPath:

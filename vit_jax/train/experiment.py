@@ -1,5 +1,6 @@
 """The validated config of a run, and its opened data; needs no device."""
 
+from collections.abc import Sequence
 import dataclasses
 from typing import Any, Literal
 
@@ -10,8 +11,10 @@ from vit_jax.data import (
   base as sources,
   config as data_config,
   pipeline,
+  relabelled,
   summary as data_summary,
 )
+from vit_jax.preprocess import decode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,15 +171,18 @@ def open_inputs(experiment: Experiment) -> Inputs:
   """Opens every data set and checks it against the model; touches no device.
 
   Raises:
-    ConfigError: a data set or split does not exist, or its classes or image
-      sizes do not fit the model.
+    ConfigError: a data set or split does not exist, its classes or images do
+      not fit the model, or those of two inputs do not fit each other.
   """
   data = experiment.data
   train, image_shape = _open(
     experiment, data.train, "data.train", experiment.task.uses_labels
   )
-  evals, _ = open_evals(experiment)
-  _check_names(experiment, train, evals)
+  like = (f"data.train.preprocess={data.train.preprocess}", image_shape[2])
+  evals, _ = open_evals(experiment, like)
+  if experiment.task.uses_labels:
+    there = f"data.train.name={data.train.name}"
+    evals = by_head(experiment, evals, train.class_names, there)
   sizes = dict(batch_size=data.batch_size, epoch_examples=len(train))
   total = experiment.duration.steps(**sizes, total=0)
   if total < 1:
@@ -211,48 +217,102 @@ def summary(experiment: Experiment, inputs: Inputs) -> list[str]:
 
 
 def open_evals(
-  experiment: Experiment,
+  experiment: Experiment, like: tuple[str, int] | None = None
 ) -> tuple[dict[str, dict[str, sources.Source]], tuple[int, int, int]]:
-  """The examples of each evaluator, and the shape of their images."""
+  """The examples of each evaluator, and the shape of their images.
+
+  Splits of one evaluator that name the same classes have the same labels.
+
+  Args:
+    experiment: the config.
+    like: what the images must have the channels of, and how many these are;
+      None is the first evaluator's.
+  """
   opened, shape = {}, (0, 0, 0)
   for name, config in experiment.evals.items():
     opened[name] = {}
-    for field in dataclasses.fields(config):
-      split = getattr(config, field.name)
-      if isinstance(split, data_config.Split):
-        opened[name][field.name], shape = _open(
-          experiment,
-          split,
-          f"evals.{name}.{field.name}",
-          config.labels_of_head,
-        )
+    for field, split in _splits(config).items():
+      path = f"evals.{name}.{field}"
+      source, shape = _open(experiment, split, path, config.labels_of_head)
+      here = f"{path}.preprocess={split.preprocess}"
+      like = like or (here, shape[2])
+      check_channels(here, shape[2], *like)
+      opened[name][field] = source
+    if not config.labels_of_head:
+      there = f"evals.{name}.data.name={config.data.name}"
+      names = opened[name]["data"].class_names
+      opened[name] = _relabelled(config, name, opened[name], names, there)
   return opened, shape
 
 
-def _check_names(
+def by_head(
   experiment: Experiment,
-  train: sources.Source,
   evals: dict[str, dict[str, sources.Source]],
-) -> None:
-  """Checks that label k means the same in training and in evaluation.
+  names: Sequence[str],
+  there: str,
+) -> dict[str, dict[str, sources.Source]]:
+  """The examples of each evaluator with the labels that a head gives them.
+
+  Args:
+    experiment: the config.
+    evals: examples by evaluator and field.
+    names: of the head's classes.
+    there: what they are of, such as "data.train.name=folder:photos".
 
   Raises:
-    ConfigError: both data sets name their classes, and the names differ.
+    ConfigError: an evaluator that needs the head's classes has others.
   """
-  for name, splits in evals.items():
-    config = experiment.evals[name]
-    for field, source in splits.items() if config.labels_of_head else ():
-      pairs = zip(train.class_names, source.class_names, strict=False)
-      differ = [k for k, (ours, theirs) in enumerate(pairs) if ours != theirs]
-      if differ:
-        k = differ[0]
-        raise errors.ConfigError(
-          f"evals.{name}.{field}.name={getattr(config, field).name} has other"
-          f" classes than data.train.name={experiment.data.train.name}: class"
-          f" {k} is {source.class_names[k]!r} there and"
-          f" {train.class_names[k]!r} in training; give both the same names in"
-          " the same order"
-        )
+  return {
+    name: _relabelled(experiment.evals[name], name, splits, names, there)
+    if experiment.evals[name].labels_of_head
+    else splits
+    for name, splits in evals.items()
+  }
+
+
+def _relabelled(
+  config: Any,
+  name: str,
+  splits: dict[str, sources.Source],
+  names: Sequence[str],
+  there: str,
+) -> dict[str, sources.Source]:
+  """The splits of one evaluator with the labels that `names` say."""
+  return {
+    field: relabelled.to(
+      source,
+      names,
+      f"evals.{name}.{field}.name={getattr(config, field).name}",
+      there,
+    )
+    for field, source in splits.items()
+  }
+
+
+def _splits(config: Any) -> dict[str, data_config.Split]:
+  """The splits of an evaluator by field."""
+  values = {x.name: getattr(config, x.name) for x in dataclasses.fields(config)}
+  return {k: v for k, v in values.items() if isinstance(v, data_config.Split)}
+
+
+def check_channels(here: str, have: int, there: str, want: int) -> None:
+  """Checks that two inputs, or an input and a model, have the same channels.
+
+  Args:
+    here: what gives the images.
+    have: its channels.
+    there: what takes them.
+    want: its channels.
+
+  Raises:
+    ConfigError: they differ.
+  """
+  if have == want:
+    return
+  remedy = f"decode({want})" if want in decode.CHANNELS else "other data"
+  raise errors.ConfigError(
+    f"{here} gives images of {have} channel(s), {there} of {want}: use {remedy}"
+  )
 
 
 def _open(
@@ -275,10 +335,13 @@ def _open(
       f" {(*source.class_names, '0')[0]!r}, and nothing to tell it from; it"
       " needs two or more, such as CLASS/IMAGE or SPLIT/CLASS/IMAGE in a folder"
     )
+  part = ""
+  if path.startswith("evals.") and source.num_classes < model.num_classes:
+    part = ", or score these classes of a head with the evaluator objectnet"
   if labels_of_head and source.num_classes != model.num_classes:
     raise errors.ConfigError(
       f"model.num_classes={model.num_classes}, but {path}.name={split.name}"
-      f" has {source.num_classes} classes; set it to {source.num_classes}"
+      f" has {source.num_classes} classes; set it to {source.num_classes}{part}"
     )
   shape = pipeline.image_shape(source, split.preprocess, split.on_error)
   if shape[:2] != model.image_size:

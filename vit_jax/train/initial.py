@@ -1,46 +1,97 @@
 """The first state of a run: drawn at random, or from a checkpoint."""
 
+import dataclasses
 from typing import Any
 
 import jax
 import numpy as np
 
 from vit_jax import checkpoints
+from vit_jax.checkpoints import adapt
 from vit_jax.cluster import processes
 from vit_jax.core import parts, tree
-from vit_jax.train import setup
+from vit_jax.data import relabelled
+from vit_jax.train import experiment as experiment_lib, setup
 from vit_jax.train.state import State
 
 
-def state(run: setup.Run) -> State:
-  """A new state; its parameters are those of `start.checkpoint`, if given.
+def load(
+  experiment: experiment_lib.Experiment, inputs: experiment_lib.Inputs
+) -> checkpoints.Loaded | None:
+  """The weights of `start.checkpoint` for the run's model and data, if given.
 
   Positions are resized to the run's grid. The head is zeros if
   `start.new_head` says so or the classes differ (Section 3.2,
-  arXiv:2010.11929). The optimiser's state and the averages start afresh.
+  arXiv:2010.11929); one that is kept has its classes in the data's order.
 
   Raises:
     CheckpointError: it cannot be loaded, or is of another model.
+    ConfigError: it takes images of other channels than the data's, or keeps a
+      head of other classes.
   """
-  drawn = run.init()
-  start = run.experiment.start
+  start = experiment.start
   if not start.checkpoint:
-    return drawn
+    return None
   loaded = checkpoints.load(
     start.checkpoint,
-    run.model,
+    setup.make_model(experiment),
     layout=start.layout,
     allow_parts=parts.imported(),
   )
-  params = dict(loaded.params)
+  data = experiment.data.train
+  experiment_lib.check_channels(
+    f"data.train.preprocess={data.preprocess}",
+    inputs.image_shape[2],
+    f"start.checkpoint={start.checkpoint}",
+    loaded.channels,
+  )
+  params = loaded.params
   changes = _changes(loaded.report)
   if start.new_head and "head" in params:
-    params["head"] = jax.tree.map(np.zeros_like, params["head"])
+    zeros = jax.tree.map(np.zeros_like, params["head"])
+    loaded = dataclasses.replace(loaded, params={**params, "head": zeros})
     changes.append("head of zeros")
+  elif "head" in params and not loaded.report.reset:
+    ordered = _in_order(loaded, experiment, inputs)
+    if ordered is not loaded:
+      changes.append("classes in the data's order")
+    loaded = ordered
   processes.say(
     f"starts from {start.checkpoint} ({loaded.source_format};"
     f" {', '.join(changes) or 'nothing changed'})"
   )
+  return loaded
+
+
+def _in_order(
+  loaded: checkpoints.Loaded,
+  experiment: experiment_lib.Experiment,
+  inputs: experiment_lib.Inputs,
+) -> checkpoints.Loaded:
+  """The checkpoint with the classes of its head in the order of the data's."""
+  names = inputs.train.class_names
+  numbers = relabelled.numbers(
+    names,
+    loaded.labels,
+    f"data.train.name={experiment.data.train.name}",
+    f"start.checkpoint={experiment.start.checkpoint}",
+    remedy="give both the same names, in any order, or leave"
+    " start.new_head=True",
+  )
+  if numbers is None or list(numbers) == sorted(numbers):
+    return loaded
+  return adapt.reordered(loaded, numbers, names)
+
+
+def state(run: setup.Run, loaded: checkpoints.Loaded | None) -> State:
+  """A new state; its parameters are those of `load`, if given.
+
+  The optimiser's state and the averages start afresh.
+  """
+  drawn = run.init()
+  if loaded is None:
+    return drawn
+  params = loaded.params
   task_state = {k: v for k, v in loaded.variables.items() if k != "params"}
   state = drawn.replace(
     params=_over(drawn.params, params, run.state.params),

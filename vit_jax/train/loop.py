@@ -1,10 +1,11 @@
 """Trains the run in a workdir, or resumes it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import contextlib
 from typing import Any
 
-from vit_jax.checkpoints import run_checkpoints
+from vit_jax import checkpoints
+from vit_jax.checkpoints import run_checkpoints, steps
 from vit_jax.cluster import lifeline, processes, signals
 from vit_jax.core import (
   config as config_lib,
@@ -26,7 +27,11 @@ from vit_jax.train.state import State
 
 
 def train(
-  config: config_lib.ConfigDict, folder: str, *, start_over: bool = False
+  config: config_lib.ConfigDict,
+  folder: str,
+  *,
+  start_over: bool = False,
+  inferred: Mapping[str, Any] | None = None,
 ) -> dict[str, dict[str, float]]:
   """Trains what the config says; resumes if the workdir has a checkpoint.
 
@@ -35,6 +40,7 @@ def train(
     folder: the workdir; may be gs://.
     start_over: move what an earlier run has left in the workdir to a folder in
       it, and train from the first step.
+    inferred: what `inferred.record` returned, to be kept in the workdir.
 
   Returns:
     The last scores of each evaluator.
@@ -57,8 +63,13 @@ def train(
     processes.check_same(lambda: workdir_lib.data(inputs), "data set")
     for line in experiment_lib.summary(experiment, inputs):
       processes.say(line)
-    workdir = held.enter_context(workdir_lib.claim(folder, config, start_over))
+    workdir = held.enter_context(
+      workdir_lib.claim(folder, config, start_over, inferred)
+    )
     stop = held.enter_context(signals.listen())
+    loaded = None
+    if not processes.on_first(lambda: _has_saved(workdir)):
+      loaded = initial.load(experiment, inputs)
     run = setup.build(experiment, inputs)
     saved = held.enter_context(
       run_checkpoints.Checkpointer(
@@ -68,8 +79,15 @@ def train(
       )
     )
     meta = workdir_lib.meta(config, run)
-    state, start = _start(run, saved, workdir, meta)
+    state, start = _start(run, saved, workdir, meta, loaded)
+    # Its arrays need not stay in memory.
+    del loaded
     return _Loop(run, workdir, saved, meta, stop, start).run(state)
+
+
+def _has_saved(workdir: workdir_lib.Workdir) -> bool:
+  """Whether the run resumes; what it started from is not needed then."""
+  return bool(steps.finished(workdir.home / workdir_lib.CHECKPOINTS))
 
 
 def _start(
@@ -77,12 +95,13 @@ def _start(
   saved: run_checkpoints.Checkpointer,
   workdir: workdir_lib.Workdir,
   meta: dict[str, Any],
+  loaded: checkpoints.Loaded | None,
 ) -> tuple[State, int]:
   """The state of the newest good checkpoint, or a new one."""
   step = saved.latest()
   if step is None:
     processes.on_first(lambda: workdir.check_new(run.inputs.save_every))
-    return initial.state(run), 0
+    return initial.state(run, loaded), 0
   workdir_lib.check_same(saved.read_meta(step), meta, step)
   state, _ = saved.restore(step, run.state.replace(weights={}))
   processes.say(f"resuming from step {step:,}")

@@ -37,7 +37,7 @@ class Recording:
 
   Args:
     workdir: the folder of the files.
-    start: the step that training goes on from; rows of later steps are cut.
+    start: the step that training resumes from; rows of later steps are cut.
     total: steps of the whole run.
     log_every: steps between progress lines and TensorBoard points.
     batch_size: images a step.
@@ -92,7 +92,7 @@ class Recording:
     Args:
       step: number of steps done.
       metrics: each becomes a field of the step's row.
-      ids: of the examples in this process's part of the batch.
+      ids: ids of the examples in this process's part of the batch.
 
     Raises:
       NonFiniteError: a metric of the step before is not a finite number.
@@ -237,7 +237,7 @@ def writing(path: Any) -> Iterator[None]:
   except OSError as e:
     raise errors.StorageError(
       f"cannot write {path}: {e.strerror or e}; free space or repair it, then"
-      " run the same command again: it goes on from the last good checkpoint"
+      " run the same command again: it resumes from the last good checkpoint"
     ) from e
 
 

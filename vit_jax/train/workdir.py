@@ -1,6 +1,6 @@
 """The folder of a run: who may write to it, and which run it belongs to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import contextlib
 import dataclasses
 import hashlib
@@ -32,6 +32,7 @@ from vit_jax.data import base as sources
 from vit_jax.train import (
   claims,
   experiment as experiment_lib,
+  inferred as inferred_lib,
   mirror as mirror_lib,
   recording,
   setup,
@@ -96,7 +97,7 @@ class Workdir:
       f" {rows} rows, {CHECKPOINTS}/ has"
       f" {', '.join(damaged) or 'no checkpoint'}; repair or mount"
       f" {CHECKPOINTS}/ and run the same command again, or give --start_over to"
-      " set aside what is there and train from the first step"
+      " set the old run aside and train from the first step"
     )
 
   def sync(self) -> None:
@@ -113,14 +114,18 @@ class Workdir:
 
 @contextlib.contextmanager
 def claim(
-  folder: str, config: config_lib.ConfigDict, start_over: bool = False
+  folder: str,
+  config: config_lib.ConfigDict,
+  start_over: bool = False,
+  inferred: Mapping[str, Any] | None = None,
 ) -> Iterator[Workdir]:
   """Makes the workdir and claims it for one run and one config.
 
   Args:
     folder: the workdir.
-    config: of the run.
+    config: config of the run.
     start_over: move what an earlier run has left to a folder of its own.
+    inferred: the record of what the config inferred, see `inferred.record`.
 
   Raises:
     ConfigError: it belongs to another config (names what differs), or to
@@ -144,6 +149,7 @@ def claim(
       if start_over:
         _set_aside(workdir)
       _belong(workdir, config)
+      inferred_lib.write(workdir.files, inferred or {})
 
     processes.on_first(take)
     yield workdir
@@ -159,8 +165,8 @@ def _belong(workdir: Workdir, config: config_lib.ConfigDict) -> None:
       if _holds_something(workdir.files / name):
         raise errors.ConfigError(
           f"workdir={workdir.home} has {name} without the {_CONFIG} of a run:"
-          " it is somebody else's, or of a run that has lost it; use another"
-          " workdir, or give --start_over to set aside what is there"
+          " it is foreign, or belongs to a run that has lost it; use another"
+          " workdir, or give --start_over to set the old files aside"
         )
   files.write(path, config_lib.to_json(config) + "\n")
 
@@ -199,7 +205,8 @@ def _set_aside(workdir: Workdir) -> None:
   names = [
     path.name
     for path in home.iterdir()
-    if path.name in (_CONFIG, _SAVED, *_JOURNALS, CHECKPOINTS, "profile")
+    if path.name
+    in (_CONFIG, inferred_lib.FILE, _SAVED, *_JOURNALS, CHECKPOINTS, "profile")
     or re.fullmatch(r"(metrics|evals)\.cut\.jsonl|events\.out\..*", path.name)
   ]
   for name in names:
@@ -229,7 +236,7 @@ def _refuse_other(
   if changed:
     raise errors.ConfigError(
       f"workdir={where} belongs to another config: {'; '.join(changed)}; use"
-      " another workdir or the old values (runtime.* alone may change)"
+      " another workdir or the old values (only runtime.* may change)"
     )
 
 

@@ -75,7 +75,7 @@ def _image_size(
   """The image size (h, w) in px that fits the position embeddings.
 
   Args:
-    config: of the model; its own image size does not matter.
+    config: config of the model; its own image size does not matter.
     count: number of position embeddings; 0 if they are not learned.
     sizes: image sizes to try first.
     assumptions: is added to.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.core import errors
-from vit_jax.data import base, index, manifest, paths, scan, slices
+from vit_jax.data import base, index, manifest, paths, scan, slices, walk
 
 
 class Files(base.Source):
@@ -26,7 +26,7 @@ class Files(base.Source):
 
   Args:
     files: the index of all splits.
-    name: of the data set, as in the config.
+    name: name of the data set, as in the config.
     split: such as "train[:90%]".
   """
 
@@ -84,6 +84,20 @@ class Files(base.Source):
   def where(self, index: int) -> str:
     """The file of an example."""
     return paths.printable(self._path(index))
+
+  def known_labels(self) -> np.ndarray | None:
+    if self._index.num_labels:
+      return None
+    return self._index.columns["labels"][self._start :][: self._size]
+
+  def notes(self) -> list[str]:
+    notes = list(self.remarks.notes)
+    count, example = self.remarks.ignored
+    if count:
+      notes.append(f"ignored: {count:,} other files, such as {example}")
+    if self.remarks.unread:
+      notes.append(walk.unread_text(self.remarks.unread))
+    return notes
 
   def class_counts(self) -> np.ndarray:
     """How many examples have each class, int64 [C]."""

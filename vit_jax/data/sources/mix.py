@@ -4,7 +4,8 @@ Training draws 7 of every 10 examples from A and 3 from B, spread evenly. Each
 part has its own epochs: all its examples are visited once, in an order of its
 own, before one is visited again. As a unit of duration an epoch is as many
 examples as all parts have together. Evaluation sees each example of each part
-once, whatever the weights.
+once, whatever the weights. Parts that name the same classes in another order
+get the numbers of the first one.
 """
 
 import bisect
@@ -15,7 +16,7 @@ import re
 from typing import Any
 
 from vit_jax.core import errors
-from vit_jax.data import base
+from vit_jax.data import base, class_names, relabelled
 
 # A weight follows a plus that begins another part.
 _WEIGHT = r"\d+(?:\.\d+)?"
@@ -27,10 +28,10 @@ class Mix(base.Source):
   """Sources one after another, each with its weight.
 
   Args:
-    names: of the parts.
+    names: names of the parts.
     weights: whole numbers > 0.
-    sources: the parts, with the same classes.
-    split: of each part.
+    sources: the parts, with the same classes in the same order.
+    split: split of each part.
   """
 
   def __init__(
@@ -44,7 +45,8 @@ class Mix(base.Source):
     self._weights = weights
     self._ends = list(itertools.accumulate(map(len, sources)))
     self.num_classes = sources[0].num_classes
-    self.class_names = sources[0].class_names
+    every = [source.class_names for source in sources]
+    self.class_names = next(filter(class_names.are_known, every), every[0])
     self.fingerprint: dict[str, Any] = {
       "name": "mix",
       "version": "+".join(map(str, weights)),
@@ -67,6 +69,9 @@ class Mix(base.Source):
     source, i = self._find(index)
     return source.where(i)
 
+  def notes(self) -> list[str]:
+    return [note for source in self._sources for note in source.notes()]
+
   @property
   def parts(self) -> tuple[tuple[int, int], ...]:
     return tuple(zip(map(len, self._sources), self._weights, strict=True))
@@ -88,16 +93,23 @@ def open_source(rest: str, split: str, data_dir: str) -> Mix:
   """
   names, weights = _parse(rest)
   sources = [base.open_source(name, split, data_dir) for name in names]
-  first = sources[0]
-  for name, source in zip(names, sources, strict=True):
-    classes = (source.num_classes, source.class_names)
-    if classes != (first.num_classes, first.class_names):
+  # Numbers are those of the first part whose classes have names.
+  known = [class_names.are_known(source.class_names) for source in sources]
+  k = known.index(True) if any(known) else 0
+  like = sources[k]
+  for i, source in enumerate(sources):
+    if source.num_classes != like.num_classes:
       raise errors.ConfigError(
-        f"{{name}}: {name} has other classes than {names[0]}"
-        f" ({source.num_classes}: {_few(source)}, not {first.num_classes}:"
-        f" {_few(first)})",
+        f"{{name}}: {names[i]} has other classes than {names[k]}"
+        f" ({source.num_classes}: {_few(source)}, not {like.num_classes}:"
+        f" {_few(like)})",
         {"name": f"mix:{rest}"},
       )
+    try:
+      sources[i] = relabelled.to(source, like.class_names, names[i], names[k])
+    except errors.ConfigError as e:
+      text = f"{{name}}: {e}"
+      raise errors.ConfigError(text, {"name": f"mix:{rest}"}) from e
   return Mix(names, weights, sources, split)
 
 

@@ -33,7 +33,7 @@ class Real(base.Source):
   """Validation images with their reassessed labels.
 
   Args:
-    images: of imagenet2012.
+    images: source of imagenet2012's images.
     labels: see `read`.
   """
 
