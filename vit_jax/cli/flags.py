@@ -1,6 +1,7 @@
 """Flags that several commands have: --config, its overrides, --checkpoint."""
 
 import argparse
+import os
 import re
 from typing import Any
 
@@ -67,12 +68,15 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def place(text: str) -> str:
-  """The type of an argument that names a file or a folder."""
+  """The type of an argument that names a file or a folder.
+
+  No shell expands the ~ of --workdir=~/run.
+  """
   if not text:
     raise argparse.ArgumentTypeError(
       "it is empty (a variable that is not set?); name a file or folder"
     )
-  return text
+  return os.path.expanduser(text)
 
 
 def is_page(head: bytes) -> bool:

@@ -47,7 +47,7 @@ def images(places: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
     DataError: a place does not exist, or a folder holds no image.
   """
   found: list[pathlib.Path] = []
-  for place in map(pathlib.Path, map(os.path.expanduser, places)):
+  for place in (pathlib.Path(os.path.expanduser(p)) for p in places):
     if not place.exists():
       raise errors.DataError(f"{place} does not exist")
     if place.is_dir():

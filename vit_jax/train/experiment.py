@@ -12,6 +12,7 @@ from vit_jax.data import (
   config as data_config,
   pipeline,
   relabelled,
+  summary as data_summary,
 )
 from vit_jax.preprocess import decode
 
@@ -208,6 +209,17 @@ def open_inputs(experiment: Experiment) -> Inputs:
   )
 
 
+def summary(experiment: Experiment, inputs: Inputs) -> list[str]:
+  """What a run reads, with a line for each split."""
+  data = experiment.data.train
+  lines = data_summary.lines(data.name, {data.split: inputs.train})
+  for name, opened in inputs.evals.items():
+    for field, source in opened.items():
+      split = getattr(experiment.evals[name], field)
+      lines += data_summary.lines(split.name, {split.split: source})
+  return list(dict.fromkeys(lines))
+
+
 def open_evals(
   experiment: Experiment, like: tuple[str, int] | None = None
 ) -> tuple[dict[str, dict[str, sources.Source]], tuple[int, int, int]]:
@@ -321,6 +333,12 @@ def _open(
   with errors.located(path):
     source = sources.open_source(split.name, split.split, data_dir)
   model = experiment.model
+  if labels_of_head and source.num_classes == 1 < experiment.task.least_classes:
+    raise errors.ConfigError(
+      f"{path}.name={split.name} has the one class"
+      f" {(*source.class_names, '0')[0]!r}, and nothing to tell it from; it"
+      " needs two or more, such as CLASS/IMAGE or SPLIT/CLASS/IMAGE in a folder"
+    )
   part = ""
   if path.startswith("evals.") and source.num_classes < model.num_classes:
     part = ", or score these classes of a head with the evaluator objectnet"

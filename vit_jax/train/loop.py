@@ -64,6 +64,8 @@ def train(
     processes.check_same(parts.fingerprint, "code of the parts from outside")
     inputs = processes.together(lambda: experiment_lib.open_inputs(experiment))
     processes.check_same(lambda: workdir_lib.data(inputs), "data set")
+    for line in experiment_lib.summary(experiment, inputs):
+      processes.say(line)
     workdir = held.enter_context(
       workdir_lib.claim(folder, config, start_over, inferred)
     )

@@ -29,6 +29,7 @@ from vit_jax.core import (
   storage,
   tree,
 )
+from vit_jax.data import base as sources
 from vit_jax.train import (
   claims,
   experiment as experiment_lib,
@@ -244,9 +245,16 @@ def differences(
 ) -> list[str]:
   """`path: theirs -> ours` for what makes them configs of different runs."""
   added = identity.added_fields(experiment_lib.Experiment, ours)
-  return identity.difference(
-    identity.of_run(ours, added), identity.of_run(theirs, added)
-  )
+  now, before = identity.of_run(ours, added), identity.of_run(theirs, added)
+  for key in now:
+    # Of all that has a name, only a data set has a preprocess as well.
+    group, _, field = key.rpartition(".")
+    name = f"{group}.name"
+    if field != "preprocess" or name not in now or name not in before:
+      continue
+    if sources.is_same(now[name], str(before[name])):
+      before[name] = now[name]
+  return identity.difference(now, before)
 
 
 def meta(config: config_lib.ConfigDict, run: setup.Run) -> dict[str, Any]:
@@ -341,8 +349,10 @@ def check_inputs(
       f"the code of parts from outside changed since step {step} was saved:"
       f" {'; '.join(changed)}"
     )
-  if saved["data"] != ours["data"]:
-    changed = identity.difference(ours["data"], saved["data"])
+  changed = identity.difference(
+    _placeless(ours["data"]), _placeless(saved["data"])
+  )
+  if changed:
     raise errors.DataError(
       f"the training data changed since step {step} was saved:"
       f" {'; '.join(changed)}; restore it, or start in another workdir"
@@ -355,6 +365,15 @@ def check_inputs(
       f"the weights of task.{', task.'.join(names)} changed since step {step}"
       " was saved; restore them, or start in another workdir"
     )
+
+
+def _placeless(data: dict[str, Any]) -> dict[str, Any]:
+  """A fingerprint whose parts, if it has any, are named without places."""
+  parts = {}
+  for key, inner in data.get("parts", {}).items():
+    place, _, name = key.partition(":")
+    parts[f"{place}:{sources.placeless(name)}"] = inner
+  return {**data, "parts": parts} if parts else data
 
 
 def provenance() -> dict[str, Any]:
