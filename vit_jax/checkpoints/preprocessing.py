@@ -76,13 +76,16 @@ def fitted(
   """Mean and deviation with one number a channel, and what was assumed."""
   if len(mean) == len(std) == channels:
     return tuple(mean), tuple(std), []
-  one = [v[0] if len(set(v)) == 1 else sum(v) / len(v) for v in (mean, std)]
-  assumed = [
-    f"preprocessing: mean={list(mean)} and std={list(std)} are averaged, as the"
-    f" weights are for channels={channels}"
-  ]
-  is_same = len(set(mean)) == len(set(std)) == 1
-  return (one[0],) * channels, (one[1],) * channels, [] if is_same else assumed
+  mean_level, std_level = (
+    v[0] if len(set(v)) == 1 else sum(v) / len(v) for v in (mean, std)
+  )
+  assumptions = []
+  if len(set(mean)) > 1 or len(set(std)) > 1:
+    assumptions.append(
+      f"preprocessing: mean={list(mean)} and std={list(std)} are averaged, as"
+      f" the weights are for channels={channels}"
+    )
+  return (mean_level,) * channels, (std_level,) * channels, assumptions
 
 
 def rectangle(h: float, w: float) -> op.Size:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any, Literal
 
-from vit_jax.core import config as config_lib, errors, storage
+from vit_jax.core import config as config_lib, duration, errors, storage
 from vit_jax.core.duration import Duration
 from vit_jax.core.mesh import MeshShape
 from vit_jax.data import (
@@ -60,6 +60,7 @@ class Runtime:
         raise errors.ConfigError(
           f"{{{name}}} must be at least {low}", {name: getattr(self, name)}
         )
+    duration.check_distance("save_every", self.save_every)
     if min(self.profile) < 0:
       raise errors.ConfigError(
         "{profile} is the first step and the number of steps, both at least 0",
@@ -78,11 +79,14 @@ class Start:
     layout: names of the tensors in published weights: a format, a module of
       `vit_jax.checkpoints.layouts`, or with a dot a module of your own; ""
       recognises it.
+    resume: the workdir of a run that this one continues, from its whole state
+      at its last step; see train/extend.py. "" continues none.
   """
 
   checkpoint: str = ""
   new_head: bool = True
   layout: str = config_lib.added("")
+  resume: str = config_lib.added("")
 
   def __post_init__(self):
     if self.layout:
