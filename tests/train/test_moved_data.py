@@ -19,7 +19,7 @@ def train(name, workdir):
     "evals.test.data.split": "val",
     "evals.test.data.preprocess": "decode(1)|value_range(-1, 1)",
   }
-  config = config_lib.load(cli.TINY, "steps=2", fields)
+  config = config_lib.load(cli.TINY, "steps=12", fields)
   return loop.train(config, str(workdir))
 
 
@@ -38,7 +38,7 @@ def test_a_moved_folder_is_the_same_data(tmp_path, monkeypatch, capsys):
   (tmp_path / "a/flowers").rename(tmp_path / "b/flowers")
   monkeypatch.chdir(tmp_path / "b")
   assert train("folder:flowers/", tmp_path / "run") == scores
-  assert "resuming from step 2\n" in capsys.readouterr().err
+  assert "resuming from step 12\n" in capsys.readouterr().err
   # Data that has the name, but is other data, is still told apart.
   (tmp_path / "b/flowers/train/ant/0.png").unlink()
   with pytest.raises(errors.DataError, match="the training data changed"):

@@ -46,15 +46,15 @@ def images(places: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
   Raises:
     DataError: a place does not exist, or a folder holds no image.
   """
-  found: list[pathlib.Path] = []
+  files: list[pathlib.Path] = []
   for place in (pathlib.Path(os.path.expanduser(p)) for p in places):
     if not place.exists():
       raise errors.DataError(f"{place} does not exist")
     if place.is_dir():
-      found += _inside(place)
+      files += _inside(place)
     else:
-      found.append(place)
-  return found
+      files.append(place)
+  return files
 
 
 def _inside(folder: pathlib.Path) -> list[pathlib.Path]:
