@@ -13,17 +13,19 @@ from collections.abc import Mapping
 import dataclasses
 import math
 import re
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import AbstractMesh, Mesh, NamedSharding
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 import numpy as np
 import optax
 
 from vit_jax.core import errors, mesh as mesh_lib, tree
 from vit_jax.optim import ema, layers, schedule as schedule_lib
+
+_ByName: TypeAlias = dict[str, Shaped[np.ndarray, "..."]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,9 +169,7 @@ def make(
     ConfigError: a pattern matches nothing, or everything is frozen.
   """
 
-  def by_name(
-    field: str, f: Any, value: Any
-  ) -> dict[str, Shaped[np.ndarray, "..."]]:
+  def by_name(field: str, f: Any, value: Any) -> _ByName:
     try:
       return f(params, value, stacked)
     except errors.ConfigError as e:
@@ -193,10 +193,8 @@ def make(
   decay = []
   if config.weight_decay:
     mask, more = match("weight_decay_mask"), factors("weight_decay_multipliers")
-    scaled = {
-      k: np.where(mask[k] < 0, 0.0, config.weight_decay * more[k]) for k in more
-    }
-    decay.append(_add_decay(scaled))
+    scaled = {k: np.where(mask[k] < 0, 0.0, more[k]) for k in more}
+    decay.append(_add_decay(config.weight_decay, scaled))
   by_rate = config.weight_decay_scaling == "learning_rate"
   clip = [optax.clip_by_global_norm(config.clip_norm)]
   rule = optax.chain(
@@ -206,8 +204,7 @@ def make(
     optax.scale_by_schedule(schedule),
   )
   if config.frozen:
-    trained = {k: np.asarray(i < 0) for k, i in match("frozen").items()}
-    rule = _freeze(rule, trained, params)
+    rule = _freeze(rule, match("frozen"), params)
   # A frozen +0 becomes -0 here, and x + -0 is x bit for bit, also for x = -0.
   return optax.chain(rule, optax.scale(-1.0))
 
@@ -226,24 +223,26 @@ def _multiply(
 
 
 def _add_decay(
-  weights: Mapping[str, Float[np.ndarray, "..."]],
+  decay: float, factors: Mapping[str, Float[np.ndarray, "..."]]
 ) -> optax.GradientTransformation:
   def add(
     name: str, update: Float[Array, "*shape"], param: Float[Array, "*shape"]
   ) -> Float[Array, "*shape"]:
-    if not weights[name].any():
+    weight = decay * factors[name]
+    if not weight.any():
       return update
-    return update + weights[name].astype(np.float32) * param
+    return update + weight.astype(np.float32) * param
 
   return _named(add)
 
 
 def _freeze(
   rule: optax.GradientTransformation,
-  trained: Mapping[str, Bool[np.ndarray, "..."]],
+  first_match: Mapping[str, Int[np.ndarray, "..."]],
   params: Any,
 ) -> optax.GradientTransformation:
   """Keeps frozen parameters out of `rule`: no gradients, moments or updates."""
+  trained = {name: i < 0 for name, i in first_match.items()}
   if not any(t.any() for t in trained.values()):
     raise errors.ConfigError(
       "{frozen} matches every parameter; nothing would be trained",
