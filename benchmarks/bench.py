@@ -1,4 +1,4 @@
-"""What the benchmarks share: the real run of a config, and a clock."""
+"""Shared by the benchmarks: the real run of a config, and a clock."""
 
 from collections.abc import Callable
 import pathlib
@@ -32,7 +32,7 @@ def prepare(config: config_lib.ConfigDict) -> tuple[setup.Run, Any]:
 
 
 def seconds(f: Callable[..., Any], *args: Any) -> tuple[float, Any]:
-  """Wall time of a call until its result is there, and the result."""
+  """Wall time of a call until its result is ready, and the result."""
   start = time.perf_counter()
   out = jax.block_until_ready(f(*args))
   return time.perf_counter() - start, out

@@ -1,9 +1,10 @@
 """Seconds to compile each recipe's real train step, and by depth.
 
-Every row is compiled for a TPU v3 slice by the command `plan`, in a process of
-its own, with the compiler's usual effort and with the least (JAX's option
-`jax_exec_time_optimization_effort`); rows that are in the file are not compiled
-again. By depth: ViT-B/16 with 6 to 48 layers, whose blocks are one scan.
+The command `plan` compiles each row for a TPU v3 slice, in its own process,
+with the compiler's usual effort and with the least (JAX's option
+`jax_exec_time_optimization_effort`); rows that are already in the file are not
+compiled again. The rows by depth are ViT-B/16 with 6 to 48 layers, whose blocks
+are one scan.
 
 usage: python -m benchmarks.compile_time [--only=WORD] [--out=FILE]
 """
@@ -19,7 +20,7 @@ import sys
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "results/benchmarks/compile_time.jsonl"
 TOPOLOGY = "v3:8x8"
-# The compiled step does not depend on it; schedules want it long enough.
+# The compiled step does not depend on it, but schedules need a long enough run.
 EXAMPLES = 303_000_000
 RECIPES = (
   "vit_i1k",
@@ -35,7 +36,7 @@ RECIPES = (
   "masked_patch_b16",
 )
 POD = "benchmarks/vit_pods.py:variant=B/16"
-# The largest, with what makes them fit.
+# The largest models, with the settings that make them fit.
 LARGE = {
   "vit_jft.py:variant=H/14": "mesh=fsdp=8 remat=dots",
   "vit_jft.py:variant=R152x2": "remat=full",

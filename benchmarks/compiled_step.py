@@ -1,7 +1,7 @@
 """A fingerprint of the compiled train step, to compare two checkouts.
 
-Where a change is to leave the step as it is, its program stays the same to the
-last instruction, and no timing is needed:
+If a change is not meant to affect the step, its program must stay identical,
+instruction by instruction, and no timing is needed:
 
     python -m benchmarks.compiled_step --data_dir=data    # in each checkout
 

@@ -1,8 +1,8 @@
 """How long a folder of 14 million images takes to open, from its index.
 
-There are no images: the index is written as if there were, with as many folders
-of classes as ImageNet-21k has, which do exist and are looked at. A process of
-its own opens it, with nothing of it in memory, and asks for the order of the
+There are no images: the index is written as if there were, with as many class
+folders as in ImageNet-21k, which do exist and are checked. A separate process
+opens the index, with none of it cached in memory, and gets the order of the
 first batch.
 
 usage: python -m benchmarks.data_index [--dir=DIR] >> results/benchmarks/\
@@ -10,6 +10,7 @@ data_index.jsonl
 """
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import os
@@ -57,17 +58,17 @@ def write(root: pathlib.Path) -> None:
     "class_names": folders,
     "num_classes": CLASSES,
     "num_labels": 0,
-    "ignored": (0, ""),
+    "remarks": dataclasses.asdict(index.Remarks()),
   }
   file = root / index.FOLDER / "folder"
-  # Before the folders are looked at: it changes the root's time.
+  # Made before the folders are checked, since it changes the root's time.
   file.parent.mkdir()
   watched = [index.watch(str(root), path) for path in ("", *folders)]
   index.write(str(file), columns, meta, watched)
 
 
 def forget(file: pathlib.Path) -> None:
-  """Asks the system to keep nothing of a file in memory."""
+  """Asks the system to drop a file from its cache."""
   with file.open("rb") as f:
     os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -99,7 +100,7 @@ def measure(root: str) -> None:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--dir", default=None, help="where there is 1 GB of room")
+  parser.add_argument("--dir", default=None, help="where 1 GB of space is free")
   parser.add_argument("--measure", default="", help=argparse.SUPPRESS)
   args = parser.parse_args()
   if args.measure:

@@ -1,8 +1,8 @@
-"""Time of few-shot evaluation once the features are there.
+"""Time of a few-shot evaluation, given the features.
 
 50,000 test features of width 1,024, 1,000 classes x 10 shots, the default
-penalties: the whole of `evals.fewshot.evaluate`, choosing the penalty on
-held-out examples included. Features are noise around a centre of each class.
+penalties: all of `evals.fewshot.evaluate`, including the choice of the penalty
+on held-out examples. Features are noise around a centre for each class.
 
 usage: python -m benchmarks.fewshot [--seeds=3]
 """
@@ -20,7 +20,7 @@ CLASSES, WIDTH, TEST, SHOTS = 1000, 1024, 50_000, 10
 
 
 def features(count: int, centres: np.ndarray, seed: int):
-  """As an evaluator gets them from a model."""
+  """Features and labels in the form in which an evaluator gets them."""
   rng = np.random.default_rng(seed)
   label = np.arange(count, dtype=np.int32) % CLASSES
   noise = rng.standard_normal((count, WIDTH), np.float32)

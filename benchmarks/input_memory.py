@@ -1,13 +1,13 @@
 """Memory of the input pipeline: 10,000 batches, and data larger than memory.
 
-The resident set of a process that makes batches of JPEG files, sampled a
-hundred times. Then the same of an epoch of a data set several times as large as
-the memory that the process may still take for its data: RLIMIT_DATA, set after
-the first batch to what that took (most of it the stacks of ArrayRecord's
-threads) and `--limit_mib`. At the end the process takes memory until there is a
-MemoryError, which shows that the limit is one. It does not count the pages of
-files that the system keeps while it has room for them; they are no part of the
-resident set either, since records are read and not mapped.
+First, the resident set of a process that makes batches of JPEG files, sampled a
+hundred times. Then the same for one epoch of a data set that is several times
+as large as the memory that the process may still allocate: after the first
+batch RLIMIT_DATA is set to what is in use (mostly the stacks of ArrayRecord's
+threads) plus `--limit_mib`. At the end the process allocates memory until there
+is a MemoryError, which shows that the limit works. The limit does not count the
+pages of files that the system caches while it has memory to spare; they are not
+in the resident set either, since records are read and not mapped.
 
 usage: python -m benchmarks.input_memory [--batches=10000] [--limit_mib=256]
 """
@@ -40,7 +40,7 @@ def field(name: str) -> int:
 
 
 def write(folder: pathlib.Path, padded: bool) -> None:
-  """TFDS data sets in ArrayRecord."""
+  """Writes a TFDS data set in ArrayRecord."""
   import tensorflow_datasets as tfds
 
   photos = datasets.load_sample_images().images
@@ -51,7 +51,7 @@ def write(folder: pathlib.Path, padded: bool) -> None:
       photo = photos[i % 2][i % 50 :, i % 70 :][:200, :300, ::-1]
       data = cv2.imencode(".jpg", photo)[1].tobytes()
       if padded:
-        # Bytes after the end of a JPEG are no part of it.
+        # Bytes after the end of a JPEG are not part of the image.
         data += rng.bytes(RECORD_BYTES - len(data) - 2) + b"\xff\xd9"
       yield i, {"image": data}
 
@@ -69,7 +69,7 @@ def write(folder: pathlib.Path, padded: bool) -> None:
 
 
 def measure(folder: str, count: int, limit_mib: int) -> None:
-  """Makes batches in this process and prints what memory they took."""
+  """Makes batches in this process and prints how much memory they took."""
   from vit_jax.data import base as sources, pipeline
   from vit_jax.preprocess.pipeline import Pipeline
 
@@ -103,7 +103,7 @@ def measure(folder: str, count: int, limit_mib: int) -> None:
 
 
 def room() -> int:
-  """MiB that this process can take, counted by taking them."""
+  """MiB that this process can allocate, counted by allocating them."""
   taken = []
   with contextlib.suppress(MemoryError):
     while True:

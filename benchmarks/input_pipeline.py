@@ -1,17 +1,18 @@
 """The input pipeline's images/s on one core, against tf.data's.
 
-JPEG files cut out of scikit-learn's photographs, as TFDS data sets: TFRecord
-for a straightforward tf.data pipeline (sample_distorted_bounding_box,
-decode_and_crop_jpeg, resize, flip), and for ours the same records as `data
-prepare` converts them to ArrayRecord, read at the positions of an epoch of
-ImageNet. Each makes uint8 batches of the same kind in a process of its own,
-both bound to one core, in turns: stopped by a signal when it is the other's,
-emptied of what was made ahead before its clock starts. Ratios are of medians;
-"cpu" is by the processor time that was spent, which other programs on the
-machine change less, "wall" by the clock. Then, in turns too, what two worker
-processes make of one's on two cores, and what two pipelines with nothing in
-common do, each on one of them: more than that the machine does not give. And
-what reading and shuffling cost.
+The data are JPEG files cut out of scikit-learn's photographs, as TFDS data
+sets: TFRecord for a straightforward tf.data pipeline
+(sample_distorted_bounding_box, decode_and_crop_jpeg, resize, flip), and for
+ours the same records, converted to ArrayRecord as by `data prepare` and read in
+the order of an epoch of ImageNet. Each pipeline makes the same kind of uint8
+batches in its own process; both are bound to one core and take turns: a signal
+stops a process during the other's turn, and batches made ahead are discarded
+before its clock starts. Ratios are of medians; "cpu" is measured in processor
+time, which other programs on the machine affect less, and "wall" in real time.
+Then, also in turns, two worker processes are compared with one on two cores,
+and with two pipelines that share nothing, each on one of the cores, which is
+the most that the machine can do. Finally, the cost of reading and shuffling is
+measured.
 
 usage: python -m benchmarks.input_pipeline [--rounds=9] [--row=NAME]
 """
@@ -39,13 +40,14 @@ from vit_jax.preprocess.pipeline import Pipeline
 
 PREPROCESS = "decode|inception_crop(224)|flip_lr|keep('image', 'label', 'id')"
 # name: images, height, width, JPEG quality, whether tiles keep their sharpness
-# (else one crop is enlarged), rows of a batch, batches of a turn.
+# (otherwise one crop is enlarged), rows per batch, batches per turn.
 ROWS = {
   "500x375": (512, 375, 500, 97, False, 64, 10),
   "2000x1500 soft": (48, 1500, 2000, 85, False, 16, 8),
   "2000x1500 sharp": (48, 1500, 2000, 90, True, 16, 8),
 }
-# Times the batches of a turn where workers have more of them under way.
+# Factor on the batches per turn with workers, which have more batches in
+# flight.
 LONGER = 3
 IMAGENET, MANY = 1_281_167, 14_000_000
 
@@ -76,7 +78,7 @@ def photographs(name: str) -> list[bytes]:
 
 
 def write(name: str, folder: pathlib.Path) -> int:
-  """Both data sets of a row, and the mean size of its files."""
+  """Writes both data sets of a row; returns the mean size of its files."""
   import tensorflow_datasets as tfds
 
   from vit_jax.datasets import convert
@@ -109,7 +111,7 @@ def write(name: str, folder: pathlib.Path) -> int:
 
 
 class Repeated(sources.Source):
-  """The examples of another source, again and again: as many as ImageNet's."""
+  """The examples of another source, repeated to the size of ImageNet."""
 
   num_classes, class_names = 0, ()
   fingerprint = {"name": "repeated", "version": "1", "split": "train"}
@@ -147,7 +149,7 @@ def tf_data(name: str, folder: pathlib.Path) -> Iterator:
   import tensorflow as tf
 
   def example(record):
-    of = tf.io.parse_single_example(
+    features = tf.io.parse_single_example(
       record,
       {
         "image": tf.io.FixedLenFeature([], tf.string),
@@ -155,17 +157,17 @@ def tf_data(name: str, folder: pathlib.Path) -> Iterator:
       },
     )
     begin, size, _ = tf.image.sample_distorted_bounding_box(
-      tf.io.extract_jpeg_shape(of["image"]),
+      tf.io.extract_jpeg_shape(features["image"]),
       tf.zeros([0, 0, 4], tf.float32),
       area_range=(0.05, 1),
       min_object_covered=0,
       use_image_if_no_bounding_boxes=True,
     )
     window = tf.concat([begin[:2], size[:2]], 0)
-    image = tf.image.decode_and_crop_jpeg(of["image"], window, channels=3)
+    image = tf.image.decode_and_crop_jpeg(features["image"], window, channels=3)
     image = tf.image.resize(image, (224, 224))
     image = tf.image.random_flip_left_right(image)
-    return {"image": tf.cast(image, tf.uint8), "label": of["label"]}
+    return {"image": tf.cast(image, tf.uint8), "label": features["label"]}
 
   files = sorted(map(str, (folder / "tfrecord").rglob("*tfrecord-*")))
   dataset = tf.data.TFRecordDataset(files).shuffle(ROWS[name][0]).repeat()
@@ -178,7 +180,8 @@ def tf_data(name: str, folder: pathlib.Path) -> Iterator:
 
 
 def serve(kind: str, name: str, folder: pathlib.Path) -> None:
-  """Takes a turn for each line of the input: seconds an image, and of cpu."""
+  """Takes a turn for each line of input; prints wall and CPU seconds per
+  image."""
   flags.FLAGS.mark_as_parsed()
   workers = int(kind) if kind.isdigit() else 0
   stream = (
@@ -187,7 +190,7 @@ def serve(kind: str, name: str, folder: pathlib.Path) -> None:
   *_, rows, count = ROWS[name]
   count *= LONGER if workers else 1
   for _ in sys.stdin:
-    # More than are ready: two in each process, three on the way from a worker.
+    # Discards what is ready: two in each process, three in transit per worker.
     for _ in range(4 + 6 * workers):
       next(stream)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -199,7 +202,7 @@ def serve(kind: str, name: str, folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def stopped(kind: str, name: str, folder: str, cores: set[int]):
-  """A process that serves turns, and all that it started, asleep."""
+  """A process that serves turns, stopped together with its child processes."""
   with start(kind, name, folder, cores) as process:
     try:
       os.killpg(process.pid, signal.SIGSTOP)
@@ -209,7 +212,8 @@ def stopped(kind: str, name: str, folder: str, cores: set[int]):
 
 
 def turn(processes: list[subprocess.Popen]) -> list[list[float]]:
-  """What a turn of all of these at once takes, while all others sleep."""
+  """The times of a turn of all these processes at once; all others are
+  stopped."""
   for process in processes:
     os.killpg(process.pid, signal.SIGCONT)
     process.stdin.write("\n")
@@ -226,10 +230,10 @@ def turns(
   folder: str,
   rounds: int,
 ) -> dict[str, tuple[float, float]]:
-  """Median wall and processor seconds an image of a process of each kind.
+  """Median wall and CPU seconds per image of a process of each kind.
 
-  Of each kind are given the processes that run at once: what they make, and
-  the cores that they are bound to.
+  `kinds` has, for each kind, the processes that run at once: which part of the
+  benchmark each runs, and the cores that it is bound to.
   """
   with contextlib.ExitStack() as stack:
     groups = {
@@ -253,7 +257,7 @@ def turns(
 
 
 def start(part: str, name: str, folder: str, cores: set[int]):
-  """A part of the benchmark in a process of its own, on `cores`."""
+  """Starts a part of the benchmark in its own process, on `cores`."""
   return subprocess.Popen(
     [
       *(sys.executable, "-m", "benchmarks.input_pipeline", f"--part={part}"),
@@ -269,7 +273,7 @@ def start(part: str, name: str, folder: str, cores: set[int]):
 
 
 def per_call(f: Callable[[int], object], count: int) -> float:
-  """Median processor seconds of a call, over seven runs of `count`."""
+  """Median CPU seconds of a call, over seven runs of `count` calls."""
   found = []
   for _ in range(7):
     start = time.thread_time()
@@ -280,7 +284,7 @@ def per_call(f: Callable[[int], object], count: int) -> float:
 
 
 def against_tf_data(name: str, folder: str, rounds: int, core: int) -> dict:
-  """Bound to one core."""
+  """Our pipeline and tf.data's, both bound to one core."""
   kinds = {kind: [(kind, {core})] for kind in ("0", "tf.data")}
   both = turns(kinds, name, folder, rounds)
   found = {}
@@ -293,7 +297,7 @@ def against_tf_data(name: str, folder: str, rounds: int, core: int) -> dict:
 
 
 def two_workers(name: str, folder: str, rounds: int, cores: list[int]) -> dict:
-  """What two worker processes make of one's, by the clock."""
+  """The speed of two worker processes relative to one, in wall time."""
   first, second, *_ = cores
   kinds = {
     "one": [("1", {first, second})],
@@ -315,7 +319,8 @@ def two_workers(name: str, folder: str, rounds: int, cores: list[int]) -> dict:
 
 
 def parts(name: str, folder: pathlib.Path) -> dict:
-  """What reading and shuffling cost, against decode, crop and flip."""
+  """The cost of reading and shuffling, and of decoding, cropping and
+  flipping."""
   source = opened(folder)
   count = min(len(source), 64)
   examples = [source[i] for i in range(count)]
@@ -367,7 +372,7 @@ def main() -> None:
   cores = sorted(os.sched_getaffinity(0))
   for name in [args.row] if args.row else ROWS:
     with tempfile.TemporaryDirectory() as folder:
-      # TFDS tells its progress on the standard output.
+      # TFDS prints its progress to standard output.
       with contextlib.redirect_stdout(sys.stderr):
         size = write(name, pathlib.Path(folder))
       row = {"photographs": name, "file_bytes": size, "rounds": args.rounds}

@@ -1,8 +1,8 @@
 """Time and memory to load ViT-B/16 from files of each format.
 
-The weights are random. Each file is loaded in a process of its own, after the
-imports; memory is the growth of the resident set above the parameters, over the
-size of the file.
+The weights are random. Each file is loaded in its own process, after the
+imports; memory is the growth of the resident set beyond the parameters, divided
+by the size of the file.
 
 usage: python -m benchmarks.load
 """
@@ -52,8 +52,8 @@ def resident_bytes() -> int:
 
 
 def measure(path: str) -> None:
-  """Loads one file in this process and prints what it took."""
-  # Orbax and the backend are not what is measured.
+  """Loads one file in this process and prints its time and memory."""
+  # Starting the backend is not measured.
   jax.devices()
   before = resident_bytes()
   start = time.perf_counter()

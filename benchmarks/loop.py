@@ -1,8 +1,8 @@
-"""What the training loop delivers of the bare step's images/s.
+"""Speed of the training loop relative to the bare step.
 
-ViT-S/16, 224 px, batch 16, float32: bare steps before and after the loop, in
-one process, so that a drift of the machine's speed cancels; medians. The loop
-is all of it: reading, metrics, progress, TensorBoard.
+ViT-S/16, 224 px, batch 16, float32: medians of bare steps before and after the
+loop, in one process, so that a drift of the machine's speed cancels. The loop
+is complete: reading, metrics, progress, TensorBoard.
 
 usage: python -m benchmarks.loop [--steps=12]
 """

@@ -1,8 +1,8 @@
 """Plans of the paper's models on TPU slices, by the command `plan`.
 
-Each row of `ROWS` is compiled in a process of its own, on whatever machine
-this is, and kept in results/benchmarks/plans.jsonl; rows that are there are
-not compiled again. Then docs/pod_plans.md is written from the file.
+Each row of `ROWS` is compiled in its own process, on any machine, and saved in
+results/benchmarks/plans.jsonl; rows that are already there are not compiled
+again. Then docs/pod_plans.md is written from the file.
 
 usage: python -m benchmarks.plan_table [--only=WORD] [--write_only]
 """
@@ -18,7 +18,7 @@ from benchmarks import compile_time
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "results/benchmarks/plans.jsonl"
 PAGE = ROOT / "docs/pod_plans.md"
-# Of ViTs; hybrids and ResNets are configs/vit_jft.py's.
+# Config of ViTs; hybrids and ResNets use configs/vit_jft.py.
 PODS = "benchmarks/vit_pods.py"
 JFT = ("--config=configs/vit_jft.py:variant={}", "--examples=303_000_000")
 MIB, GIB = 2**20, 2**30
@@ -86,7 +86,7 @@ def read() -> dict[tuple[str, str, str], dict]:
 
 
 def peak(plan: dict) -> int:
-  """The closed form's."""
+  """Peak memory by the closed form."""
   return sum(
     value
     for name, value in plan["needs"].items()
@@ -176,7 +176,7 @@ def beside_peers(known: list) -> tuple[list[str], list[list[str]]]:
 
 
 def seconds() -> tuple[list[str], list[list[str]]]:
-  """What `benchmarks.compile_time` has left."""
+  """Header and rows from the file that `benchmarks.compile_time` writes."""
   lines = compile_time.RESULTS.read_text().splitlines()
   found = {
     (row["config"], row["overrides"], row["effort"]): row
@@ -206,42 +206,45 @@ Written by `python -m benchmarks.plan_table` from
 
 with another model, slice and runtime: the real train step (global batch 4096,
 224 px, class token, pre-logits, 21,843 sigmoid outputs, Adam with a bfloat16
-first moment, bfloat16 computation; hybrids and ResNets as configs/vit_jft.py
-has them), compiled by libtpu 0.0.42 for a slice that was not there. Nothing was
-run on a TPU: bytes are the compiler's, times are what the chip's published
-peaks allow at best. Figures are of one device as JAX counts them (a v3 chip is
-two). "ratio" is the closed form's peak over the compiler's; the search allows
-for 10 %. The closed form is of loops: of unrolled steps without recomputation
-it counts what the compiler computes again on its own, and says too much.
+first moment, bfloat16 computation; hybrids and ResNets as in
+configs/vit_jft.py), compiled by libtpu 0.0.42 without the slice. Nothing was
+run on a TPU: bytes are the compiler's, times are the best that the chip's
+published peaks allow. Figures are for one device as JAX counts them (a v3 chip
+has two). "ratio" is the closed form's peak over the compiler's; the search
+allows for 10 %. The closed form assumes loops: for unrolled steps without
+recomputation it is too high, because it counts what the compiler recomputes on
+its own.
 
 {table}
 
-What does not fit, and the nearest change that does, verified by compiling:
+Rows that do not fit, and the nearest change that fits, verified by compiling:
 
 {fits}
 
-## Beside big_vision
+## Compared with big_vision
 
-Its step of the same model, batch, heads and optimiser, unrolled and with
-replicated parameters, by the same compiler: 8,107 MiB, 13.6 TFLOP for B/16 and
-4,340 MiB, 2.98 TFLOP for L/16. TFLOP are counted from shapes, recomputation
-included; the compiler's own seconds mean something for unrolled steps alone.
+big_vision's step with the same model, batch, heads and optimiser, unrolled and
+with replicated parameters, takes with the same compiler 8,107 MiB and 13.6
+TFLOP for B/16, 4,340 MiB and 2.98 TFLOP for L/16. TFLOP are counted from
+shapes, including recomputation; the compiler's own seconds are meaningful only
+for unrolled steps.
 
 {peers}
 
-## Beside the paper
+## Compared with the paper
 
 {paper}
 
 ## Seconds to compile
 
 Each recipe's step for v3:8x8 on two CPU cores, by `python -m
-benchmarks.compile_time`; the load is the machine's, the compiler's own
-included. Blocks of a ViT are one scan: seconds do not grow with depth; those
-of ResNets do (docs/log.md). Effort is `JAX_EXEC_TIME_OPTIMIZATION_EFFORT` in
-the environment, 0 when it is not set; -1 takes a sixth to three quarters of
-the time, for trying things out. The compiler's own estimate of a step hardly
-changes with it; what it costs on a chip was not measured.
+benchmarks.compile_time`; the load is that of the machine, including the
+compiler. The blocks of a ViT are one scan, so the time does not grow with
+depth; for ResNets it does (docs/log.md). Effort is
+`JAX_EXEC_TIME_OPTIMIZATION_EFFORT` in the environment, 0 when it is not set; -1
+takes a sixth to three quarters of the time, which is useful for trying things
+out. The compiler's own estimate of a step hardly changes with it; what it costs
+on a chip was not measured.
 
 {seconds}
 """

@@ -1,9 +1,9 @@
-"""Speed of the real train step, as a share of a large matmul's.
+"""Speed of the real train step, relative to a large matmul.
 
 ViT-S/16, 224 px, batch 16, float32. Our step, 2048^3 float32 matmuls and the
-step of the same model from Flax's stock modules take turns in one process;
-medians. 27.7 GFLOP an image is the forward and backward
-pass (3 x 2 x 4.6 GMAC).
+step of the same model from Flax's stock modules take turns in one process; the
+results are medians. 27.7 GFLOP per image are the forward and backward pass (3 x
+2 x 4.6 GMAC).
 
 usage: python -m benchmarks.step_time [--rounds=7] [--unroll=N] [--remat=KIND]
 """

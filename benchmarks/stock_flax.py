@@ -1,8 +1,7 @@
-"""The same model from Flax's stock modules: a yardstick for the step's speed.
+"""The same model from Flax's stock modules, to compare the step's speed with.
 
 Separate parameters for each block, `nn.MultiHeadDotProductAttention`, a
-convolution for the patches, and nothing tuned, which is how the published JAX
-code bases write it.
+convolution for the patches, and no tuning, as in the published JAX code bases.
 """
 
 import flax.linen as nn

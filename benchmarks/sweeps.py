@@ -1,4 +1,4 @@
-"""Times a sweep's own work: collecting 1,000 runs, and starting a run.
+"""Times the overhead of a sweep: collecting 1,000 runs, and starting a run.
 
 python -m benchmarks.sweeps
 """
@@ -37,7 +37,7 @@ def main() -> None:
     start = time.perf_counter()
     collect.collect(sweep, folder)
     report("collect_1000_runs_s", time.perf_counter() - start)
-  # A program that ends at once: what is left is the sweep's.
+  # The program ends at once, so that only the sweep's overhead is left.
   execute.command = lambda run, home: [sys.executable, "-c", ""]
   with tempfile.TemporaryDirectory() as folder:
     few = dataclasses.replace(sweep, settings=sweep.settings[:20])

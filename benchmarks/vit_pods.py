@@ -1,7 +1,7 @@
-"""ViT of any size as google-research's pre-training step has it.
+"""ViTs of any size with google-research's pre-training step.
 
 224 px, class token, pre-logits layer, 21,843 sigmoid outputs, Adam with a
-bfloat16 first moment, bfloat16 computation, on made-up images.
+bfloat16 first moment, bfloat16 computation, on synthetic images.
 """
 
 from vit_jax.core import config

@@ -1,4 +1,4 @@
-"""ViT-S/16 at 224 px, batch 16, float32, on made-up images."""
+"""ViT-S/16 at 224 px, batch 16, float32, on synthetic images."""
 
 from vit_jax.core import config
 from vit_jax.models import vit

@@ -4,31 +4,33 @@ Source: Section 3 and Figure 4 of "How to train your ViT?", arXiv:2106.10270:
   Adam, 300 (ImageNet-21k also 30) epochs, batch 4096, peak rate 1e-3, 10k steps
   of warm-up, cosine, weight decay 0.03 or 0.1, dropout and stochastic depth 0
   or 0.1, seven presets of RandAugment and mixup, clipping at norm 1, a linear
-  head. Sigmoid cross-entropy and the head's bias are of big_vision's
+  head. Sigmoid cross-entropy and the head's bias are from big_vision's
   vit_i21k.py and vit_i1k.py.
 Expected: pre-trained on i21k with 300 epochs and the default settings below,
   top-1 on ImageNet after fine-tuning at 384 px (Table 3): L/16 85.59, B/16
   85.49, S/16 83.73, Ti/16 78.22, B/32 83.59, S/32 79.58, R50+L/32 85.99,
   R26+S/32 83.85, R+Ti/16 75.40. On i1k, at 224 px before fine-tuning (Table 3,
   "i1k up"): L/16 75.72, B/16 79.84, S/16 79.00, Ti/16 72.59, B/32 74.42, S/32
-  72.07, R50+L/32 76.84, R26+S/32 79.61, R+Ti/16 70.13. Every cell of the grid,
-  in rounded percent of held-out images: Figure 4.
+  72.07, R50+L/32 76.84, R26+S/32 79.61, R+Ti/16 70.13. Figure 4 has every cell
+  of the grid, in rounded percent of held-out images.
 Cost: not published. By FLOPs, at the rate of Table 2's L/16 on ImageNet-21k in
   arXiv:2010.11929, in TPUv3 chip-hours for 300 epochs of i21k: L/16 9,200, B/16
-  2,630, S/16 690, B/32 660, Ti/16 190, S/32 170; of i1k a twelfth.
+  2,630, S/16 690, B/32 660, Ti/16 190, S/32 170; a twelfth of that for i1k.
 Data: ImageNet-21k (21,843 classes, 1.3 TB) or ImageNet (150 GB);
   python -m vit_jax data prepare tfds:imagenet21k
   python -m vit_jax data prepare tfds:imagenet2012
 Run: python -m vit_jax train
   --config=configs/augreg.py:variant=S/16,aug=light2 --workdir=runs/augreg
 
-Arguments: variant=B/16 (those above), data=i21k (or i1k), epochs=300, aug
-(none, light1, light2, medium1, medium2, strong1, strong2), reg (dropout and
+Arguments: variant=B/16 (one of those above), data=i21k (or i1k), epochs=300,
+aug (none, light1, light2, medium1, medium2, strong1, strong2), reg (dropout and
 stochastic depth) and wd (weight decay), res=224 (px at training), seed=0. By
-default aug is "", reg and wd are -1: the published best of that variant.
+default aug is "" and reg and wd are -1, which stand for the best published
+settings of the variant.
 
-Differs from the paper in that bfloat16 is used, and in what it does not print:
-the held-out images of i21k are the first 51,200, as in big_vision's configs.
+Differs from the paper in using bfloat16, and possibly in the held-out images of
+i21k, which the paper does not state: here the first 51,200, as in big_vision's
+configs.
 """
 
 from vit_jax.core import config, errors
@@ -57,7 +59,7 @@ DATA = {
 
 # aug, reg, wd. i21k: the recommended checkpoints of google-research's
 # vision_transformer (its "light1" is the paper's light2). i1k: the best cells
-# of Figure 4, which does not tell the weight decays apart.
+# of Figure 4, which does not distinguish the weight decays.
 BEST = {
   "i21k": {
     "L/16": ("strong1", 0.0, 0.1),

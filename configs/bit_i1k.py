@@ -1,14 +1,14 @@
 """BiT-S: ResNet-v2 with GroupNorm on ImageNet-1k.
 
 Source: Section 3.3 of arXiv:1912.11370: SGD with momentum 0.9, 90 epochs, batch
-  4096, rate 0.03 x batch / 256 after 5k steps of warm-up, a tenth of it after
+  4096, rate 0.03 x batch / 256 after 5k steps of warm-up, divided by ten after
   30, 60 and 80 epochs, weight decay 1e-4, Inception crops and flips, no mixup.
   recipe=big_vision is its later bit_i1k.py: rate 0.1 x batch / 256, cosine, 1k
   steps of warm-up, clipping at norm 1, a bfloat16 momentum.
 Expected: R50x1 76.0 top-1 on validation (Table 4); R152x4 81.30 after
   fine-tuning at 480 px (Table 2).
-Cost: R50x1 with recipe=big_vision 32 minutes on a TPUv3-128 (that file), which
-  is 34 TPUv3 chip-hours. The paper prints none.
+Cost: R50x1 with recipe=big_vision takes 32 minutes on a TPUv3-128 (that file),
+  which is 34 TPUv3 chip-hours. The paper prints no cost.
 Data: ImageNet (ILSVRC-2012), 150 GB;
   python -m vit_jax data prepare tfds:imagenet2012
 Run: python -m vit_jax train --config=configs/bit_i1k.py:variant=R50x1
@@ -18,9 +18,9 @@ Arguments: variant=R50x1 (any of models/bit.py), recipe=paper (or big_vision),
 seed=0.
 
 Differs from the paper in that weight decay does not pass through the momentum:
-1e-4 / (1 - 0.9) times the rate is what it comes to in the long run, and
-big_vision's number as well. Kernels alone decay, bfloat16 is used, and 1 % of
-the training images are held out as "minival", as there.
+in the long run it amounts to 1e-4 / (1 - 0.9) times the rate, which is also
+big_vision's value. Only kernels decay, bfloat16 is used, and 1 % of the
+training images are held out as "minival", as in big_vision.
 """
 
 from vit_jax.core import config, errors

@@ -1,10 +1,10 @@
 """BiT-M: ResNet-v2 with GroupNorm on ImageNet-21k.
 
 Source: Section 3.3 of arXiv:1912.11370: SGD with momentum 0.9, 90 epochs, batch
-  4096, rate 0.03 x batch / 256 after 5k steps of warm-up, a tenth of it after
+  4096, rate 0.03 x batch / 256 after 5k steps of warm-up, divided by ten after
   30, 60 and 80 epochs, weight decay 1e-4, Inception crops and flips, no mixup.
   recipe=big_vision is its later bit_i21k.py: cosine, clipping at norm 1, a
-  bfloat16 momentum. Sigmoid cross-entropy and a head bias of -10 are of that
+  bfloat16 momentum. Sigmoid cross-entropy and a head bias of -10 are from that
   file.
 Expected: top-1 on ImageNet after fine-tuning: R152x4 85.39 (Table 2), R50x1
   80.68, R152x2 85.15 (README of google-research/big_transfer).
@@ -18,9 +18,9 @@ Arguments: variant=R50x1 (any of models/bit.py), recipe=paper (or big_vision),
 seed=0.
 
 Differs from the paper in that weight decay does not pass through the momentum:
-1e-4 / (1 - 0.9) times the rate is what it comes to in the long run, and
-big_vision's number as well. Kernels alone decay, bfloat16 is used, and the
-first 51,200 images are held out, as there.
+in the long run it amounts to 1e-4 / (1 - 0.9) times the rate, which is also
+big_vision's value. Only kernels decay, bfloat16 is used, and the first 51,200
+images are held out, as in big_vision.
 """
 
 from vit_jax.core import config, errors

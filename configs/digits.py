@@ -1,8 +1,8 @@
-"""Each model in a small form on the digits, in two minutes on a CPU.
+"""A small version of each model on the digits, in two minutes on a CPU.
 
-Shows that a model trains, and is where a new one is tried first.
+Shows that a model trains; use it to try a new model first.
 
-Source: none; the settings were chosen here, on the test images.
+Source: none; we chose the settings by accuracy on the test images.
 Expected: vit 95.2 to 96.9, bit and hybrid 98.6 to 98.9, swin 95.4 to 97.2,
   mobilevit 92.0 to 94.0 % for three seeds each; measured in results/digits.
 Cost: up to two minutes on two CPU cores.
@@ -55,7 +55,8 @@ MODELS = {
   ),
 }
 
-# Swin's small initial weights take longer; MobileViT's steps do.
+# Swin needs more epochs because its initial weights are small; MobileViT's
+# steps are slow, so it gets fewer.
 DURATIONS = {"swin": "45 epochs", "mobilevit": "5 epochs"}
 PEAK_LRS = {"swin": 6e-3}
 

@@ -2,32 +2,33 @@
 
 Source: Section 4.6 and Appendix B.1.2 of arXiv:2010.11929: half of the patch
   embeddings corrupted (80 % a learned mask, 10 % another patch's, 10 % kept),
-  the mean colour of each corrupted patch predicted with 3 bits a channel; Adam,
-  1M steps (about 14 epochs of JFT), batch 4096, peak rate 2e-4, 10k steps of
-  warm-up, cosine decay. Crops and flips as for classification (issue 103 of
+  the mean colour of each corrupted patch predicted with 3 bits per channel;
+  Adam, 1M steps (about 14 epochs of JFT), batch 4096, peak rate 2e-4, 10k steps
+  of warm-up, cosine decay. Crops and flips as for classification (issue 103 of
   google-research/vision_transformer).
 Expected: 79.9 on ImageNet, pre-trained on JFT and fine-tuned at 384 px; 2
   points above training from scratch, 4 below supervised pre-training. 100k
   steps, or ImageNet instead of JFT, gave similar gains (Appendix B.1.2).
 Cost: not printed; by FLOPs 2,530 TPUv3 chip-hours for 1M steps, 250 for 100k.
-Data: JFT-300M is private to Google; ImageNet stands in for it, of which the
-  labels are used by the few-shot evaluation alone.
+Data: JFT-300M is private to Google, so ImageNet is used instead; only the
+  few-shot evaluation uses its labels.
   python -m vit_jax data prepare tfds:imagenet2012
 Run: python -m vit_jax train
   --config=configs/masked_patch_b16.py:steps=100000 --workdir=runs/masked_patch
 
-Arguments: steps=1000000, target=mean_colour (or small_patch, the colours of
-4 x 4 parts of each patch, or pixels, least squares; the paper found the last
+Arguments: steps=1000000, target=mean_colour (or small_patch: the colours of
+4 x 4 parts of each patch; or pixels: least squares, which the paper found
 slightly worse), corrupted=0.5 (0.15 was slightly worse), data=tfds:imagenet2012
 and train=train (any data set and its split), seed=0.
 
-It is fine-tuned as any other checkpoint, by
+Fine-tune the result like any other checkpoint, with
 configs/transfer.py:dataset=imagenet2012,checkpoint=runs/masked_patch; the
-prediction and the mask embedding are left out.
+prediction head and the mask embedding are left out.
 
-Differs from the paper in what it does not print: weight decay is that of its
-JFT rows, 0.1, and bfloat16 is used. Few-shot accuracy is that of the mean of
-the patches, as nothing trains what comes out at the class token.
+Differs from the paper in using bfloat16, and possibly in the weight decay,
+which the paper does not print: here 0.1, as in its JFT rows. Few-shot accuracy
+uses the mean of the patches, since nothing trains the output at the class
+token.
 """
 
 from vit_jax.core import config, errors

@@ -1,13 +1,13 @@
-"""The paper's two stages at a CPU's size: Fashion-MNIST, then the digits.
+"""The paper's two stages at a size for a CPU: Fashion-MNIST, then the digits.
 
 Pre-training as in Table 3 of arXiv:2010.11929, fine-tuning as in Appendix
 B.1.1, with a ViT and a hybrid of 0.15 M parameters and images of 16 and 28 px.
 
-Source: Section 4.1, Appendix B.1 and Table 4 of arXiv:2010.11929: Adam with
-  warm-up, linear decay and weight decay 0.1 first; then SGD with momentum 0.9
-  in bfloat16, cosine decay, gradients clipped at norm 1, no weight decay, a
-  higher resolution, a head of zeros, 10 % of the training images held back to
-  choose the learning rate. Sizes, steps and crops were chosen here.
+Source: Section 4.1, Appendix B.1 and Table 4 of arXiv:2010.11929: first Adam
+  with warm-up, linear decay and weight decay 0.1; then SGD with momentum 0.9 in
+  bfloat16, cosine decay, gradients clipped at norm 1, no weight decay, a higher
+  resolution, a head of zeros, 10 % of the training images held back to choose
+  the learning rate. Sizes, steps and crops are our own choice.
 Expected: Fashion-MNIST 84 %; the digits, fine-tuned, ViT 87.4, hybrid 93.9 %,
   from scratch 75.4 and 90.7 %; measured in results/transfer.
 Cost: two minutes of pre-training and half a minute of fine-tuning on a CPU
@@ -20,12 +20,13 @@ Run: python -m vit_jax train --config=configs/mini.py --workdir=runs/pretrained
   --workdir=runs/digits
 
 Arguments: model=vit (or hybrid), stage=pretrain (or transfer, which a
-checkpoint implies), checkpoint (any format), res=0 (16 px, for transfer 28),
-lr=0 (1e-3, for transfer Table 4's second smallest), selecting=false (true holds
-images back from fine-tuning and is scored on them), seed=0.
+checkpoint implies), checkpoint (any format), res=0 (stands for 16 px, or 28 px
+in transfer), lr=0 (stands for 1e-3, or for the second smallest of Table 4 in
+transfer), selecting=false (true holds out part of the fine-tuning images and
+scores on them), seed=0.
 
-configs/sweeps/mini.py runs both stages over the paper's learning rates, against
-training from scratch.
+configs/sweeps/mini.py runs both stages with the paper's learning rates, and
+compares with training from scratch.
 """
 
 from vit_jax.core import config, errors
@@ -41,7 +42,7 @@ MODELS = {
     patch_size=(1, 1), resnet_depths=(), resnet_width_factor=0.5, **_TOKENS
   ),
 }
-# Of the smallest data sets, Table 4.
+# Table 4's rates for the smallest data sets.
 LEARNING_RATES = (0.001, 0.003, 0.01, 0.03)
 
 

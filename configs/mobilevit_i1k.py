@@ -1,10 +1,11 @@
 """MobileViT on ImageNet-1k from scratch.
 
-Source: Section 4.1 of arXiv:2110.02178: AdamW, 300 epochs, batch 1024, the rate
-  from 2e-4 to 2e-3 in 3k steps and back by cosine, weight decay 0.01, label
-  smoothing 0.1, crops and flips, an average of the parameters. Dropout, the
-  average's 0.9995, decay of all parameters and the sizes of evaluation are of
-  config/classification in apple/ml-cvnets.
+Source: Section 4.1 of arXiv:2110.02178: AdamW, 300 epochs, batch 1024, a rate
+  that rises from 2e-4 to 2e-3 in 3k steps and falls back as a cosine, weight
+  decay 0.01, label smoothing 0.1, crops and flips, an average of the
+  parameters. Dropout, the average's decay of 0.9995, weight decay of all
+  parameters and the sizes in evaluation are from config/classification in
+  apple/ml-cvnets.
 Expected: XS 74.8, S 78.4 top-1 on validation at 256 px (Figure 6), XXS 69.0
   (the published weights, scored by mmpretrain), all with the multi-scale
   sampler; without it, as here, about 0.5 less (Appendix B).
@@ -16,9 +17,9 @@ Run: python -m vit_jax train --config=configs/mobilevit_i1k.py:variant=S
 
 Arguments: variant=S (or XS, XXS), seed=0.
 
-Differs from the paper in that every image is 256 px, where its multi-scale
+Differs from the paper in that every image is 256 px, while its multi-scale
 sampler draws a size from 160 to 320 px for each batch; and from the published
-code in that the statistics of the batches are not averaged like the parameters.
+code in that batch statistics are not averaged like the parameters.
 """
 
 from vit_jax.core import config, errors

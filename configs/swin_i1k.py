@@ -3,12 +3,14 @@
 Source: Appendix A2.1 of arXiv:2103.14030: AdamW, 300 epochs, batch 1024, peak
   rate 1e-3, 20 epochs of warm-up, cosine, weight decay 0.05, clipping at norm
   1, RandAugment, mixup, cutmix, random erasing, stochastic depth 0.2, 0.3, 0.5
-  for T, S, B. Their numbers, label smoothing 0.1, the rates where warm-up
-  begins (1e-6) and cosine ends (1e-5) and bicubic resizing are of config.py and
-  data/build.py of microsoft/Swin-Transformer (which clips at 5).
+  for T, S, B. The parameters of these augmentations, label smoothing 0.1, the
+  rates at which warm-up begins (1e-6) and the cosine ends (1e-5) and bicubic
+  resizing are from config.py and data/build.py of microsoft/Swin-Transformer
+  (which clips at 5).
 Expected: T 81.2, S 83.2, B 83.5 top-1 on validation at 224 px (its README).
-Cost: not published. By FLOPs (4.5, 8.7, 15.4 GMAC an image), at the rate of a
-  ViT-L/16 on TPUv3, at least 60, 120, 210 chip-hours; windows run slower.
+Cost: not published. By FLOPs (4.5, 8.7, 15.4 GMAC per image), at the speed of a
+  ViT-L/16 on TPUv3, at least 60, 120, 210 chip-hours; windowed attention is
+  slower.
 Data: ImageNet (ILSVRC-2012), 150 GB;
   python -m vit_jax data prepare tfds:imagenet2012
 Run: python -m vit_jax train --config=configs/swin_i1k.py:variant=T
@@ -16,11 +18,11 @@ Run: python -m vit_jax train --config=configs/swin_i1k.py:variant=T
 
 Arguments: variant=T (or S, B), seed=0.
 
-Differs from the published code in RandAugment: here two of TensorFlow's 16 ops
-at magnitude 9, there two of timm's 15, each with probability 0.5 and a
+Differs from the published code in RandAugment: here it is two of TensorFlow's
+16 ops at magnitude 9, there two of timm's 15, each with probability 0.5 and a
 magnitude around 9. The code's colour jitter of 0.4 is left out, because timm
-leaves it out beside RandAugment. Images are mixed with the one before them in
-the batch, not with the batch in reverse.
+ignores it when RandAugment is used. Each image is mixed with the previous one
+in the batch, not with the batch in reverse order.
 """
 
 from vit_jax.core import config, errors

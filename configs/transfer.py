@@ -1,5 +1,14 @@
 """Fine-tuning: published or own weights on another data set and resolution.
 
+On a data set of your own (any name with a scheme, such as folder:PHOTOS or
+folder:LIST.csv) the checkpoint says model, resolution and preprocessing, and
+the data say the rest: vit_jax/train/fine_tuning.py has the rule and its source.
+
+  python -m vit_jax train --workdir=runs/photos
+    --config=configs/transfer.py:dataset=folder:PHOTOS,checkpoint=B_16.npz
+
+What follows is about the data sets of the paper.
+
 Source: Section 4.1, Appendix B.1.1 and Table 4 of arXiv:2010.11929: SGD with
   momentum 0.9 in bfloat16, batch 512, cosine decay, gradients clipped at norm
   1, no weight decay, 384 px, a new head of zeros, positions resized. Crops,
@@ -22,7 +31,12 @@ Arguments: model=vit (or hybrid, bit), variant=B/16, dataset=cifar10 (cifar100,
 imagenet2012, oxford_iiit_pet, oxford_flowers102, vtab:TASK), res=384,
 checkpoint (any format), protocol=vit (or augreg, bit), lr=0 (Table 4's second
 smallest), selecting=false (true holds images back from training and is scored
-on them), probe=false (true trains the head alone), seed=0.
+on them), freeze= (backbone trains the head alone, as probe=true does; embedding
+keeps the first layer), seed=0.
+
+Arguments with your own data: dataset, checkpoint, and if wished res (of the
+checkpoint), epochs, lr, freeze, flip=true (false does not mirror images),
+layout (recognised), data_dir (of TFDS), seed=0.
 
 Options: --config.optim.layer_decay=0.75 (rates that fall from layer to layer),
 --config.optim.frozen="('embedding/.*',)", --config.optim.average.kind=ema.
@@ -31,16 +45,39 @@ configs/sweeps/transfer.py is the whole protocol: rates tried on images held
 back, then three seeds on all of them.
 """
 
+from collections.abc import Callable
 import dataclasses
+import functools
+import types
 
 from vit_jax.core import config, errors
 from vit_jax.data.sources import vtab
 from vit_jax.evals import classification
 from vit_jax.models import bit, hybrid, vit
 from vit_jax.optim import sgd
+from vit_jax.train import fine_tuning
 from vit_jax.train.experiment import Experiment
 
 FAMILIES = {"vit": vit, "hybrid": hybrid, "bit": bit}
+# What is not said. Empty is what the data set takes.
+_DEFAULTS = dict(
+  model="",
+  variant="",
+  dataset="cifar10",
+  res=0,
+  checkpoint="",
+  layout="",
+  protocol="",
+  epochs=0.0,
+  lr=0.0,
+  freeze="",
+  flip=True,
+  data_dir="",
+  selecting=False,
+  probe=False,
+  seed=0,
+)
+_PAPERS = dict(model="vit", variant="B/16", res=384, protocol="vit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,26 +160,61 @@ def dataset(name: str) -> Dataset:
     )
   if name not in DATASETS:
     raise errors.ConfigError(
-      f"dataset={name} is not one of: {', '.join(DATASETS)}, vtab:TASK"
+      f"dataset={name} is not one of: {', '.join(DATASETS)}, vtab:TASK, and not"
+      " SCHEME:REST such as folder:PHOTOS"
       f"{errors.did_you_mean(name, DATASETS)}"
     )
   return DATASETS[name]
 
 
-def get_config(arg: str = "") -> config.ConfigDict:
-  args = config.parse_arg(
-    arg,
-    model="vit",
-    variant="B/16",
-    dataset="cifar10",
-    res=384,
-    checkpoint="",
-    protocol="vit",
-    lr=0.0,
-    selecting=False,
-    probe=False,
-    seed=0,
+def get_config(
+  arg: str = "",
+) -> config.ConfigDict | Callable[[], config.ConfigDict]:
+  args = config.parse_arg(arg, **_DEFAULTS)
+  if args.probe:
+    _refuse(args, "probe=true is freeze=backbone", "freeze")
+    args.freeze = "backbone"
+  if ":" in args.dataset and not args.dataset.startswith("vtab:"):
+    return _own(args)
+  _refuse(
+    args,
+    "is for data of your own; here it is the protocol's, change"
+    " --config.duration or --config.data.train.preprocess",
+    *("epochs", "flip", "layout", "data_dir"),
   )
+  for name, value in _PAPERS.items():
+    setattr(args, name, getattr(args, name) or value)
+  return _papers(args)
+
+
+def _refuse(args: types.SimpleNamespace, why: str, *names: str) -> None:
+  for name in names:
+    value = getattr(args, name)
+    if value != _DEFAULTS[name]:
+      raise errors.ConfigError(f"{name}={value}: {why}; leave it out")
+
+
+def _own(args: types.SimpleNamespace) -> Callable[[], config.ConfigDict]:
+  """What infers the config for a data set of one's own."""
+  _refuse(args, "the checkpoint says it", "model", "variant")
+  _refuse(
+    args,
+    f"this is for the data sets of the paper, not for dataset={args.dataset}",
+    *("protocol", "selecting"),
+  )
+  if not args.checkpoint:
+    raise errors.ConfigError(
+      f"dataset={args.dataset} needs checkpoint=PATH, published weights or a"
+      " run: it says which model this is"
+    )
+  fields = {f.name for f in dataclasses.fields(fine_tuning.Request)}
+  wanted = {k: v for k, v in vars(args).items() if k in fields}
+  request = fine_tuning.Request(**wanted)
+  return functools.partial(fine_tuning.config, request)
+
+
+def _papers(args: types.SimpleNamespace) -> config.ConfigDict:
+  """A protocol for one of the data sets of the paper."""
   for name, known in (("model", FAMILIES), ("protocol", PROTOCOLS)):
     value = getattr(args, name)
     if value not in known:
@@ -177,8 +249,8 @@ def get_config(arg: str = "") -> config.ConfigDict:
   if args.dataset == "imagenet2012" and args.protocol == "vit":
     c.optim.average.kind = "ema"
     c.optim.average.decay = 0.9999
-  if args.probe:
-    c.optim.frozen = (r"(?!head/).*",)
+  model = FAMILIES[args.model].Config()
+  c.optim.frozen = fine_tuning.frozen(args.freeze, model)
   return c
 
 

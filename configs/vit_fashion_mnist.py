@@ -1,6 +1,6 @@
 """A ViT of 0.3 M parameters on Fashion-MNIST, from scratch on a CPU.
 
-Source: none; the settings were chosen here.
+Source: none; the settings are our own.
 Expected: at least 88 % test accuracy; measured in results/fashion_mnist.
 Cost: under half an hour on two CPU cores.
 Data: TFDS's official data set of 60,000 training and 10,000 test images, 28x28;

@@ -7,10 +7,10 @@ Source: Table 3, row "ViT-* ImageNet", and Section 4.1 of arXiv:2010.11929:
   google-research/vision_transformer), a head bias of -10 and random crops of
   5 to 100 % of the area with flips (issues 2 and 103).
 Expected: top-1 at 224 px on validation 74.79 B/16, 69.19 B/32, 72.59 L/16,
-  66.90 L/32 (issue 62 there); after fine-tuning at 384 px 77.91, 73.38, 76.53,
-  71.16 (Table 5).
+  66.90 L/32 (issue 62 of the same repository); after fine-tuning at 384 px
+  77.91, 73.38, 76.53, 71.16 (Table 5).
 Cost: not published. By FLOPs, at the rate of the paper's L/16 on ImageNet-21k
-  (24 TFLOP/s a TPUv3 core), in TPUv3 chip-hours: B/16 235, B/32 60, L/16 820,
+  (24 TFLOP/s per TPUv3 core), in TPUv3 chip-hours: B/16 235, B/32 60, L/16 820,
   L/32 205.
 Data: ImageNet (ILSVRC-2012), 150 GB;
   python -m vit_jax data prepare tfds:imagenet2012
@@ -20,8 +20,9 @@ Run: python -m vit_jax train --config=configs/vit_i1k.py:variant=B/16
 Arguments: variant=B/16 (any of models/vit.py or models/hybrid.py), res=224 (px
 at training), seed=0.
 
-Differs from the paper in what it does not print: 1 % of the training images
-are held out as "minival", as in big_vision's configs, and bfloat16 is used.
+Differs from the paper in using bfloat16, and possibly in the held-out images,
+which the paper does not state: here 1 % of the training images as "minival", as
+in big_vision's configs.
 """
 
 from vit_jax.core import config

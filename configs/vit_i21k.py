@@ -3,14 +3,14 @@
 Source: Table 3, rows "ImageNet-21k", and Section 4.1 of arXiv:2010.11929: Adam,
   90 epochs (L also 30), batch 4096, peak rate 1e-3, 10k steps of warm-up,
   linear decay, weight decay 0.03, dropout 0.1, no clipping, a head with a
-  hidden layer; hybrids as their ViT. From the authors' answers: sigmoid
-  cross-entropy (issue 34 of google-research/vision_transformer), a head bias
-  of -10, a final rate of 1e-5, random crops of 5 to 100 % of the area with
-  flips (issues 2 and 103).
+  hidden layer; hybrids like their ViT. From the authors' answers: sigmoid
+  cross-entropy (issue 34 of google-research/vision_transformer), a head bias of
+  -10, a final rate of 1e-5, random crops of 5 to 100 % of the area with flips
+  (issues 2 and 103).
 Expected: top-1 on held-out images 47.88 B/16, 44.04 B/32, 49.90 L/16, 45.42
-  L/32 after 90 epochs (issue 62 there; its split is not stated). Fine-tuned on
-  ImageNet at 384 px 83.97, 81.28, 85.15, 80.99 (Table 5); R50+B/16 85.08 (its
-  README).
+  L/32 after 90 epochs (issue 62 of the same repository; it does not state its
+  split). Fine-tuned on ImageNet at 384 px 83.97, 81.28, 85.15, 80.99 (Table 5);
+  R50+B/16 85.08 (the repository's README).
 Cost: L/16 230 TPUv3 core-days (Table 2), which is 2,760 chip-hours. By FLOPs,
   at the same rate: B/16 790, B/32 200, L/32 690, R50+B/16 960 chip-hours.
 Data: ImageNet-21k with 21,843 classes, 14.2 million images, 1.3 TB;
@@ -21,8 +21,9 @@ Run: python -m vit_jax train --config=configs/vit_i21k.py:variant=L/16
 Arguments: variant=B/16 (any of models/vit.py or models/hybrid.py; Table 3 has
 B and L), epochs=90, res=224 (px at training), seed=0.
 
-Differs from the paper in what it does not print: the held-out images are the
-first 51,200, as in big_vision's configs, and bfloat16 is used.
+Differs from the paper in using bfloat16, and possibly in the held-out images,
+which the paper does not state: here the first 51,200, as in big_vision's
+configs.
 """
 
 from vit_jax.core import config

@@ -1,11 +1,11 @@
-"""ViT, hybrids and ResNets on JFT-300M or images with several labels like it.
+"""ViT, hybrids and ResNets on JFT-300M or a similar set with several labels.
 
 Source: Table 3, rows "JFT-300M", and Section 4.1 of arXiv:2010.11929: Adam, 7
   or 14 epochs, batch 4096, 10k steps of warm-up, linear decay, weight decay
-  0.1, no dropout, no clipping, a peak rate for each model (below). From the
+  0.1, no dropout, no clipping, one peak rate per model (below). From the
   authors' answers: sigmoid cross-entropy (issue 34 of
-  google-research/vision_transformer), a head bias of -10, a final rate of
-  1e-5, random crops of 5 to 100 % of the area with flips (issues 2 and 103).
+  google-research/vision_transformer), a head bias of -10, a final rate of 1e-5,
+  random crops of 5 to 100 % of the area with flips (issues 2 and 103).
 Expected: the paper prints no precision at 1 on JFT, which is "top_1" here.
   Fine-tuned on ImageNet (Table 6): B/32 80.73, B/16 84.15, L/32 84.37, L/16
   86.30 (14 epochs: 87.12), H/14 88.08, R50x1 77.54, R50x2 82.12, R101x1 80.67,
@@ -15,20 +15,20 @@ Cost: H/14 2,500 and L/16 with 14 epochs 680 TPUv3 core-days (Table 2), which is
   30,000 and 8,160 chip-hours. By the FLOPs of Table 6 at the rate of that
   L/16: B/32 290, B/16 1,170, L/32 1,020, R50+B/16 1,430, R50x1 260 chip-hours.
 Data: JFT-300M (303 million images, 18,291 classes) is private to Google. Any
-  set of images with several labels each goes in its place, as a manifest
-  (see data/manifest.py) with a classes.txt and the splits "train" and
-  "validation"; data=multilabel:PATH reads it as it is, nothing is prepared.
+  set of images with several labels each can take its place, as a manifest (see
+  data/manifest.py) with a classes.txt and the splits "train" and "validation";
+  data=multilabel:PATH reads it directly, without preparing it.
   python -m vit_jax data verify multilabel:data/jft/manifest.jsonl
 Run: python -m vit_jax train
   --config=configs/vit_jft.py:variant=L/16,epochs=14 --workdir=runs/vit_jft
 
-Arguments: variant=B/16 (those above), epochs=0 (of Table 3: 14 for H/14, else
-7), optim=adamw (or sgd with BiT's settings, as in Table 7),
+Arguments: variant=B/16 (one of those above), epochs=0 (stands for Table 3's: 14
+for H/14, else 7), optim=adamw (or sgd with BiT's settings, as in Table 7),
 data=multilabel:data/jft/manifest.jsonl (any data set's name), classes=18291,
 train=train and held_out=validation (its splits), seed=0.
 
-Differs from the paper in that bfloat16 is used, and in that the ResNets are
-BiT's with pre-activation (models/bit.py).
+Differs from the paper in using bfloat16, and in that the ResNets are BiT's,
+with pre-activation (models/bit.py).
 """
 
 from vit_jax.core import config, errors
@@ -37,7 +37,7 @@ from vit_jax.models import bit, hybrid, vit
 from vit_jax.optim import adamw, sgd
 from vit_jax.train.experiment import Experiment
 
-# The columns "Base LR" and the first of "Epochs" of Table 3.
+# Table 3: "Base LR", and the first number of "Epochs".
 ROWS = {
   "B/32": (8e-4, 7),
   "B/16": (8e-4, 7),
@@ -55,7 +55,8 @@ ROWS = {
   "R50+L/16": (4e-4, 7),
 }
 FINAL_LR = 1e-5
-# BiT's on ImageNet-21k (configs/bit_i21k.py), by shares of the training.
+# BiT's steps on ImageNet-21k (configs/bit_i21k.py), as fractions of the
+# training.
 STAIRS = (("33 %", 0.1), ("67 %", 0.01), ("89 %", 0.001))
 OPTIMS = {"adamw": adamw, "sgd": sgd}
 

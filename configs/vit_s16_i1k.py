@@ -1,10 +1,10 @@
-"""Plain ViT-S/16 on ImageNet-1k: the cheap check that everything is right.
+"""Plain ViT-S/16 on ImageNet-1k: a cheap check that everything is right.
 
 Source: Table 1 and Appendix A of "Better plain ViT baselines for ImageNet-1k",
   arXiv:2205.01580, and its big_vision/configs/vit_s16_i1k.py: Adam with a
   bfloat16 first moment, batch 1024, peak rate 1e-3, 10k steps of warm-up,
-  cosine, weight decay 1e-4 times the schedule, clipping at norm 1, softmax,
-  2-D sines and cosines, mean of the tokens, RandAugment (2, 10), mixup 0.2.
+  cosine, weight decay 1e-4 times the schedule, clipping at norm 1, softmax, 2-D
+  sine and cosine positions, mean of the tokens, RandAugment (2, 10), mixup 0.2.
 Expected: top-1 on validation 76.5, 78.5, 80.0 for 90, 150, 300 epochs; with a
   linear head 76.7, 78.6, 79.8 (Table 1). ImageNet-ReaL 83.1, 84.5, 85.4,
   ImageNet-V2 64.2, 66.4, 68.3 (Table 2).
@@ -19,7 +19,7 @@ Arguments: epochs=90, mlp_head=true (a hidden layer with tanh in the head, or a
 linear one), variant=S/16 (any of models/vit.py), res=224 (px at training),
 seed=0.
 
-Differs from big_vision's config in that the residual stream is bfloat16 too.
+Differs from big_vision's config in that the residual stream is bfloat16, too.
 """
 
 from vit_jax.core import config

@@ -4,20 +4,22 @@
 #   launch/local.sh N COMMAND...
 #   launch/local.sh 2 python -m vit_jax train --config=... --workdir=...
 #
-# Process i gets what `vit_jax` reads: JAX_COORDINATOR_ADDRESS (a free port
-# here), JAX_NUM_PROCESSES, JAX_PROCESS_ID, and JAX_LOCAL_DEVICE_IDS, so that on
-# GPUs process i drives GPU i. JAX_NUM_CPU_DEVICES is left to the caller.
+# Process i gets the variables that `vit_jax` reads: JAX_COORDINATOR_ADDRESS (a
+# free port of this machine), JAX_NUM_PROCESSES, JAX_PROCESS_ID, and
+# JAX_LOCAL_DEVICE_IDS, so that on GPUs process i uses GPU i. The caller may set
+# JAX_NUM_CPU_DEVICES.
 #
-# On one of several machines set NODES, NODE (from 0) and COORDINATOR
-# (HOST:PORT of node 0) as well, and start the same line on each. In a pod of an
-# Indexed Job of Kubernetes NODE is the pod's index.
+# On several machines also set NODES, NODE (from 0) and COORDINATOR (HOST:PORT
+# of node 0), and start the same line on each. In a pod of a Kubernetes Indexed
+# Job NODE defaults to the pod's index.
 #
-# Logs are LOG_DIR/process-I.log (logs); process 0 also writes here. Ctrl-C and
-# SIGTERM go to all processes. When one fails, the others get SIGTERM, and
-# SIGKILL GRACE seconds (120) later. The exit code is that of the first one that
-# failed, which is the cause; 143 is worth another try.
+# Logs are in LOG_DIR/process-I.log (default: logs); process 0 also prints to
+# the terminal. Ctrl-C and SIGTERM go to all processes. When one fails, the
+# others get SIGTERM, and SIGKILL GRACE seconds (120) later. The exit code is
+# that of the first process that failed, which is the cause; after 143 try
+# again.
 
-# Own process groups: a terminal's Ctrl-C reaches this script only.
+# Own process groups: a terminal's Ctrl-C reaches only this script.
 set -muo pipefail
 
 fail() {
@@ -29,7 +31,7 @@ fail() {
 [[ $1 =~ ^[1-9][0-9]{0,3}$ ]] || fail "N=$1 must be a number from 1 to 9999"
 count=$1
 shift
-command -v "$1" >/dev/null || fail "$1 is no command"
+command -v "$1" >/dev/null || fail "$1 is not a command"
 nodes=${NODES:-1} node=${NODE:-${JOB_COMPLETION_INDEX:-0}} grace=${GRACE:-120} logs=${LOG_DIR:-logs}
 for number in "$nodes" "$node" "$grace"; do
   [[ $number =~ ^[0-9]+$ ]] || fail "NODES, NODE and GRACE must be numbers"
@@ -40,7 +42,7 @@ done
 mkdir -p "$logs" || exit 2
 
 free_port() {
-  # Below the range that the kernel takes ports for outgoing connections from.
+  # Below the range of ports that the kernel uses for outgoing connections.
   local port
   while port=$((20000 + RANDOM % 12000)); do
     (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
@@ -55,7 +57,7 @@ pids=() killer=
 stop() {
   ((${#pids[@]})) && kill "-$1" "${pids[@]}" 2>/dev/null
   [[ -n $killer ]] && return
-  # Who does not end by itself must not hold the others for ever.
+  # A process that does not end on its own must not block the others forever.
   (
     sleep "$grace"
     kill -KILL "${pids[@]}"
@@ -75,19 +77,19 @@ for ((i = 0; i < count; i++)); do
   pids+=($!)
 done
 trap 'stop TERM' TERM
-# A terminal that was closed; under nohup this changes nothing.
+# The terminal was closed; under nohup this has no effect.
 trap 'stop TERM' HUP
 trap 'stop INT' INT
 exec 3>&-
 
 code=0
 while ((${#pids[@]})); do
-  # Bash would tell here how each one died.
+  # Without the redirection bash would print how each process died.
   wait -n -p ended "${pids[@]}" 2>/dev/null
   status=$?
   if [[ -z ${ended:-} ]]; then
-    # A signal interrupts `wait`; or two ended at once, of which bash 5.2 tells
-    # of the second only who asks for it by name.
+    # A signal interrupted `wait`, or two processes ended at once: bash 5.2 then
+    # reports the second only if it is asked for by its id.
     for pid in "${pids[@]}"; do
       kill -0 "$pid" 2>/dev/null && continue
       wait "$pid" 2>/dev/null

@@ -1,15 +1,15 @@
-"""Trains on a TPU slice: creates it, installs, runs, resumes, deletes.
+"""Trains on a TPU slice: creates it, installs, runs, resumes and deletes it.
 
     python launch/tpu_vm.py train --name=vit --zone=europe-west4-a \\
       --type=v3-32 --spot -- --config=configs/x.py --workdir=gs://bucket/run
 
-A slice that is preempted is created anew, and the same command goes on from the
-last checkpoint, so the workdir has to outlive the machines: gs:// or a disk of
-their network. What is sent is the last commit of this checkout.
+A slice that is preempted is created again, and the same command resumes from
+the last checkpoint, so the workdir has to outlive the machines: gs:// or a
+network disk. The last commit of this checkout is sent to the workers.
 
 `--dry_run` prints every command and runs none. It needs gcloud, git and
 Python's standard library; the commands were checked against gcloud's reference
-(docs/launch.md), and never ran against Google Cloud.
+(docs/launch.md), but never run on Google Cloud.
 """
 
 import argparse
@@ -35,8 +35,7 @@ RUNTIMES = {
   "v5p": "v2-alpha-tpuv5",
   "v6e": "v2-alpha-tpuv6e",
 }
-# What the states of a queued resource and of a node ask for; the rest is worth
-# waiting for.
+# States of a queued resource and of a node, by what to do; in all others, wait.
 READY = {"ACTIVE", "READY"}
 GONE = {"SUSPENDED", "PREEMPTED", "TERMINATED"}
 BROKEN = {"FAILED", "STOPPED", "HIDDEN", "UNKNOWN"}
@@ -45,7 +44,7 @@ USAGE, SAVED, INTERRUPTED = 2, 143, 130
 
 
 class Failure(Exception):
-  """Ends the command with one line."""
+  """An error that ends the command with one line."""
 
   def __init__(self, message: str, code: int = 1):
     super().__init__(message)
@@ -53,17 +52,17 @@ class Failure(Exception):
 
 
 def usage(message: str) -> Failure:
-  """A command line that cannot be."""
+  """The error for an impossible command line."""
   return Failure(f"{message} (see --help)", USAGE)
 
 
 @dataclasses.dataclass
 class Slice:
-  """One TPU slice, by way of gcloud.
+  """One TPU slice, controlled through gcloud.
 
   Attributes:
     args: the command line.
-    exists: what a dry run believes.
+    exists: whether a dry run assumes that the slice exists.
   """
 
   args: argparse.Namespace
@@ -82,7 +81,7 @@ class Slice:
     return "tpu-vm" if self.args.direct else "queued-resources"
 
   def call(self, command: list[str]) -> None:
-    """Runs a command, or only says it."""
+    """Runs a command, or only prints it."""
     print(f"$ {shlex.join(command)}", flush=True)
     if not self.args.dry_run:
       done = subprocess.run(command, cwd=ROOT, check=False)
@@ -90,7 +89,7 @@ class Slice:
         raise Failure(f"{command[0]} failed with exit code {done.returncode}")
 
   def state(self) -> str:
-    """Google's word for the slice's state; "" where there is none."""
+    """Google's name of the slice's state; "" if there is no slice."""
     field = "state" if self.args.direct else "state.state"
     command = self.gcloud(self.group, "describe", self.args.name)
     command.append(f"--format=value({field})")
@@ -124,7 +123,7 @@ class Slice:
     self.call(self.gcloud(self.group, "delete", self.args.name, *force))
 
   def wait(self) -> None:
-    """Creates the slice where there is none, and waits until it is ready."""
+    """Creates the slice if there is none, and waits until it is ready."""
     told = ""
     while (state := self.state()) not in READY:
       if state in BROKEN:
@@ -149,7 +148,7 @@ class Slice:
       "ssh",
       self.args.name,
       "--worker=all",
-      # A machine that is gone is noticed within two minutes.
+      # A lost machine is noticed within two minutes.
       "--ssh-flag=-oServerAliveInterval=30",
       "--ssh-flag=-oServerAliveCountMax=4",
       *["--internal-ip"] * self.args.internal_ip,
@@ -157,7 +156,7 @@ class Slice:
     )
 
   def install(self) -> None:
-    """Sends the last commit, installs it from the lock on every worker."""
+    """Sends the last commit and installs it on every worker."""
     if not self.args.dry_run and changed():
       print("uncommitted changes are not sent", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
@@ -182,7 +181,7 @@ class Slice:
     self.call(self.ssh("bash", "-c", " && ".join(steps)))
 
   def train(self, arguments: list[str]) -> list[int]:
-    """Trains on all workers, shows their logs; the codes that they tell."""
+    """Trains on all workers and shows their logs; returns their exit codes."""
     command = self.ssh(WORKER, "train", *arguments)
     print(f"$ {shlex.join(command)}", flush=True)
     if self.args.dry_run:
@@ -194,21 +193,21 @@ class Slice:
       assert process.stdout is not None
       for line in process.stdout:
         print(line, end="", flush=True)
-        told = re.search(r"vit_jax on \S+: exit code (\d+)$", line.strip())
-        if told:
-          codes.append(int(told[1]))
-    # An ssh that was cut off has not told how its worker ended.
+        match = re.search(r"vit_jax on \S+: exit code (\d+)$", line.strip())
+        if match:
+          codes.append(int(match[1]))
+    # If ssh was cut off, its worker's exit code is missing.
     return [*codes, process.returncode]
 
 
 def changed() -> bool:
-  """Whether this checkout has changes that no commit has."""
+  """Whether this checkout has uncommitted changes."""
   command = ["git", "status", "--porcelain", "--untracked-files=no"]
   return bool(subprocess.check_output(command, cwd=ROOT))
 
 
 def attempt(tpu: Slice) -> list[int]:
-  """Installs and trains on a slice that may go at any moment."""
+  """Installs and trains on a slice that may disappear at any moment."""
   try:
     tpu.install()
   except Failure as e:
@@ -218,7 +217,7 @@ def attempt(tpu: Slice) -> list[int]:
 
 
 def train(tpu: Slice) -> None:
-  """Trains to the end, however many slices that takes."""
+  """Trains to the end, on as many slices as that takes."""
   failures = 0
   while True:
     tpu.wait()
@@ -228,33 +227,33 @@ def train(tpu: Slice) -> None:
     if USAGE in codes:
       raise Failure("the run refused its config or arguments; see above", USAGE)
     if SAVED in codes or tpu.state() not in READY:
-      print(f"{tpu.args.name}: preempted; the same command goes on", flush=True)
+      print(f"{tpu.args.name}: preempted; the same command resumes", flush=True)
       continue
     failures += 1
     if failures > tpu.args.max_failures:
       raise Failure(
-        f"the run failed {failures} times on a slice that is there (exit codes"
-        f" {sorted(set(codes))}); {tpu.args.name} is kept, delete it"
+        f"the run failed {failures} times although the slice was there (exit"
+        f" codes {sorted(set(codes))}); {tpu.args.name} still exists, delete it"
       )
-    # Google says a while later that machines are gone.
+    # Google reports lost machines only after a while.
     time.sleep(tpu.args.poll_s)
   if not tpu.args.keep:
     tpu.delete()
 
 
 def create(tpu: Slice) -> None:
-  """Creates the slice and installs, without a run."""
+  """Creates the slice and installs, without training."""
   tpu.wait()
   tpu.install()
 
 
 def status(tpu: Slice) -> None:
   """Prints the state of the slice."""
-  print(tpu.state() or "there is none", flush=True)
+  print(tpu.state() or "there is no slice", flush=True)
 
 
 def stop(tpu: Slice) -> None:
-  """Has a run save and end."""
+  """Makes a run save and end."""
   tpu.call(tpu.ssh(WORKER, "stop"))
 
 
@@ -265,7 +264,8 @@ COMMANDS = {
   "stop": stop,
   "delete": Slice.delete,
 }
-# What gcloud would refuse after minutes, or a shell could take for a command.
+# Rules for values that gcloud would refuse after minutes, or a shell could take
+# for a command.
 PATTERNS = {
   "name": (r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", "letters, digits and dashes"),
   "zone": (r"[a-z]+-[a-z]+\d+-[a-z]", "a zone such as europe-west4-a"),
@@ -285,7 +285,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-  """The command line's parser."""
+  """The parser of the command line."""
   top = _Parser(
     description=__doc__,
     formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -293,19 +293,19 @@ def parser() -> argparse.ArgumentParser:
   )
   add = top.add_argument
   add("command", choices=COMMANDS)
-  add("--name", required=True, help="of the slice, and of its request")
+  add("--name", required=True, help="name of the slice and of its request")
   add("--zone", required=True)
-  add("--project", default="", help="gcloud's own where left out")
+  add("--project", default="", help="(gcloud's default)")
   add("--type", default="v3-8", help="accelerator type, such as v3-32 (v3-8)")
-  add("--runtime", default="", help="its generation's usual one, if left out")
+  add("--runtime", default="", help="(the usual one of the generation)")
   add("--spot", action="store_true", help="cheaper, may be preempted")
   add("--direct", action="store_true", help="a VM now or an error; no queue")
   add("--valid_until", default="", help="how long to queue, such as 6h")
   add("--internal_ip", action="store_true", help="no external addresses")
   add("--keep", action="store_true", help="do not delete after the run")
-  add("--max_failures", type=int, default=3, help="that are no preemption (3)")
-  add("--poll_s", type=float, default=60.0, help="between looks at it (60)")
-  add("--dry_run", action="store_true", help="print commands, run none")
+  add("--max_failures", type=int, default=3, help="except preemptions (3)")
+  add("--poll_s", type=float, default=60.0, help="between checks (60)")
+  add("--dry_run", action="store_true", help="only print commands")
   return top
 
 
@@ -318,8 +318,8 @@ def check(args: argparse.Namespace) -> None:
     raise usage("--valid_until is for the queue, not for --direct")
   if (args.command == "train") != bool(args.arguments):
     raise usage(
-      "what follows -- goes to `vit_jax train`: train needs it, nothing else"
-      " takes it"
+      "train needs arguments for `vit_jax train` after --; the other commands"
+      " take none"
     )
   workdirs = [a for a in args.arguments if a.startswith("--workdir=")]
   if args.command == "train" and not re.match(
@@ -347,8 +347,8 @@ def main(argv: list[str]) -> int:
     return 1
   except KeyboardInterrupt:
     print(
-      "\ntpu_vm.py: what was started goes on; the same command joins it, stop"
-      " ends it, delete deletes the slice",
+      "\ntpu_vm.py: the run continues; the same command joins it, stop ends it,"
+      " delete deletes the slice",
       file=sys.stderr,
     )
     return INTERRUPTED

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What launch/tpu_vm.py calls over ssh on each worker of a TPU slice.
+# launch/tpu_vm.py calls this over ssh on each worker of a TPU slice.
 #
-#   tpu_worker.sh install     the environment .venv, from the lock file
-#   tpu_worker.sh train ...   trains apart from the ssh session, follows the log
-#   tpu_worker.sh stop        SIGTERM: the run saves and ends
+#   tpu_worker.sh install     makes the environment .venv from the lock file
+#   tpu_worker.sh train ...   trains detached from ssh, and follows the log
+#   tpu_worker.sh stop        sends SIGTERM: the run saves and ends
 #
-# `train` joins a run that is still going on. It ends with a line that tells
-# tpu_vm.py the exit code, which gcloud does not do for several workers.
+# `train` joins a run that is still in progress. Its last line tells tpu_vm.py
+# the exit code, which gcloud does not do for several workers.
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -28,7 +28,7 @@ train() {
   mkdir -p "$state"
   if ! runs; then
     rm -f "$state/code"
-    # The inner shell outlives the signal, to write down how the run ended.
+    # The inner shell survives the signal, to record how the run ended.
     # shellcheck disable=SC2016
     STATE=$state PYTHONUNBUFFERED=1 setsid nohup bash -c '
       trap : TERM

@@ -1,10 +1,10 @@
 """AugReg's 28 settings: seven augmentations, two regularisations, two decays.
 
-Source: Section 3.3 of arXiv:2106.10270: for every model and data set the
-presets none to strong2, dropout and stochastic depth 0 or 0.1, weight decay
-0.03 or 0.1.
+Source: Section 3.3 of arXiv:2106.10270: every model and data set is trained
+with the presets none to strong2, dropout and stochastic depth 0 or 0.1, and
+weight decay 0.03 or 0.1.
 
-Arguments: variant=S/16, data=i21k, epochs=300, as of configs/augreg.py.
+Arguments: variant=S/16, data=i21k, epochs=300, see configs/augreg.py.
 """
 
 from vit_jax.core import config

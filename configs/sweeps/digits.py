@@ -1,7 +1,7 @@
 """A sweep that ends in minutes: a small model on the digits.
 
-The learning rate is chosen on the last tenth of the training split; the winner
-trains on all of it, with three seeds, and is scored on the test split.
+The learning rate is chosen on the last tenth of the training split; the best
+one trains on all of it, with three seeds, and is scored on the test split.
 
 Arguments: model=vit (or bit, hybrid, swin, mobilevit), epochs=3.
 """

@@ -1,15 +1,16 @@
-"""Pre-training, then the paper's fine-tuning, at a CPU's size.
+"""Pre-training, then the paper's fine-tuning, small enough for a CPU.
 
 A ViT and a hybrid learn Fashion-MNIST; each is fine-tuned on the digits at a
-higher resolution, against the same model from scratch. The learning rate is
-chosen on the last tenth of the training digits; then three seeds train on all
-of them and are scored on the test digits.
+higher resolution, and compared with the same model trained from scratch. The
+learning rate is chosen on the last tenth of the training digits; then three
+seeds train on all of them and are scored on the test digits.
 
-Source: Appendix B.1.1 and Table 4 of arXiv:2010.11929, for the smallest sets.
+Source: Appendix B.1.1 and Table 4 of arXiv:2010.11929, rows of the smallest
+  data sets.
 
 Arguments: model=vit+hybrid, or one of them; start=fashion_mnist+scratch, or one
-of them, or files of weights in any format, joined by a plus sign; lr=0, another
-is not chosen but given, for the three seeds alone.
+of them, or files of weights in any format, joined by a plus sign; lr=0 chooses
+the rate, any other value is used as it is, and only the three seeds are run.
 """
 
 import pathlib

@@ -1,13 +1,14 @@
-"""The paper's fine-tuning: rates by held-out images, then three seeds.
+"""The paper's fine-tuning: rates chosen on held-out images, then three seeds.
 
 Source: Appendix B.1.1 and Table 4 of arXiv:2010.11929: the learning rates that
 are tried for each data set (ImageNet, CIFAR-10, CIFAR-100, Pets, Flowers, the
-19 tasks of VTAB), chosen on images held back from training, then training on
-all of them; Table 2 gives mean and deviation over three such runs.
+19 tasks of VTAB); the best is chosen on held-out training images, then all of
+them are used for training. Table 2 gives mean and deviation over three such
+runs.
 
-Arguments: model=vit, variant=B/16, res=384, checkpoint, protocol=vit, as of
+Arguments: model=vit, variant=B/16, res=384, checkpoint, protocol=vit, see
 configs/transfer.py; dataset=cifar10, or several joined by a plus sign, or usual
-(the five) or vtab (the 19).
+(all five), or vtab (all 19).
 """
 
 import pathlib
@@ -36,7 +37,7 @@ def get_sweep(arg: str = "") -> Sweep:
     "vtab": [f"vtab:{name}" for name in vtab.TASKS],
   }
   names = groups.get(args.dataset, args.dataset.split("+"))
-  # BiT-HyperRule chooses nothing.
+  # BiT-HyperRule has no settings to choose.
   tuned = args.protocol != "bit"
   settings = ()
   for name in names:

@@ -1,4 +1,4 @@
-"""An objective: to predict what a teacher predicts (arXiv:1503.02531)."""
+"""An objective: predict what a teacher predicts (arXiv:1503.02531)."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -17,10 +17,10 @@ class Config(base.Config):
   """Distillation from another model, without labels.
 
   Attributes:
-    teacher: its checkpoint, of any format and any size; with as many classes as
-      the model that is trained, and seeing the same images.
-    temperature: of both softmaxes.
-    warmup: how long the loss grows from 0 to its whole.
+    teacher: the teacher's checkpoint, in any format and of any size. It must
+      have as many classes as the trained model, and sees the same images.
+    temperature: temperature of both softmaxes.
+    warmup: duration over which the weight of the loss grows from 0 to 1.
   """
 
   teacher: str = ""
@@ -67,7 +67,7 @@ class Task(base.Task):
   ) -> tuple[Float[Array, ""], base.Aux]:
     """Mean loss of a batch.
 
-    Metrics: agreement, the share of images with the teacher's class.
+    Metrics: agreement, the fraction of images with the teacher's class.
     """
     image, t = batch["image"], self.config.temperature
     out, state = self.apply(variables, image, key, train=True)

@@ -3,9 +3,9 @@
 #
 #   examples/own_parts/launch.sh N COMMAND...
 #
-# A launcher starts the same command once for each process, with these three
-# variables, and ends with the exit code of the first process that failed: 143
-# and 75 ask for another try. launch/local.sh does more.
+# A launcher starts the same command once for each process, with the three
+# variables below, and exits with the code of the first process that failed;
+# after 143 and 75 start it again. launch/local.sh does more.
 set -euo pipefail
 count=$1
 shift

@@ -1,4 +1,4 @@
-"""A checkpoint format: Mixer's npz files of google-research.
+"""A checkpoint format: google-research's npz files of the Mixer.
 
 Names as in github.com/google-research/vision_transformer, which publishes the
 weights of arXiv:2105.01601.
@@ -16,7 +16,7 @@ _NORMS = (("LayerNorm_0", "token"), ("LayerNorm_1", "channel"))
 
 
 class Mixer(Layout):
-  """MixerBlock_0/token_mixing/Dense_0/kernel..."""
+  """Files with names like MixerBlock_0/token_mixing/Dense_0/kernel."""
 
   format = "mixer_npz"
   container = npz
@@ -72,5 +72,5 @@ class Mixer(Layout):
     return rules
 
   def objections(self, config: mixer.Config) -> list[str]:
-    del config  # The names can hold every Mixer.
+    del config  # The format can hold every Mixer.
     return []

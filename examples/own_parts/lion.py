@@ -13,8 +13,8 @@ class Config(base.Optimizer):
 
   Attributes: those of `base.Optimizer`, and
 
-    b1: decay of the momentum that the update's sign is of.
-    b2: decay of the momentum that is kept.
+    b1: decay of the momentum in the update, whose sign is used.
+    b2: decay of the momentum in the state.
   """
 
   peak_lr: float = 1e-4

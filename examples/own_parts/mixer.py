@@ -18,7 +18,7 @@ VARIANTS = {
 }
 # No parameters are stacked over blocks.
 STACKED = ""
-# The kernel that images go into.
+# The kernel that is applied to images.
 STEM = "embedding/kernel"
 
 
@@ -49,7 +49,7 @@ class Config(base.CommonConfig):
 
 
 def variant(name: str, **overrides: Any) -> Config:
-  """The config of a variant, with other values for some fields."""
+  """The config of a variant; `overrides` replace some of its fields."""
   return config_lib.variant(Config, VARIANTS, name, overrides)
 
 

@@ -10,7 +10,7 @@ def invert(
 
   Args:
     image: uint8 [h, w, c].
-    rng: all that is random comes from it.
-    probability: how often; else the image stays as it is.
+    rng: source of all randomness.
+    probability: how often this happens; otherwise the image is unchanged.
   """
   return 255 - image if rng.random() < probability else image

@@ -1,4 +1,4 @@
-"""A data source: made-up stripes, "examples.own_parts.stripes:N"."""
+"""A data source: generated stripes, "examples.own_parts.stripes:N"."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ SPLITS = ("train", "test")
 
 
 class Stripes(base.Source):
-  """Examples with stripes along one of two axes, of 16 x 16 px."""
+  """Images of 16 x 16 px with stripes along one of two axes."""
 
   def __init__(self, split: str, size: int):
     self._split, self._size = split, size
@@ -39,7 +39,7 @@ class Stripes(base.Source):
 
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
-  """The splits that there are."""
+  """Names of the splits."""
   del rest, data_dir
   return SPLITS
 

@@ -7,8 +7,8 @@
       --gpu=nvidia-h100-80gb -- --config=... --workdir=... | kubectl apply -f -
 
 The cluster needs the JobSet controller (kubernetes-sigs/jobset), and the image
-this checkout with its environment. Where the labels and sizes come from is in
-docs/launch.md; the manifests never met a cluster.
+must contain this checkout with its environment. docs/launch.md has the sources
+of the labels and sizes; the manifests were never tried on a cluster.
 """
 
 import argparse
@@ -21,8 +21,8 @@ import sys
 from typing import NoReturn
 
 TEMPLATE = pathlib.Path(__file__).with_name("jobset.yaml")
-# Value of cloud.google.com/gke-tpu-accelerator, and axes of a topology, for
-# slices of several hosts with four chips each.
+# The label cloud.google.com/gke-tpu-accelerator, and the number of axes of a
+# topology, for slices of several hosts with four chips each.
 TPUS = {
   "v3": ("tpu-v3-slice", 2),
   "v4": ("tpu-v4-podslice", 3),
@@ -31,12 +31,12 @@ TPUS = {
   "v6e": ("tpu-v6e-slice", 2),
 }
 CHIPS_PER_HOST = 4
-# Where JAX's coordinator listens: on TPUs JAX chooses, on GPUs we do.
+# Port of JAX's coordinator: on TPUs JAX chooses it, on GPUs we do.
 TPU_PORT, GPU_PORT = 8482, 8476
 
 
 class UsageError(Exception):
-  """A command line that cannot be; ends the command with exit code 2."""
+  """An impossible command line; ends the command with exit code 2."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,47 +45,46 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-  """The command line's parser."""
+  """The parser of the command line."""
   top = _Parser(
     description=__doc__,
     formatter_class=argparse.RawDescriptionHelpFormatter,
     allow_abbrev=False,
   )
   add = top.add_argument
-  add("--name", required=True, help="of the JobSet")
+  add("--name", required=True, help="name of the JobSet")
   add("--image", required=True, help="container image")
   add("--tpu", default="", choices=("", *TPUS), help="generation")
-  add("--topology", default="", help="of the slice, such as 4x8 or 2x2x4")
+  add("--topology", default="", help="chips of the slice, such as 4x8")
   add("--gpu", default="", help="cloud.google.com/gke-accelerator of the nodes")
   add("--hosts", type=int, default=1, help="GPU nodes (1)")
-  add("--gpus_per_host", type=int, default=8, help="and processes (8)")
+  add("--gpus_per_host", type=int, default=8, help="GPUs and processes (8)")
   add("--spot", action="store_true", help="Spot VMs")
-  add("--max_restarts", type=int, default=5, help="that are no preemption (5)")
-  add("--directory", default="/vit_jax", help="this checkout in the image")
-  add("--python", default=".venv/bin/python", help="from there")
+  add("--max_restarts", type=int, default=5, help="except preemptions (5)")
+  add("--directory", default="/vit_jax", help="path of the checkout")
+  add("--python", default=".venv/bin/python", help="path in the checkout")
   return top
 
 
 def check(args: argparse.Namespace) -> None:
-  """Refuses what the cluster would."""
-  # Pods are called NAME-train-0-INDEX, and a host's name has 63 characters.
+  """Refuses what the cluster would refuse."""
+  # Pods are called NAME-train-0-INDEX, and host names have at most 63
+  # characters.
   if not re.fullmatch(r"[a-z]([a-z0-9-]{0,44}[a-z0-9])?", args.name):
     raise UsageError(
       f"--name={args.name} must be at most 46 lower-case letters, digits and"
       " dashes"
     )
   if not re.fullmatch(r"[\w./:@-]+", args.image):
-    raise UsageError(f"--image={args.image} is no image")
+    raise UsageError(f"--image={args.image} is not the name of an image")
   if bool(args.tpu) == bool(args.gpu):
-    raise UsageError("say either --tpu or --gpu")
+    raise UsageError("give either --tpu or --gpu")
   if not re.fullmatch(r"[a-z0-9-]*", args.gpu):
     raise UsageError(f"--gpu={args.gpu} must be a label's value")
   if min(args.hosts, args.gpus_per_host) < 1 or args.max_restarts < 0:
     raise UsageError("--hosts and --gpus_per_host must be at least 1")
   if not args.arguments:
-    raise UsageError(
-      "what follows -- goes to `vit_jax train`; there is nothing"
-    )
+    raise UsageError("the arguments of `vit_jax train` are missing after --")
   if args.tpu:
     axes = TPUS[args.tpu][1]
     if not re.fullmatch(r"\d+(x\d+)" + f"{{{axes - 1}}}", args.topology):
@@ -95,8 +94,8 @@ def check(args: argparse.Namespace) -> None:
       )
     if tpu_hosts(args) < 1 or chips(args) % CHIPS_PER_HOST:
       raise UsageError(
-        f"--topology={args.topology} has {chips(args)} chips, no multiple of"
-        f" the {CHIPS_PER_HOST} of a host"
+        f"--topology={args.topology} has {chips(args)} chips, which is not"
+        f" a multiple of the {CHIPS_PER_HOST} of a host"
       )
 
 
@@ -120,19 +119,19 @@ def render(args: argparse.Namespace) -> str:
     }
     hosts, per_host = tpu_hosts(args), CHIPS_PER_HOST
     resource, port, command = "google.com/tpu", TPU_PORT, train
-    # All pods of the run on one node pool, which is one slice.
+    # All pods of the run are on one node pool, which is one slice.
     annotations = {
       "alpha.jobset.sigs.k8s.io/exclusive-topology": (
         "cloud.google.com/gke-nodepool"
       )
     }
-    # GKE tells each pod of a slice who the others are.
+    # GKE tells each pod of a slice which the others are.
     environment = {}
   else:
     nodes = {"cloud.google.com/gke-accelerator": args.gpu}
     hosts, per_host = args.hosts, args.gpus_per_host
     resource, port, annotations = "nvidia.com/gpu", GPU_PORT, {}
-    # One process a GPU: local.sh starts them in the pod.
+    # One process per GPU: local.sh starts them in the pod.
     command = ["launch/local.sh", str(per_host), *train]
     environment = {
       "NODES": str(hosts),

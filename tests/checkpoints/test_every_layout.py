@@ -181,7 +181,9 @@ def test_round_trips_of_all_that_it_can_hold(layout, tmp_path):
       continue
     saved = save(layout, checkpoint, tmp_path / str(i))
     assert saved.format == layout.format
-    assert bool(saved.notes) == bool(layout.notes(config))
+    notes = layout.notes(config)
+    notes += layout.pixel_notes(config, checkpoint.preprocess, 3)
+    assert saved.notes == tuple(notes)
     with saved.path.open("rb") as f:
       assert layout.container.begins(f.read(9))
     again = checkpoints.load(saved.path, resolution=config.image_size)

@@ -78,7 +78,7 @@ def test_every_fault_is_told_at_once():
     "2 extra: blocks.1.qvk (nearest: blocks.1.qkv), extra",
     "1 of another shape: head.weight is 8x4 there, 9x4 here",
     "1 without fractions: head.bias is int64",
-    "1 of the model alone: posemb/rows",
+    "1 only in the model: posemb/rows",
   ]
 
 

@@ -310,7 +310,9 @@ def test_a_grid_that_is_no_square(tmp_path):
     arrays[name] = arrays[name][:, :13]
 
   path = files.write(tmp_path, "vit_token", cut)
-  with pytest.raises(errors.CheckpointError, match=r"12 .* are no square grid"):
+  with pytest.raises(
+    errors.CheckpointError, match=r"12 .* do not form a square grid"
+  ):
     checkpoints.load(path)
   got = checkpoints.load(path, resolution=(24, 32))
   assert got.model.config.grid == (3, 4)
@@ -375,8 +377,9 @@ def test_preprocessing_and_labels_of_timm(tmp_path, method):
   path.with_name("config.json").write_text(json.dumps(hub))
   got = checkpoints.load(path)
   assert got.preprocess == (
-    f"decode|resize_small(36, method='{method}', antialias=True)"
-    "|central_crop(32)|normalise((0.4, 0.5, 0.6), (0.5, 0.5, 0.25))"
+    f"decode|resize_keep_ratio(36, method='pillow_{method}')"
+    "|central_crop(32, rounding='nearest')"
+    "|normalise((0.4, 0.5, 0.6), (0.5, 0.5, 0.25))"
   )
   assert got.labels == tuple(names)
   # A new head has other classes.
@@ -402,7 +405,7 @@ def test_preprocessing_and_labels_of_transformers(tmp_path):
   got = checkpoints.load(path)
   assert got.labels[3] == "class 3"
   assert got.preprocess == (
-    "decode|resize_small(40, method='bilinear', antialias=True)"
+    "decode|resize_keep_ratio(40, method='pillow_bilinear')"
     "|central_crop(32)|value_range(0.0, 1.0)"
   )
   assert not got.report.assumptions

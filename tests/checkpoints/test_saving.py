@@ -170,7 +170,7 @@ def test_config_of_timm(tmp_path):
   again = checkpoints.load(tmp_path / "out")
   assert again.model.config == load(tmp_path, "vit_token").model.config
   assert again.preprocess == (
-    "decode|resize(32, antialias=True)|value_range(-1.0, 1.0)"
+    "decode|resize(32, method='pillow_bilinear')|value_range(-1.0, 1.0)"
   )
 
 

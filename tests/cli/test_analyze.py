@@ -70,7 +70,7 @@ def test_page_and_pictures(capsys, weights, photos, tmp_path):
   # A file could not be read; the page is of the others.
   assert code == 1
   assert "b.png" in err
-  assert "1 of 3 files are no readable images" in err
+  assert "1 of 3 files are not readable images" in err
   assert str(out / "index.html") in said
   assert sorted(p.name for p in out.iterdir()) == [
     "attention_distance.csv",

@@ -141,7 +141,7 @@ def _leaves(nested):
     (["convert", "--checkpoint=WEIGHTS", "--to=tim", "--out=x"], "timm"),
     (
       ["inspect", "--checkpoint=WEIGHTS", "--resolution=big"],
-      "big is no side or HEIGHTxWIDTH",
+      "big is not SIDE or HEIGHTxWIDTH",
     ),
     (["inspect", "--checkpoint=WEIGHTS", "more"], "unknown argument more"),
   ],

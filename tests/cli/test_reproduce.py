@@ -30,7 +30,7 @@ def test_a_table(tmp_path, capsys):
     (["--table=10"], "table=10 is not one of: 1, 2, 3, 4, 5, 6, 7, 8, 9"),
     (["--figure=1"], "figure=1 is not one of: 2, 3"),
     (["--section=4.5"], "invalid choice"),
-    (["--figure=12", "--scale=mini"], "figure=12 has no miniature"),
+    (["--figure=12", "--scale=mini"], "figure=12 has no small experiment"),
     (["--table=8", "--scale=mini", "--workers=0"], "workers=0 must be at"),
     (["--table=8", "--compute=-1"], "compute=-1 must be at least 0"),
     (["--table=8", "--config.seed=1"], "--config.seed=1"),
@@ -44,7 +44,7 @@ def test_what_is_refused(tmp_path, capsys, monkeypatch, arguments, message):
   assert not list(tmp_path.iterdir())
 
 
-def test_a_miniature_is_handed_on(tmp_path, capsys, monkeypatch):
+def test_a_small_experiment_is_handed_on(tmp_path, capsys, monkeypatch):
   def run(one, workdir, out, *, data_dir, workers):
     assert (workdir, out) == ("R/figure9", "O/figure9")
     assert (data_dir, workers) == ("D", 3)

@@ -153,3 +153,34 @@ def test_a_thousand_words_in_alphabetical_order_are_not_imagenets():
   words = sorted(class_names.imagenet1k())
   with pytest.raises(errors.ConfigError, match=r"\(1000 of 1000 names\)"):
     numbers(words, wnids())
+
+
+SAME = {
+  "cat": ("cat", " cat", "cat\t", "\u00a0cat\n"),
+  "caf\u00e9": ("caf\u00e9", "cafe\u0301", " cafe\u0301 "),
+  "hot dog": ("hot dog", "hot dog "),
+  # Compatible characters are others: only the form is unified.
+  "\u2460": ("\u2460",),
+  "Cat": ("Cat",),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_clean(name):
+  assert {class_names.clean(n) for n in SAME[name]} == {name}
+  assert class_names.clean(name) == name
+
+
+def test_alike():
+  names = [n for group in SAME.values() for n in group]
+  groups = [list(group) for group in SAME.values() if len(group) > 1]
+  assert class_names.alike([*names, "cat"]) == groups
+  assert class_names.alike(SAME) == []
+
+
+def test_read(tmp_path):
+  file = tmp_path / "names.txt"
+  file.write_bytes(b"\xef\xbb\xbfa\r\n\r\n b\x0bc\n\n \n")
+  assert class_names.read(file) == ["a", "", " b\x0bc"]
+  file.write_bytes(b"")
+  assert class_names.read(file) == []

@@ -69,10 +69,16 @@ def mix(folder, digits_dir):
   return f"mix:0.7*{photos}+0.3*{photos}", "train", ""
 
 
+def holdout(folder, digits_dir):
+  photos, _, _ = globals()["folder"](folder, digits_dir)
+  return f"holdout:0.2*{photos}", "train", ""
+
+
 # A function for each source, which makes a small instance of it: the data
 # set's name, one of its splits and where TFDS data sets are.
 SOURCES = {
-  f.__name__: f for f in (tfds, folder, multilabel, real, vtab, synthetic, mix)
+  f.__name__: f
+  for f in (tfds, folder, multilabel, real, vtab, synthetic, mix, holdout)
 }
 
 

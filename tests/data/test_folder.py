@@ -145,3 +145,46 @@ def test_skipping_hostile_images(tmp_path):
   assert sum(b["skipped"].sum() for b in made) == len(image_files.REFUSED)
   counted = np.concatenate([b["id"][b["mask"] == 1] for b in made])
   assert {pathlib.Path(source.where(i)).stem for i in counted} == set(good)
+
+
+# Made with the version that had no rules of names and layouts: by data set and
+# split, how the digest begins. Runs that were saved with it must resume.
+SAVED = {
+  ("flat", "train[:50%]"): "044e2effc23ab0d4",
+  ("splits", "valid"): "faaeb4ca8b9ad939",
+  ("splits", "test"): "5661075964980ce8",
+  ("names.csv", "train"): "277e59861fba9c50",
+  ("numbers.csv", "train"): "7cbb769ec90a8984",
+  ("zeros.csv", "train"): "7cbb769ec90a8984",
+  ("blanks.csv", "train"): "3d0b9c41d11ff6d4",
+  ("nfd.csv", "train"): "56b0e37206c7ea8f",
+}
+LABELS = {
+  "names": ("dog", "cat", "dog"),
+  "numbers": (3, 1, 0),
+  "zeros": ("03", "01", "00"),
+  "blanks": (" dog", " cat", " dog"),
+  "nfd": ("cafe\u0301", "01", "x"),
+}
+
+
+@pytest.mark.parametrize(("name", "split"), SAVED)
+def test_fingerprints_are_those_of_saved_runs(tmp_path, name, split):
+  """Of folders laid out as ever, also with decomposed names and blanks."""
+  files = {
+    f"{c}/{i}.png": b"x" * (i + 1)
+    for c in ("ant", "b e\u0301e", "caf\u00e9")
+    for i in range(3)
+  }
+  more = {"ant/deep/n.txt": b"", "ant/deep/4.JPG": b"xy"}
+  trees.write(tmp_path / "flat", {**files, **more})
+  for part in ("train", "valid", "test"):
+    inner = {f"{part}/{path}": data for path, data in files.items()}
+    trees.write(tmp_path / "splits", inner)
+  trees.write(tmp_path, files)
+  for kind, labels in LABELS.items():
+    rows = zip(files, labels * 3, strict=True)
+    text = "".join(f"{path},{label}\n" for path, label in rows)
+    (tmp_path / f"{kind}.csv").write_text(f"path,label\n{text}")
+  source = base.open_source(f"folder:{tmp_path / name}", split)
+  assert source.fingerprint["files"].startswith(SAVED[name, split])

@@ -100,6 +100,10 @@ WRONG = {
   "label of a fraction": ([manifests.row(0, label=1.5)], "1.5 is not a label"),
   "label below 0": ([manifests.row(0, label=-1)], "line 1: label -1 is none of the"),
   "huge label": ([manifests.row(0, label=2**40)], f"label {2**40} is none of the"),
+  "label of blanks": ([manifests.row(0, label="  ")], "'  ' is not a label"),
+  "no label in pandas": ([manifests.row(0, label="a"), manifests.row(1, label="nan")], "line 2: label 'nan' is how a missing label is written: remove"),
+  "merged numbers": ([manifests.row(0, label="01"), manifests.row(1, label="1")], "line 2: label '1' and '01' are the same number, but not the same text"),
+  "merged numbers of two kinds": ([manifests.row(0, label=1), manifests.row(1, label="01")], "label '01' and 1 are the same number"),
   "names and numbers": ([manifests.row(0, label="a"), manifests.row(1, label=1)], "line 2: label 1 is a number, others are names"),
   "no file": ([manifests.row(99, label=0)], "images/99.png cannot be read: No such file"),
   "a folder": ([{"path": "images", "label": 0}], "images is not a regular file"),
@@ -145,7 +149,53 @@ def test_wrong_csv(root, text):
   assert WRONG_CSV[text] in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["a\na\n", "a\n\nb\n", ""])
+def test_blanks_and_unicode_forms_are_one_label(root):
+  file = manifests.csv(
+    root,
+    "path, label, split\n"
+    "images/0.png, cat, train\n"
+    "images/1.png,cat,train\n"
+    "images/2.png,caf\u00e9,train \n"
+    "images/3.png,cafe\u0301,train\n",
+  )
+  assert base.split_names(f"folder:{file}") == ("train",)
+  source = base.open_source(f"folder:{file}", "train")
+  assert source.class_names == ("caf\u00e9", "cat")
+  assert manifests.by_file(source) == {0: 1, 1: 1, 2: 0, 3: 0}
+  (note,) = source.remarks.notes
+  assert note.startswith("2 labels are read without the blanks around them")
+  assert "' cat' as 'cat'" in note
+  # Several labels an image likewise.
+  file = manifests.jsonl(
+    root, [{**manifests.row(i), "labels": "cat| dog"} for i in range(2)]
+  )
+  many = base.open_source(f"multilabel:{file}", "train")
+  # In the order of what is written, as in runs that were saved before.
+  assert many.class_names == ("dog", "cat")
+
+
+@pytest.mark.parametrize(
+  "labels", [("01", "cat"), ("1e3", "1"), ("1.0", "0.0"), ("-1", "x")]
+)
+def test_labels_are_text_as_written(root, labels):
+  rows = [manifests.row(i, label=label) for i, label in enumerate(labels)]
+  source = base.open_source(f"folder:{manifests.jsonl(root, rows)}", "train")
+  assert source.class_names == tuple(sorted(labels))
+
+
+def test_classes_may_be_called_by_numbers(root):
+  (root / "classes.txt").write_text("\ufeff 3\n1\nnan\n\n", encoding="utf-8")
+  rows = [manifests.row(i, label=v) for i, v in enumerate(("1", "3", "nan"))]
+  source = base.open_source(f"folder:{manifests.jsonl(root, rows)}", "train")
+  assert source.class_names == ("3", "1", "nan")
+  assert manifests.by_file(source) == {0: 1, 1: 0, 2: 2}
+  # 2 would be the class at that place, which is called nan.
+  file = manifests.jsonl(root, [manifests.row(0, label="2")])
+  with pytest.raises(errors.DataError, match="'2' is none of the 3 classes"):
+    base.open_source(f"folder:{file}", "train")
+
+
+@pytest.mark.parametrize("text", ["a\na\n", "a\n\nb\n", "", "a\n a \n"])
 def test_wrong_classes(root, text):
   (root / "classes.txt").write_text(text)
   file = manifests.jsonl(root, [manifests.row(0, label="a")])

@@ -48,7 +48,7 @@ def test_names_of_all_kinds(tmp_path):
     "with space",
     "日本",
   )
-  assert source.ignored == (1, "with space/notes.txt")
+  assert source.remarks.ignored == (1, "with space/notes.txt")
   assert all(
     source[i]["image"] == trees.png(*name)
     for name, i in (
@@ -109,7 +109,7 @@ REFUSED = {
   self_link: "data/ant/self.png cannot be read: Too many levels of symbolic",
   broken_link: "data/ant/gone.png cannot be read: No such file",
   pipe: "data/ant/pipe.png is not a regular file",
-  empty_class: "data/zoo has no images (jpg, jpeg, png, gif, bmp, webp)",
+  empty_class: "data/zoo has no images (jpg, jpeg, jpe, jfif, png, gif, bmp,",
   notes_only: "data/zoo has no images",
   outside: "data/outside.jpg is in no folder of a class",
   no_classes: "data has no folders of classes; expected CLASS/IMAGE or",

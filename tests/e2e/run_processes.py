@@ -103,7 +103,7 @@ def table(data_dir, out):
   """Every model on every mesh as Markdown: losses and bytes a device."""
   print(
     "| model | mesh | loss at 1, 25, 50 (1 x 4) | 2 x 2 off by | 4 x 1 off by"
-    " | gradients at 1 | bytes of parameters a device |\n"
+    " | gradients at 1 | bytes of parameters per device |\n"
     "| --- | --- | --- | --- | --- | --- | --- |"
   )
   for model in tiny.MODELS:

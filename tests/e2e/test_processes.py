@@ -118,7 +118,7 @@ def test_one_that_cannot_write_stops_all(data_dir, tmp_path):
 
 
 def other_config(data_dir, tmp_path):
-  """Arguments of process 1, the folder of its code, and what is said."""
+  """Arguments of process 1, the folder of its code, and the error."""
   del data_dir, tmp_path
   said = (
     "another config on {1} than on {0}: config.runtime.microbatches=2 there"
@@ -139,13 +139,27 @@ def other_data(data_dir, tmp_path):
   return (f"--config.runtime.data_dir={copy}",), cli.ROOT, said
 
 
+def _change_a_copy(folder, name):
+  """Copies all code to a folder, and changes one file of the copy."""
+  for package in ("vit_jax", "examples"):
+    shutil.copytree(cli.ROOT / package, folder / package)
+  with (folder / name).open("a") as f:
+    f.write("# another\n")
+
+
 def other_code(data_dir, tmp_path):
   del data_dir
-  shutil.copytree(cli.ROOT / "vit_jax", tmp_path / "vit_jax")
-  with (tmp_path / "vit_jax/train/step.py").open("a") as f:
-    f.write("# another\n")
+  _change_a_copy(tmp_path, "vit_jax/train/step.py")
   said = "another code on {1} than on {0}: vit_jax/train/step.py="
   return (), tmp_path, said
+
+
+def other_part(data_dir, tmp_path):
+  """An optimiser from outside of the package, in another version."""
+  del data_dir
+  _change_a_copy(tmp_path, "examples/own_parts/lion.py")
+  said = "another code of the parts from outside on {1} than on {0}: "
+  return (), tmp_path, said + "examples/own_parts/lion.py="
 
 
 def no_data(data_dir, tmp_path):
@@ -155,7 +169,7 @@ def no_data(data_dir, tmp_path):
 
 
 @pytest.mark.parametrize(
-  "differs", [other_config, other_data, other_code, no_data]
+  "differs", [other_config, other_data, other_code, other_part, no_data]
 )
 def test_one_that_differs_stops_all(data_dir, tmp_path, differs):
   """Found as tasks of Slurm are; named; nothing is written."""
@@ -172,6 +186,7 @@ def test_one_that_differs_stops_all(data_dir, tmp_path, differs):
     cli.start(
       "train",
       f"--config={cli.TINY}",
+      "--config.optim.name=examples.own_parts.lion",
       f"--config.runtime.data_dir={data_dir}",
       f"--workdir={workdir}",
       *(more if i else ()),

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 
 from vit_jax.core import mesh as mesh_lib
-from vit_jax.data import config as data_config
+from vit_jax.data import base, config as data_config
 from vit_jax.preprocess.pipeline import Pipeline
 
 SPLIT = data_config.Split(preprocess=Pipeline.parse("keep('image', 'label')"))
@@ -19,7 +19,7 @@ class Pixels(nn.Module):
     return {"logits": flat, "pre_logits": flat}
 
 
-class Source:
+class Source(base.Source):
   """Examples from a table of outputs and labels."""
 
   fingerprint = {"name": "pixels", "version": "1", "split": "test"}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.evals import pixels
 from vit_jax.core import errors, mesh as mesh_lib
-from vit_jax.data import config as data_config
+from vit_jax.data import base, config as data_config
 from vit_jax.evals import classification
 from vit_jax.preprocess.pipeline import Pipeline
 
@@ -19,7 +19,7 @@ CLASSES = 7
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class Source(base.Source):
   """Images whose pixels are the logits their model will give."""
 
   size: int

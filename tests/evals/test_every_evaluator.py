@@ -88,10 +88,10 @@ def run(name, class_map, devices, batch_size):
   return made[name](variables), made[name](variables, stop=lambda: True)
 
 
-def test_there_are_seven():
+def test_there_are_eight():
   assert set(modules()) >= {
     *("calibration", "classification", "fewshot", "knn", "objectnet", "real"),
-    "resolution",
+    *("confusion", "resolution"),
   }
 
 

@@ -127,13 +127,17 @@ def test_shots_and_held_out_examples_never_overlap(monkeypatch):
 
 
 def test_of_equal_penalties_the_largest():
-  class Fit:
-    def hits(self, pool, penalty):
-      return pool[penalty]
+  penalties = (1.0, 8.0, 4.0, 16.0)
 
-  pools = [{1.0: 2, 4.0: 5, 8.0: 4, 16.0: 1}, {1.0: 3, 4.0: 1, 8.0: 2, 16.0: 3}]
-  fits = [Fit(), Fit()]
-  assert fewshot.choose(fits, pools, (1.0, 8.0, 4.0, 16.0)) == 8.0
+  class Fit(fewshot.Ridge):
+    def __init__(self):
+      pass
+
+    def hits(self, values, penalty):
+      return int(values["hits"][penalties.index(penalty)])
+
+  pools = [{"hits": np.array(hits)} for hits in ([2, 4, 5, 1], [3, 2, 1, 3])]
+  assert fewshot.choose([Fit(), Fit()], pools, penalties) == 8.0
 
 
 def test_evaluator():

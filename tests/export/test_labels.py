@@ -21,6 +21,23 @@ def test_a_thousand_classes_are_imagenets_and_others_numbers():
   assert labels.choose("", (), 3)[0] == ("0", "1", "2")
 
 
+def test_lines_are_text_without_marks_and_blanks(tmp_path):
+  file = tmp_path / "names.txt"
+  names = "\ufeffcat\r\n cafe\u0301 \r\nhot\u2028dog\r\n\r\n \n"
+  file.write_bytes(names.encode())
+  assert labels.choose(str(file), (), 3)[0] == (
+    "cat",
+    "caf\u00e9",
+    "hot\u2028dog",
+  )
+
+
+def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  (tmp_path / "names.txt").write_text("a\nb\n")
+  assert labels.choose("~/names.txt", (), 2)[0] == ("a", "b")
+
+
 def test_wrong_files(tmp_path):
   with pytest.raises(errors.ConfigError, match="labels=nowhere cannot be read"):
     labels.choose("nowhere", (), 2)

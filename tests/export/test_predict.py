@@ -1,5 +1,7 @@
 """Predictions for files on disk, of a model with known weights."""
 
+import os
+
 import cv2
 import jax
 import numpy as np
@@ -116,12 +118,48 @@ def test_images_of_another_size_are_resized_and_marked(folder):
   np.testing.assert_allclose(a.probabilities, b.probabilities, rtol=1e-5)
 
 
+def test_a_folder_is_walked_as_training_walks_it(tmp_path, folder, capsys):
+  top = tmp_path / "pictures"
+  (top / "@eaDir").mkdir(parents=True)
+  png = (folder / "0.PNG").read_bytes()
+  for name in (
+    *("a.jfif", "b.TIF", "c.avif", "d.jpe", "._a.jpg", ".ipynb_checkpoints"),
+    *("Thumbs.db", "@eaDir/a.jpg", "e.heic", "f.HEIC", "g.svg", "notes.txt"),
+  ):
+    (top / name).write_bytes(png)
+  (top / "more").symlink_to(folder / "more")
+  (top / "gone.png").symlink_to(folder / "gone.png")
+  os.mkfifo(top / "pipe.png")
+  inside = predict.images([top])
+  assert [str(p.relative_to(top)) for p in inside] == [
+    *("a.jfif", "b.TIF", "c.avif", "d.jpe", "gone.png"),
+    *("more/5.PNG", "more/6.PNG"),
+  ]
+  said = capsys.readouterr().err
+  assert "left out: 2 .heic, 1 .svg (convert them to JPEG or PNG)" in said
+  assert "1 other files are no images, such as notes.txt" in said
+  (top / "more" / "loop").symlink_to(top)
+  with pytest.raises(errors.DataError, match="a link to a folder that it is"):
+    predict.images([top])
+  (folder / "more" / "loop").unlink()
+
+
+def test_a_home_folder_is_expanded(folder, monkeypatch):
+  monkeypatch.setenv("HOME", str(folder.parent))
+  named = predict.images([f"~/{folder.name}/0.PNG", f"~/{folder.name}/more"])
+  assert [p.name for p in named] == ["0.PNG", "5.PNG", "6.PNG"]
+  assert all(p.exists() for p in named)
+
+
 def test_what_cannot_be_predicted(folder, tmp_path):
   with pytest.raises(errors.CheckpointError, match="no head"):
     list(predict.predict(make(num_classes=0), [folder / "0.PNG"]))
   with pytest.raises(errors.DataError, match="does not exist"):
     predict.images([tmp_path / "none"])
   with pytest.raises(errors.DataError, match="holds no image"):
+    predict.images([tmp_path])
+  (tmp_path / "a.heic").write_bytes(b"x")
+  with pytest.raises(errors.DataError, match=r"left out: 1 \.heic"):
     predict.images([tmp_path])
 
 

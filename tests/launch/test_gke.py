@@ -120,16 +120,19 @@ def test_a_preemption_is_retried_for_ever_and_the_rest_a_few_times(capsys):
 @pytest.mark.parametrize(
   ("words", "message"),
   [
-    ([], "say either --tpu or --gpu"),
-    (["--tpu=v3", "--topology=4x4", "--gpu=x"], "say either"),
+    ([], "give either --tpu or --gpu"),
+    (["--tpu=v3", "--topology=4x4", "--gpu=x"], "give either"),
     (["--tpu=v7"], "invalid choice: 'v7'"),
     (["--tpu=v3", "--topology=4x4x4"], "must have 2 axes, such as 4x4"),
     (["--tpu=v4", "--topology=4x4"], "must have 3 axes, such as 4x4x4"),
-    (["--tpu=v3", "--topology=1x2"], "has 2 chips, no multiple of the 4"),
+    (
+      ["--tpu=v3", "--topology=1x2"],
+      "has 2 chips, which is not a multiple of the 4",
+    ),
     (["--gpu=a b"], "must be a label's value"),
     (["--gpu=x", "--hosts=0"], "must be at least 1"),
     (["--gpu=x", "--name=Vit"], "lower-case letters"),
-    (["--gpu=x", "--image=a b"], "is no image"),
+    (["--gpu=x", "--image=a b"], "is not the name of an image"),
   ],
 )
 def test_what_cannot_be_is_one_line(capsys, words, message):
@@ -140,4 +143,4 @@ def test_what_cannot_be_is_one_line(capsys, words, message):
 
 def test_a_run_is_needed(capsys):
   assert render.main([*NAMED, "--gpu=x"]) == 2
-  assert "there is nothing" in capsys.readouterr().err
+  assert "are missing after --" in capsys.readouterr().err

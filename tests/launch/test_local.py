@@ -121,7 +121,7 @@ def test_one_that_does_not_end_is_killed(tmp_path):
     (["2"], {}, "usage: local.sh N COMMAND..."),
     (["0", "true"], {}, "N=0 must be a number"),
     (["x", "true"], {}, "N=x must be a number"),
-    (["2", "no-such-command"], {}, "no-such-command is no command"),
+    (["2", "no-such-command"], {}, "no-such-command is not a command"),
     (["2", "true"], {"NODES": "2"}, "must be HOST:PORT of node 0"),
     (["2", "true"], {"NODES": "2", "NODE": "2"}, "must be less than NODES=2"),
     (["2", "true"], {"GRACE": "x"}, "must be numbers"),

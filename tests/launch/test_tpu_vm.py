@@ -109,7 +109,7 @@ def test_a_preempted_slice_is_created_anew(cloud, capfd):
     "delete",
   ]
   out = capfd.readouterr().out
-  assert out.count("preempted; the same command goes on") == 3
+  assert out.count("preempted; the same command resumes") == 3
   assert "vit is WAITING_FOR_RESOURCES\n" in out
 
 
@@ -155,7 +155,7 @@ def test_a_machine_without_the_queue(cloud):
 
 def test_the_other_commands(cloud, capfd):
   assert cloud(command="status")[0] == 0
-  assert capfd.readouterr().out == "there is none\n"
+  assert capfd.readouterr().out == "there is no slice\n"
   assert cloud(command="create")[1][-2:] == ["scp", "install"]
   assert cloud(command="stop")[1][-1] == "stop"
   assert cloud(command="delete")[1][-1] == "delete"
@@ -190,8 +190,8 @@ def test_dry_run(golden, monkeypatch, capsys, name, words):
     (["create", "--runtime=$(x)"], "must be a runtime version"),
     (["create", "--valid_until=soon"], "must be a duration such as 6h"),
     (["create", "--direct", "--valid_until=6h"], "is for the queue"),
-    (["train"], "train needs it"),
-    (["stop", "--", "--config=x"], "nothing else takes it"),
+    (["train"], "train needs arguments for"),
+    (["stop", "--", "--config=x"], "the other commands take none"),
     (["train", "--", "--workdir=runs/x"], "--workdir=gs://BUCKET/RUN"),
     (["train", "--", "--config=x"], "has to outlive the machines"),
     (["start"], "invalid choice: 'start'"),

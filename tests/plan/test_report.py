@@ -70,7 +70,7 @@ def test_the_nearest_plan_that_fits_is_shown(capsys, monkeypatch):
   needs = small.needs(small.estimator(), remat="dots")
   with_memory(monkeypatch, int(0.7 * needs.peak_bytes * search.MARGIN))
   out = plan(capsys, "--topology=v3:2x2")
-  first, nearest = out.split("  the nearest that fits:\n")
+  first, nearest = out.split("  the nearest plan that fits:\n")
   assert first.startswith("v3:2x2: does not fit\n")
   assert "remat=dots microbatches=1" in first
   assert nearest.startswith("  v3:2x2: fits\n")
@@ -99,7 +99,7 @@ def test_what_the_compiler_says_as_text(capsys, monkeypatch):
   monkeypatch.setattr(topology_lib, "compiler_available", lambda: True)
   out = plan(capsys, "--topology=v3:2x2")
   assert "compiler, in 7 s:" in out and "12.50 ms, bodies of loops" in out
-  assert "all-reduce         12 a step, results of 2 MiB, 4 MiB sent" in out
+  assert "all-reduce         12 per step, results of 2 MiB, 4 MiB sent" in out
   compiled = compile_lib.Compiled(problem="Ran out of memory")
   out = plan(capsys, "--topology=v3:2x2")
   assert "v3:2x2: does not fit" in out

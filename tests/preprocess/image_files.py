@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import io
 import struct
 import zlib
 
@@ -10,11 +9,22 @@ import cv2
 import numpy as np
 from PIL import Image
 
-H, W = 24, 32
-_Y, _X = np.mgrid[:H, :W]
-PICTURE = np.stack([_Y * 10, _X * 7, (_X + _Y) * 4], -1).astype(np.uint8)
-GREY = np.repeat(PICTURE[..., :1], 3, axis=2)
-BLACK_AND_WHITE = np.where(GREY > 100, 255, 0).astype(np.uint8)
+from tests.preprocess import tiff_avif_files
+from tests.preprocess.pictures import (
+  ALPHA,
+  BLACK_AND_WHITE,
+  GREY,
+  PICTURE,
+  H,
+  W,
+  frames,
+  mode,
+  palette,
+  patched,
+  pillow,
+  rgb,
+)
+
 # Written by libjpeg-turbo's arithmetic coder at quality 90.
 ARITHMETIC = base64.b64decode(
   "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoMDA"
@@ -24,40 +34,6 @@ ARITHMETIC = base64.b64decode(
   "vznDECcfu1qX+QZb2jAOqPEt+InQcY/nOl54N/q+tI+zOk2PktiMrNTWf7Gm9S7yOJCBLH82kX"
   "s0xugVTcLcdh2c272FlVYFhyc7JAA+c99yVV8ACmnzUDn6CFskFAcUvTB27QsPZ//Z"
 )
-
-
-def pillow(image, kind, **options):
-  """A file as Pillow writes it."""
-  out = io.BytesIO()
-  if isinstance(image, np.ndarray):
-    image = Image.fromarray(image)
-  image.save(out, kind, **options)
-  return out.getvalue()
-
-
-def mode(name):
-  return Image.fromarray(PICTURE).convert(name)
-
-
-def palette(colors=64):
-  return Image.fromarray(PICTURE).quantize(colors)
-
-
-def rgb(image):
-  return np.asarray(image.convert("RGB"))
-
-
-def frames(kind):
-  rest = [Image.fromarray(PICTURE[::-1]), Image.fromarray(PICTURE[:, ::-1])]
-  options = {"lossless": True} if kind == "WEBP" else {}
-  return pillow(
-    palette() if kind == "GIF" else PICTURE,
-    kind,
-    save_all=True,
-    append_images=rest,
-    duration=50,
-    **options,
-  )
 
 
 def without(image, color):
@@ -158,11 +134,6 @@ def bomb():
   return png(20_000, 20_000, 1, 0, rows)
 
 
-def patched(data, offset, layout, *values):
-  new = struct.pack(layout, *values)
-  return data[:offset] + new + data[offset + len(new) :]
-
-
 def webp_claiming(h, w):
   data = frames("WEBP")
   sides = (w - 1).to_bytes(3, "little") + (h - 1).to_bytes(3, "little")
@@ -178,7 +149,6 @@ WEBP = pillow(PICTURE, "WEBP", lossless=True)
 PROGRESSIVE = pillow(
   PICTURE, "JPEG", quality=98, subsampling=0, progressive=True
 )
-_ALPHA = np.dstack([PICTURE, _X.astype(np.uint8) * 8])
 _DEEP = PICTURE.astype(np.uint16) << 8 | 0xFF
 _IDAT = PNG.index(b"IDAT")
 # The first block of codes, behind the picture's head and its code size.
@@ -189,7 +159,7 @@ READ = {
   "png": (PNG, PICTURE, 0),
   "grey png": (pillow(mode("L"), "PNG"), rgb(mode("L")), 0),
   "grey png with alpha": (pillow(mode("LA"), "PNG"), rgb(mode("L")), 0),
-  "png with alpha": (pillow(_ALPHA, "PNG"), PICTURE, 0),
+  "png with alpha": (pillow(ALPHA, "PNG"), PICTURE, 0),
   "palette png": (pillow(palette(), "PNG"), rgb(palette()), 0),
   "palette png of 4 bits with a transparent colour": (
     pillow(palette(16), "PNG", transparency=3, bits=4),
@@ -240,7 +210,7 @@ READ = {
   "bmp from the top": (bmp_top_down(), PICTURE, 0),
   "webp without loss": (WEBP, PICTURE, 0),
   "webp with alpha": (
-    pillow(_ALPHA, "WEBP", lossless=True, exact=True),
+    pillow(ALPHA, "WEBP", lossless=True, exact=True),
     PICTURE,
     0,
   ),
@@ -268,7 +238,8 @@ READ = {
   ),
 }
 
-_KIND = "is no JPEG, PNG, GIF, BMP or WebP"
+READ |= tiff_avif_files.READ
+_KIND = "is no JPEG, PNG, GIF, BMP, WebP, TIFF or AVIF"
 _CUT = "is cut off after"
 _DAMAGED = "cannot be decoded"
 _MANY = "more than decode's max_pixels"
@@ -279,9 +250,7 @@ REFUSED = {
   "text": (b"n01440764 tench\n", _KIND),
   "web page": (b"<!DOCTYPE html><title>404</title>", _KIND),
   "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", _KIND),
-  "tiff": (pillow(PICTURE, "TIFF"), _KIND),
   "jpeg 2000": (pillow(PICTURE, "JPEG2000"), _KIND),
-  "avif": (pillow(PICTURE, "AVIF"), _KIND),
   "ppm": (pillow(PICTURE, "PPM"), _KIND),
   "icon": (pillow(PICTURE, "ICO"), _KIND),
   "compressed jpeg": (gzip.compress(JPEG, mtime=0), _KIND),
@@ -357,3 +326,4 @@ REFUSED = {
   "webp bomb": (webp_claiming(16_000, 16_000), _MANY),
   "gif without pixels": (patched(GIF, 6, "<HH", 0, 9), "claims 9 x 0 pixels"),
 }
+REFUSED |= tiff_avif_files.REFUSED

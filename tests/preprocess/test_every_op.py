@@ -16,7 +16,7 @@ from vit_jax.preprocess.pipeline import Pipeline
 
 # The canonical text of each op, with values other than the defaults.
 TEXTS = {
-  "central_crop": "central_crop((9, 7))",
+  "central_crop": "central_crop((9, 7), rounding='nearest', fill=(1, 2, 3))",
   "colour_jitter": "colour_jitter(brightness=0.4, hue=0.1, p=0.8)",
   "copy": "copy('image', 'original')",
   "decode": "decode(channels=1, max_pixels=1000, scaled=False)",
@@ -35,6 +35,10 @@ TEXTS = {
   "random_shift": "random_shift(3, pad='edge')",
   "random_solarize": "random_solarize(threshold=100, p=0.6)",
   "resize": "resize((10, 6), method='bicubic', antialias=True)",
+  "resize_keep_ratio": (
+    "resize_keep_ratio((9, 8), method='pillow_bicubic', fit='inside',"
+    " rounding='nearest')"
+  ),
   "resize_small": "resize_small(9, method='nearest')",
   "value_range": "value_range(-1.0, 1.0)",
 }

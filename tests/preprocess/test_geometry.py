@@ -87,3 +87,57 @@ def test_inception_crop_takes_the_whole_image_where_nothing_fits():
   assert out.shape == (2, 2, 2)
   # Half-pixel bilinear samples columns 9.5 and 29.5, cut off.
   np.testing.assert_array_equal(out[0, :, 1], [9, 29])
+
+
+# (height, width) of the image, size, fit, rounding -> (height, width).
+KEPT = [
+  # torchvision: int(248 * 500 / 375) = 330.
+  ((375, 500), "248", "cover", "down", (248, 330)),
+  ((500, 375), "248", "cover", "down", (330, 248)),
+  ((375, 500), "248", "cover", "nearest", (248, 331)),
+  # timm scales by the larger ratio: 224 / 375 is more than 192 / 500.
+  ((375, 500), "(224, 192)", "cover", "nearest", (224, 299)),
+  ((100, 400), "(96, 288)", "cover", "down", (96, 384)),
+  ((400, 100), "(96, 288)", "cover", "down", (1152, 288)),
+  ((375, 500), "248", "inside", "nearest", (186, 248)),
+  ((3, 1000), "20", "inside", "down", (1, 20)),
+  ((3, 1000), "20", "inside", "nearest", (1, 20)),
+  ((7, 7), "(5, 5)", "inside", "down", (5, 5)),
+]
+
+
+@pytest.mark.parametrize(("have", "size", "fit", "rounding", "wanted"), KEPT)
+def test_resize_keep_ratio(have, size, fit, rounding, wanted):
+  text = f"resize_keep_ratio({size}, fit='{fit}', rounding='{rounding}')"
+  assert run(text, np.zeros((*have, 1), np.uint8)).shape == (*wanted, 1)
+
+
+@pytest.mark.parametrize(
+  ("rounding", "sides", "margins"),
+  [
+    ("down", (5, 7, 9, 4), (0, 1, 2, 0)),
+    # Python's round: 0.5 to 0, 1.5 to 2, 2.5 to 2.
+    ("nearest", (5, 7, 9, 4), (0, 2, 2, 0)),
+  ],
+)
+def test_margins_of_the_central_crop(rounding, sides, margins):
+  for side, margin in zip(sides, margins, strict=True):
+    out = run(f"central_crop(4, rounding='{rounding}')", grid(side, 6))
+    assert out.shape == (4, 4, 2)
+    assert out[0, 0, 0] == margin
+
+
+@pytest.mark.parametrize(("rounding", "before"), [("down", 2), ("nearest", 1)])
+def test_a_central_crop_is_filled(rounding, before):
+  image = grid(5, 20) + 1
+  out = run(f"central_crop(8, rounding='{rounding}', fill=(7, 9))", image)
+  assert out.shape == (8, 8, 2)
+  np.testing.assert_array_equal(
+    out[before : before + 5], image[:, 6:14], strict=True
+  )
+  assert (out[:before] == (7, 9)).all() and (out[before + 5 :] == (7, 9)).all()
+
+
+def test_fill_has_the_channels_of_the_image():
+  with pytest.raises(errors.ConfigError, match=r"fill=\(0,\) has 1 channels"):
+    run("central_crop(8, fill=(0,))", grid(4, 4))

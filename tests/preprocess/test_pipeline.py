@@ -66,6 +66,13 @@ REFUSED = {
   "resize({[]: 1})": "is no literal",
   "resize(4, 'cubic')": "resize.method=cubic is not one of: bilinear, bicubic,",
   "resize_small(4, 'area', True)": "resize_small.antialias=True is for",
+  "resize(4, 'pillow_box', True)": (
+    "resize.antialias=True is for a kernel that can be widened (bilinear,"
+    " bicubic), not for method='pillow_box', which Pillow widens by itself"
+  ),
+  "central_crop(4, fill=(0, 256))": (
+    "central_crop.fill=(0, 256) must be pixel values in [0, 255]"
+  ),
   "resize_small(0)": "resize_small.smaller_size=0 must be > 0 px",
   "resize_small(4.5)": "resize_small.smaller_size=4.5 is a float, not a int",
   "a().resize(3)": "a().resize(3) is no op",

@@ -1,9 +1,10 @@
-"""Resizing against TensorFlow's numbers."""
+"""Resizing against TensorFlow's numbers, and with Pillow."""
 
 import json
 import pathlib
 
 import numpy as np
+from PIL import Image
 import pytest
 
 from vit_jax.core import errors
@@ -99,3 +100,19 @@ def test_fast_is_cut_off_too_and_all_but_equal(h, w, channels):
   off = np.abs(found.astype(int) - wanted)
   assert off.max() <= 1
   assert (off > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+  "kernel", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+)
+def test_pillows_kernels_are_pillows(kernel, channels):
+  image = picture()[..., [0, 1, 2, 0]][..., :channels]
+  filter_ = Image.Resampling[kernel.upper()]
+  for h, w in ((17, 40), (90, 33), (120, 131)):
+    out = run(f"resize(({h}, {w}), 'pillow_{kernel}')", image)
+    assert out.shape == (h, w, channels) and out.dtype == np.uint8
+    assert out.flags.c_contiguous
+    for c in range(channels):
+      plane = Image.fromarray(image[..., c]).resize((w, h), filter_)
+      np.testing.assert_array_equal(out[..., c], np.asarray(plane))

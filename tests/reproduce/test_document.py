@@ -56,4 +56,4 @@ def test_page(tmp_path):
   # Commands are in a file of their own.
   assert (out / "paper/figure14.sh").read_text() == "command\n"
   assert "```sh\ncommand" not in text
-  assert "Section 4.6 in miniature" in text
+  assert "Section 4.6 at a small scale" in text

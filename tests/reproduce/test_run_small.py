@@ -103,6 +103,6 @@ def test_what_starts_from_another_run(quick, tmp_path):
   ]
 
 
-def test_nothing_in_miniature():
-  with pytest.raises(errors.ConfigError, match="figure=12 has no miniature"):
+def test_a_figure_without_a_small_experiment():
+  with pytest.raises(errors.ConfigError, match="figure=12 has no small"):
     run_small.find("figure=12")

@@ -19,7 +19,7 @@ def test_a_score_that_is_not_there(tmp_path):
     '{"step": 1, "name": "test", "top_1": 0.5}\n'
   )
   state.write_end(home, 0)
-  with pytest.raises(errors.ConfigError, match=r"\(there are: test/top_1\)"):
+  with pytest.raises(errors.ConfigError, match=r"\(its scores: test/top_1\)"):
     state.statuses(sweep, str(tmp_path))
 
 

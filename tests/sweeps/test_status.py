@@ -32,5 +32,5 @@ def test_a_line_for_each_run_and_what_is_left(tmp_path):
     "6 runs: 1 done, 1 failed, 1 interrupted, 3 waiting",
     "final runs follow once those above have ended",
     f"failed {runs[1].name}: DataError: gone (log: {failed}/log.txt)",
-    "not runs of this sweep as it is now, and left alone: older",
+    "folders of runs that are not in this sweep, left alone: older",
   ]

@@ -119,7 +119,7 @@ def test_a_start_may_start_from_another_and_be_new_in_the_end():
 
 BAD = [
   (dict(settings=()), "at least one setting"),
-  (dict(tuned=()), "both of metric and tuned, or none"),
+  (dict(tuned=()), "both metric and tuned, or neither"),
   (dict(metric="", tuned=()), "final runs of a sweep need a metric"),
   (dict(metric="top_1"), "metric=top_1 must be EVALUATOR/SCORE"),
   (dict(tuned=("optim.peek_lr",)), "did you mean optim.peak_lr"),
@@ -151,7 +151,7 @@ def test_wrong_runs(data_dir):
 def test_files_that_are_no_sweep(tmp_path):
   file = tmp_path / "s.py"
   file.write_text("def get_sweep(arg): return 3\n")
-  with pytest.raises(errors.ConfigError, match="returned a int, no Sweep"):
+  with pytest.raises(errors.ConfigError, match="returned int, not a Sweep"):
     sweep_lib.load(str(file))
   file.write_text("x = 1\n")
   with pytest.raises(errors.ConfigError, match="defines no get_sweep"):

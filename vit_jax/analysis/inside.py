@@ -71,7 +71,8 @@ class Findings:
     uniform_px: the distance if all patches got the same attention.
     similarity: similarity of the positions, one for each table; empty if
       `positions.absent` says why.
-    components: of the filters, as images; empty if `filters.absent` says why.
+    components: components of the filters, as images; empty if `filters.absent`
+      says why.
     shares: each component's share of the filters' variance.
     channels: input channels of the patch embedding's kernel.
   """
@@ -113,7 +114,8 @@ def analyze(
 
   Args:
     checkpoint: a Vision Transformer or a hybrid.
-    pictures: at least one name and image, after the preprocessing on the host.
+    pictures: names and images after the preprocessing on the host; at least
+      one.
     overlays: number of images to keep with their rollout.
 
   Raises:

@@ -104,7 +104,7 @@ def attention_distance(
   """A PNG with one point for each layer and head (Figure 7).
 
   Args:
-    distance: in px.
+    distance: distances in px.
     uniform_px: drawn as a line to compare with.
   """
   from matplotlib import colormaps

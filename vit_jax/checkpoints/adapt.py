@@ -28,7 +28,7 @@ def adapt(
   """The checkpoint for a model that differs in size or head, and a report.
 
   Args:
-    loaded: as it was saved.
+    loaded: the checkpoint as it was saved.
     want: the config of the model that it is for.
     method: how positions are resized, see nn/posemb_resize.py.
     model: that model, for its other attributes, or None.

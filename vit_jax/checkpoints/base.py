@@ -54,8 +54,8 @@ class Source:
   """An opened file, and what lies beside it.
 
   Attributes:
-    path: of the file.
-    tensors: by canonical name, without buffers.
+    path: path of the file.
+    tensors: the tensors by canonical name, without buffers.
     side_files: the layout's JSON files beside it, without those that are not
       there.
     image_size: (h, w) in px of the images, if the caller gave it.
@@ -107,8 +107,8 @@ class Source:
     """The number of blocks in each stage.
 
     Args:
-      pattern: of the names of a block, with its number as a group and {} for
-        the number of the stage.
+      pattern: regex of the names of a block, with its number as a group and {}
+        for the number of the stage.
       first: the number of the first stage and of its first block.
     """
     depths: list[int] = []
@@ -188,6 +188,18 @@ class Layout(abc.ABC):
     config = dataclasses.replace(inferred.config, **self.ends(source))
     return Inferred(config, inferred.assumptions)
 
+  def folded(self, source: Source) -> tuple[Source, list[str]]:
+    """The file with factors that the model has no place for multiplied in.
+
+    Returns:
+      The source with the tensors that the table names, and sentences about
+      what was done. The outputs stay the same but for rounding.
+
+    Raises:
+      CheckpointError: a factor does not fit what it scales.
+    """
+    return source, []
+
   def notes(self, config: Any) -> list[str]:
     """How the outputs of other programs for the same weights differ."""
     return [
@@ -197,10 +209,21 @@ class Layout(abc.ABC):
       if getattr(config, name) != value
     ]
 
-  def preprocess(self, source: Source, size: Size) -> tuple[str, list[str]]:
-    """How images are prepared, at (h, w) px, and what was assumed."""
+  def preprocess(
+    self, source: Source, size: Size, channels: int
+  ) -> tuple[str, list[str]]:
+    """How images are prepared, and what was assumed for it.
+
+    Args:
+      source: the file.
+      size: (h, w) of the images in px.
+      channels: number of channels of the images.
+
+    Raises:
+      CheckpointError: the files ask for what our language has no word for.
+    """
     del source
-    return preprocessing.default(size), []
+    return preprocessing.default(size, channels), []
 
   def labels(self, source: Source) -> Sequence[Any]:
     """The names of the classes; empty where no file beside it has them."""
@@ -208,17 +231,31 @@ class Layout(abc.ABC):
     return ()
 
   def side_files(
-    self, config: Any, preprocess: str, labels: Sequence[str]
+    self, config: Any, preprocess: str, labels: Sequence[str], channels: int
   ) -> dict[str, dict[str, Any]]:
     """The JSON files that are written beside the weights.
 
     Args:
-      config: of the model.
+      config: config of the model.
       preprocess: pipeline that the images go through.
       labels: names of the classes, or empty.
+      channels: number of channels of the images.
     """
-    del config, preprocess, labels
+    del config, preprocess, labels, channels
     return {}
+
+  def pixel_notes(
+    self, config: Any, preprocess: str, channels: int
+  ) -> list[str]:
+    """How other programs prepare images otherwise, by the side files.
+
+    Args:
+      config: config of the model.
+      preprocess: pipeline that the images go through here.
+      channels: number of channels of the images.
+    """
+    del config, preprocess, channels
+    return []
 
   def canonical(self, name: str) -> str:
     """The name of a tensor as the table has it."""

@@ -101,7 +101,7 @@ def layer(
   Args:
     theirs: what their names begin with.
     ours: what ours begin with.
-    axes: of their kernel and of their bias.
+    axes: axes of their kernel and of their bias.
     our_axes: likewise of ours, if they are others.
     names: how their two names end, if not as ours.
     **labels: see `Rule`.
@@ -212,7 +212,7 @@ def faults(
     "extra": _with_nearest(extra, missing),
     "of another shape": wrong,
     "without fractions": no_numbers,
-    "of the model alone": without,
+    "only in the model": without,
   }
   return [
     f"{len(names)} {kind}: {', '.join(names)}"

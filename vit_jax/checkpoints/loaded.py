@@ -115,7 +115,7 @@ def model_shapes(model: nn.Module, channels: int) -> dict[str, Shape]:
 def image_channels(arrays: Mapping[str, Any], config: Any) -> int:
   """The channels of the images, by the kernel that they go into.
 
-  3 if there is no such kernel, which whoever compares all arrays will report.
+  3 if there is no such kernel; comparing all arrays will report that.
   """
   stem = config_lib.module_for(config).STEM
   return arrays[stem].shape[2] if stem in arrays else 3

@@ -28,7 +28,7 @@ def load(
   Args:
     path: an npz or safetensors file, a folder with one (and a config.json, as
       timm and transformers lay it out), a run's workdir, its checkpoints or
-      one step of them; of a bucket (gs://) a run alone.
+      one step of them; from a bucket (gs://) only a run.
     model: the model that the weights are for; None infers it from the file.
     resolution: size of the images in px, a side or (height, width); position
       embeddings are resized.
@@ -68,7 +68,7 @@ def load(
       return runs.load_run(file, model, change)
   if isinstance(file, storage.BucketPath):
     raise errors.CheckpointError(
-      f"{file}: published weights are read from a disk alone; copy them first"
+      f"{file}: published weights can only be read from a disk; copy them first"
       f" (gcloud storage cp -r {path} FOLDER)"
     )
   with parts.only(allow_parts):

@@ -20,6 +20,7 @@ from vit_jax.checkpoints.loaded import (
   Loaded,
   Report,
   given_config,
+  image_channels,
   model_shapes,
   nested,
 )
@@ -59,12 +60,15 @@ def load_file(
     source = dataclasses.replace(source, image_size=change.get("image_size"))
     kind = f"{layout.model} ({layout.format})"
     given = given_config(path, layout.model, kind, model)
+    in_file = source.tensors
+    source, folded = layout.folded(source)
     inferred = _inferred(layout, source, given)
     have = parts.find(MODELS, layout.model).Model(inferred.config)
     arrays = _read(layout, source, have)
   want = adapt.changed(given or inferred.config, change)
   with _one_line(source):
-    preprocess, assumed = _preprocess(layout, source, want)
+    channels = image_channels(arrays, inferred.config)
+    preprocess, assumed = _preprocess(layout, source, want, channels)
     labels = tuple(str(name) for name in layout.labels(source))
   params, stats = nested(arrays)
   loaded = Loaded(
@@ -73,9 +77,14 @@ def load_file(
     batch_stats=stats,
     source_format=layout.format,
     report=Report(
-      used=tuple(names[name] for name in source.tensors),
+      used=tuple(names[name] for name in in_file),
       ignored=tuple(ignored),
-      assumptions=(*inferred.assumptions, *_casts(source.tensors), *assumed),
+      assumptions=(
+        *folded,
+        *inferred.assumptions,
+        *_casts(in_file),
+        *assumed,
+      ),
     ),
     preprocess=preprocess,
     labels=labels if len(labels) == want.num_classes else (),
@@ -87,7 +96,7 @@ def load_file(
 def _container(path: pathlib.Path, candidates: Sequence[Layout]) -> Container:
   """The kind of the file, by its first bytes."""
   if not path.is_file():
-    raise errors.CheckpointError(f"{path} is no regular file")
+    raise errors.CheckpointError(f"{path} is not a regular file")
   with path.open("rb") as f:
     head = f.read(9)
   containers = {x.container.SUFFIX[1:]: x.container for x in candidates}
@@ -107,7 +116,7 @@ def _recognised(
   """The layout, the source, its names in the file, and names left out."""
   own = tensors.get(OWN)
   if own is not None and (own.dtype != np.uint8 or own.nbytes > _MAX_JSON):
-    raise refused(path, f"{OWN} is no text")
+    raise refused(path, f"{OWN} is not text")
   weights = {name: tensor for name, tensor in tensors.items() if name != OWN}
   # Of a whole training state, only the parameters are of use here.
   params = {k: v for k, v in weights.items() if k.startswith("params/")}
@@ -168,7 +177,7 @@ def _json(path: pathlib.Path, text: bytes) -> dict[str, Any]:
   except (ValueError, RecursionError) as e:
     raise refused(path, f"it has no readable JSON ({e})") from e
   if not isinstance(value, dict):
-    raise refused(path, "its JSON is no table")
+    raise refused(path, "its JSON is not an object")
   return value
 
 
@@ -256,12 +265,12 @@ def _casts(tensors: Tensors) -> list[str]:
 
 
 def _preprocess(
-  layout: Layout, source: Source, config: Any
+  layout: Layout, source: Source, config: Any, channels: int
 ) -> tuple[str, list[str]]:
   """The pipeline for the model's images, and what was assumed for it."""
   size = config.image_size
   own = source.config.get(OWN, {})
   if tuple(own.get("model", {}).get("image_size", ())) == size:
     return preprocessing.checked(own["preprocess"]), []
-  text, assumptions = layout.preprocess(source, size)
+  text, assumptions = layout.preprocess(source, size, channels)
   return preprocessing.checked(text), assumptions

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from vit_jax.checkpoints import adapt, manifest, preprocessing
+from vit_jax.checkpoints import adapt, manifest, preprocessing, steps
 from vit_jax.checkpoints.loaded import (
   MODELS,
   STATS,
@@ -50,21 +50,13 @@ def load_run(
   # Orbax takes seconds to import, which loading a file need not wait for.
   from vit_jax.checkpoints import run_checkpoints
 
-  inner = place / "checkpoints"
-  step = run_checkpoints.open_step(inner if inner.is_dir() else place)
-  meta = manifest.read(step)["meta"]
-  group = meta.get("config", {}).get("model")
-  if not isinstance(group, dict) or not isinstance(group.get("name"), str):
-    raise errors.CheckpointError(
-      f"{step} does not say of what model it is; it was not saved by a run"
-    )
-  name = group["name"]
+  step = run_checkpoints.open_step(_steps(place))
+  meta, name = _meta(step)
   given = given_config(step, name, name, model)
-  fields = {k: v for k, v in group.items() if k != "name"}
   module: Any = (
     parts.find(MODELS, name) if given is None else config_lib.module_for(given)
   )
-  saved = module.Model(config_lib.build(module.Config, fields))
+  saved = module.Model(config_lib.build(module.Config, _fields(meta)))
   arrays, used, ignored, assumptions = _read(step)
   # The other groups are parameters of the task that the run was trained for.
   shapes = model_shapes(saved, image_channels(arrays, saved.config))
@@ -89,6 +81,49 @@ def load_run(
     metadata=meta,
   )
   return adapt.adapt(loaded, want, "linear", model)
+
+
+def describe_run(place: AnyPath) -> tuple[Any, str, int]:
+  """The model's config, preprocessing and channels of a run; loads no array.
+
+  Other processes need not take part.
+
+  Args:
+    place: a workdir, its checkpoints or one step of them.
+
+  Raises:
+    CheckpointError: there is no good step, or it is not of a run.
+  """
+  step = steps.find(_steps(place).absolute())
+  meta, name = _meta(step)
+  module = parts.find(MODELS, name)
+  config = config_lib.build(module.Config, _fields(meta))
+  content = manifest.read(step)["arrays"]
+  stem = f"{manifest.model_paths(step)['params']}/{module.STEM}"
+  if stem not in content:
+    raise errors.CheckpointError(f"{step} has no {stem}, as a {name} has")
+  return config, _preprocess(meta, config, config)[0], content[stem][1][2]
+
+
+def _steps(place: AnyPath) -> AnyPath:
+  inner = place / "checkpoints"
+  return inner if inner.is_dir() else place
+
+
+def _meta(step: AnyPath) -> tuple[dict[str, Any], str]:
+  """What was saved beside a step, and its model's name."""
+  meta = manifest.read(step)["meta"]
+  group = meta.get("config", {}).get("model")
+  if not isinstance(group, dict) or not isinstance(group.get("name"), str):
+    raise errors.CheckpointError(
+      f"{step} does not say of what model it is; it was not saved by a run"
+    )
+  return meta, group["name"]
+
+
+def _fields(meta: Mapping[str, Any]) -> dict[str, Any]:
+  """The fields of the model's config."""
+  return {k: v for k, v in meta["config"]["model"].items() if k != "name"}
 
 
 def _read(

@@ -17,7 +17,7 @@ from vit_jax.checkpoints import (
   tensors,
 )
 from vit_jax.checkpoints.base import CONFIG, Layout
-from vit_jax.checkpoints.loaded import OWN, Arrays, Loaded, flat
+from vit_jax.checkpoints.loaded import OWN, Arrays, Loaded, flat, image_channels
 from vit_jax.core import errors, files, owners, parts, storage
 
 _RUN = "orbax"
@@ -39,16 +39,16 @@ class Saved:
 
 
 def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
-  """Writes a checkpoint; replaces what is there once all is written.
+  """Writes a checkpoint; replaces an old one once all is written.
 
   Args:
     checkpoint: what `load` gave, with the parameters that are to be saved.
     to: "npz" is the layout of google-research's code for this model; "timm"
       and "hf" are model.safetensors and config.json in a folder, or a file
       that ends in .safetensors, with config.json beside it; "orbax" is a
-      workdir with one step, as of an own run. A name with a dot is a module
-      with layouts of one's own, see base.py.
-    out: the file or folder; gs:// for "orbax" alone.
+      workdir with one step, like that of a run. A name with a dot is a
+      module with your own layouts, see base.py.
+    out: the file or folder; gs:// only for "orbax".
 
   Raises:
     ConfigError: no such format.
@@ -67,9 +67,11 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
     )
   theirs = keys.save(rules, arrays)
   notes += layout.notes(config)
+  preprocess, channels = checkpoint.preprocess, image_channels(arrays, config)
+  notes += layout.pixel_notes(config, preprocess, channels)
   # Other programs ignore our entry; with it, our outputs are the same again.
-  own = {"model": runs.plain(config), "preprocess": checkpoint.preprocess}
-  beside = layout.side_files(config, checkpoint.preprocess, checkpoint.labels)
+  own = {"model": runs.plain(config), "preprocess": preprocess}
+  beside = layout.side_files(config, preprocess, checkpoint.labels, channels)
   if CONFIG in beside:
     beside[CONFIG][OWN] = own
   elif notes:
@@ -99,6 +101,22 @@ def convert(
   return checkpoint, save(checkpoint, to, out)
 
 
+def formats(config: Any) -> list[str]:
+  """The formats that can hold the model of a config, as `save` knows them."""
+  kind, forms = parts.name_of(config), [config]
+  if kind in ("vit", "hybrid"):
+    plain = dict(posemb="learned_1d", class_token_position=config.class_token)
+    if config.posemb_at == "stem" and config.posemb not in ("none", "relative"):
+      forms.append(dataclasses.replace(config, **plain))
+  return sorted(
+    {
+      x.export or x.format
+      for x in layouts.find_all()
+      if x.model == kind and not all(map(x.objections, forms))
+    }
+  )
+
+
 def _checked_place(
   to: str, out: str | os.PathLike
 ) -> tuple[tuple[Layout, ...], storage.AnyPath]:
@@ -117,7 +135,7 @@ def _checked_place(
   candidates = layouts.named(to)
   if isinstance(path, storage.BucketPath):
     raise errors.ConfigError(
-      f"out={out}: {to} is written to a disk alone; name a file of this"
+      f"out={out}: {to} can only be written to a disk; name a file of this"
       " machine, then copy it (gcloud storage cp)"
     )
   if path.is_dir() or not path.exists():

@@ -84,6 +84,27 @@ def newest_good(
   return None
 
 
+def find(path: AnyPath) -> AnyPath:
+  """The step directory that a path leads to, verified; changes nothing.
+
+  Args:
+    path: a step directory, or a directory of them for the newest good one.
+
+  Raises:
+    CheckpointError: there is none, or the given step is damaged.
+  """
+  if (path / manifest.FILE).exists():
+    manifest.verify(path)
+    return path
+  step = newest_good(path, lambda _, why: _log.warning("%s; skipped", why))
+  if step is None:
+    raise errors.CheckpointError(
+      f"{path} is not a checkpoint (it has no {manifest.FILE}) and not a"
+      " directory of good ones (such as WORKDIR/checkpoints)"
+    )
+  return path / str(step)
+
+
 def set_aside(path: AnyPath, reason: str) -> None:
   """Moves a step's directory to the first free `damaged/STEP-N`."""
   if (

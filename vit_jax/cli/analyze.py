@@ -1,10 +1,10 @@
 """Look inside a Vision Transformer: pictures and one HTML page.
 
-Attention rollout over images, mean attention distance by layer and head,
-similarity of the position embeddings, principal components of the patch
-filters. Images go through the preprocessing that the checkpoint was trained
-with. A file that cannot be read is named on stderr, and the exit code is 1
-then. The page needs no network and no other file.
+It shows attention rollout over images, mean attention distance by layer and
+head, similarity of the position embeddings, and principal components of the
+patch filters. Images go through the preprocessing that the checkpoint was
+trained with. A file that cannot be read is named on stderr, and the exit code
+is then 1. The page needs no network and no other file.
 """
 
 import argparse
@@ -27,21 +27,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     required=True,
     nargs="+",
     metavar="IMAGE|DIR",
-    help="files, and folders of them",
+    help="image files, and folders of them",
   )
   parser.add_argument(
     "--out",
     type=flags.place,
     required=True,
     metavar="DIR",
-    help="of the page and the pictures",
+    help="folder for the page and the pictures",
   )
   parser.add_argument(
     "--overlays",
     type=int,
     default=24,
     metavar="N",
-    help="rollouts of the first N images; distances are of all of them",
+    help="draw rollouts for the first N images; distances use all of them",
   )
 
 
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
   print(f"wrote {out / 'index.html'} and {len(files)} files beside it")
   if bad:
     raise errors.DataError(
-      f"{len(bad)} of {len(paths)} files are no readable images; see the lines"
+      f"{len(bad)} of {len(paths)} files are not readable images; see the lines"
       " above"
     )
 

@@ -1,7 +1,7 @@
 """Write a checkpoint in another format.
 
-npz is that of google-research's code bases, timm and hf are safetensors with a
-config.json, orbax is a workdir as of an own run.
+npz is the format of google-research's code bases, timm and hf are safetensors
+with a config.json, orbax is a workdir like that of a run of this package.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "--num_classes",
     type=int,
     metavar="C",
-    help="another number of classes: a new head, of zeros; 0 is no head",
+    help="another number of classes: the new head is zeros; 0 is no head",
   )
 
 

@@ -2,8 +2,8 @@
 
 A data set is tfds:NAME[/CONFIG][:VERSION], folder:PATH (folders of classes, or
 a manifest *.csv or *.jsonl), multilabel:MANIFEST[@CONFIDENCE], vtab:TASK,
-real:FILE, synthetic, a mixture mix:WEIGHT*NAME+WEIGHT*NAME, or a module of your
-own, PACKAGE.MODULE:REST (see vit_jax/data/base.py).
+real:FILE, synthetic, a mixture mix:WEIGHT*NAME+WEIGHT*NAME, holdout:SHARE*NAME,
+or a module of your own, PACKAGE.MODULE:REST (see vit_jax/data/base.py).
 """
 
 import argparse
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sheet",
         type=flags.place,
         metavar="PNG",
-        help="draw examples to this file",
+        help="draw examples into this file",
       )
       sub.add_argument(
         "--split", default="", help="a single split (all; draws the first)"

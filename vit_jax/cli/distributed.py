@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the flags; the default of each is its environment variable."""
   group = parser.add_argument_group(
     "several processes",
-    "Start the same command once a process. On a TPU VM, GKE, Slurm or Open"
-    " MPI nothing has to be said; elsewhere say all three, or set"
+    "Start the same command once for each process. On a TPU VM, GKE, Slurm or"
+    " Open MPI no flags are needed; elsewhere give the first three, or set"
     f" {', '.join(_VARIABLES.values())}. --num_processes=1 ignores the cluster"
     " that the process runs in.",
   )
@@ -31,14 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     metavar="HOST:PORT",
     help="a free port on the host of process 0",
   )
-  group.add_argument("--num_processes", metavar="N", help="how many there are")
-  group.add_argument("--process_id", metavar="I", help="this one, 0 to N-1")
+  group.add_argument("--num_processes", metavar="N", help="number of processes")
+  group.add_argument("--process_id", metavar="I", help="this process, 0 to N-1")
   for field in dataclasses.fields(Timeouts):
     group.add_argument(
       f"--{field.name}_timeout",
       metavar="S",
       default=str(field.default),
-      help=f"seconds, {field.default} unless told; see README",
+      help=f"seconds (default: {field.default}); see README",
     )
 
 
@@ -72,12 +72,12 @@ def start(args: argparse.Namespace) -> None:
     return
   if missing:
     raise errors.ConfigError(
-      f"--{missing[0]} is missing: say --coordinator_address,"
+      f"--{missing[0]} is missing: give --coordinator_address,"
       " --num_processes and --process_id together"
     )
   if num < 1 or not 0 <= process < num:
     raise errors.ConfigError(
-      f"--process_id={process} must be from 0 to --num_processes={num} less 1"
+      f"--process_id={process} must be >= 0 and below --num_processes={num}"
     )
   host, _, port = address.rpartition(":")
   if not host or not port.isdigit():

@@ -1,6 +1,7 @@
 """Flags that several commands have: --config, its overrides, --checkpoint."""
 
 import argparse
+import os
 import re
 from typing import Any
 
@@ -33,7 +34,7 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     "--resolution",
     type=_size,
     metavar="PX",
-    help="another image size, a side or HEIGHTxWIDTH; positions are resized",
+    help="another image size, SIDE or HEIGHTxWIDTH; positions are resized",
   )
   add_reading(parser)
 
@@ -61,18 +62,21 @@ def _size(text: str) -> tuple[int, int]:
   match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
   if not match:
     raise argparse.ArgumentTypeError(
-      f"{text} is no side or HEIGHTxWIDTH in px, such as 384 or 224x288"
+      f"{text} is not SIDE or HEIGHTxWIDTH in px, such as 384 or 224x288"
     )
   return int(match[1]), int(match[2] or match[1])
 
 
 def place(text: str) -> str:
-  """The type of an argument that names a file or a folder."""
+  """The type of an argument that names a file or a folder.
+
+  No shell expands the ~ of --workdir=~/run.
+  """
   if not text:
     raise argparse.ArgumentTypeError(
       "it is empty (a variable that is not set?); name a file or folder"
     )
-  return text
+  return os.path.expanduser(text)
 
 
 def is_page(head: bytes) -> bool:
@@ -86,11 +90,15 @@ def refuse_rest(args: argparse.Namespace) -> None:
     raise errors.ConfigError(f"unknown argument {args.overrides[0]}")
 
 
-def load(args: argparse.Namespace) -> Any:
+def load(args: argparse.Namespace, inferred: Any = None) -> Any:
   """The locked ConfigDict of `--config` with its overrides applied.
 
   ml_collections' config flags turn the text of the overrides into values, which
   are then applied as everywhere else.
+
+  Args:
+    args: the parsed arguments of the command.
+    inferred: values of a config that reads other files, see `config.load`.
 
   Raises:
     ConfigError: an unknown argument, field or config file, or a value that
@@ -108,19 +116,26 @@ def load(args: argparse.Namespace) -> Any:
     if not argument.startswith("--no") and "=" not in argument:
       raise errors.ConfigError(f"{argument} needs a value: {argument}=VALUE")
   path, _, arg = args.config.partition(":")
-  pairs = [argument.partition("=") for argument in args.overrides]
-  keys = [flag.partition("config.")[2] for flag, _, _ in pairs]
+  # The last of several for one field counts, as for other flags; absl would
+  # join those of a tuple.
+  given = {
+    argument.partition("=")[0].partition("config.")[2]: argument
+    for argument in args.overrides
+  }
+  if inferred is None:
+    # It is loaded twice below, and inferred once.
+    inferred = config_lib.infer(path, arg)
   # A part's name decides which other fields there are.
   names = {
-    key: value
-    for key, (_, _, value) in zip(keys, pairs, strict=True)
+    key: argument.partition("=")[2]
+    for key, argument in given.items()
     if key.endswith(".name")
   }
-  config = config_lib.load(path, arg, names, Experiment)
-  for key in keys:
+  config = config_lib.load(path, arg, names, Experiment, inferred)
+  for key in given:
     config_lib.parent_of(config, key)
   values = flags.FlagValues()
-  argv = ["vit_jax", *args.overrides]
+  argv = ["vit_jax", *given.values()]
   try:
     flag = config_flags.DEFINE_config_dict(
       "config", config, flag_values=values, sys_argv=argv
@@ -130,4 +145,4 @@ def load(args: argparse.Namespace) -> Any:
     text = " ".join(str(e).split())
     raise errors.ConfigError(text.removeprefix("flag ")) from e
   overrides = config_flags.get_override_values(values[flag.name])
-  return config_lib.load(path, arg, overrides, Experiment)
+  return config_lib.load(path, arg, overrides, Experiment, inferred)

@@ -16,7 +16,7 @@ _DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")
 # Collectives run at the same time as computation that does not need them
 # (docs.jax.dev, GPU performance tips).
 FAST = {"--xla_gpu_enable_latency_hiding_scheduler": "true"}
-# Excludes every operation that adds in no fixed order, and autotuning, which
+# Excludes every operation that adds in varying order, and autotuning, which
 # picks kernels by time (openxla/xla, pull request 12520).
 DETERMINISTIC = {"--xla_gpu_deterministic_ops": "true"}
 # NCCL's other algorithms may add in another order next time (Megatron Core,

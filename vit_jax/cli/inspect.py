@@ -1,4 +1,4 @@
-"""Say what a checkpoint is: format, model, parameters, provenance.
+"""Show what a checkpoint is: format, model, parameters, provenance.
 
 The arrays are loaded, so that faults in them are reported as well.
 """

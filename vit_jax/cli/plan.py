@@ -1,8 +1,7 @@
-"""Say what a run needs on TPU slices, whether it fits, and how fast it can be.
+"""Tell what a run needs on TPU slices, whether it fits, and how fast it can be.
 
-Compiles the real train step for slices that need not be here, such as
---topology=v3:16x32,v4:8x8x16 (chips along each axis). The data set need not be
-here either.
+Compiles the real train step for slices such as --topology=v3:16x32,v4:8x8x16
+(chips along each axis). It needs neither the slices nor the data set.
 """
 
 import argparse
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     type=int,
     default=0,
     metavar="N",
-    help="of the training split, where it is not here",
+    help="examples of the training split, if the data set is not here",
   )
 
 

@@ -1,4 +1,4 @@
-"""Say what a checkpoint sees in images.
+"""Classify images with a checkpoint.
 
 Images go through the preprocessing that the checkpoint was trained with. A
 file that cannot be read is named on stderr, and the exit code is 1 then.
@@ -17,16 +17,16 @@ from vit_jax.core import errors
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   flags.add_checkpoint(parser)
   parser.add_argument(
-    "images", nargs="+", metavar="IMAGE|DIR", help="files, and folders of them"
+    "images", nargs="+", metavar="IMAGE|DIR", help="images and folders of them"
   )
   parser.add_argument(
-    "--top_k", type=int, default=5, metavar="K", help="classes an image"
+    "--top_k", type=int, default=5, metavar="K", help="classes per image"
   )
   parser.add_argument(
     "--labels",
     default="",
     metavar="FILE",
-    help="file with one class name a line, or imagenet1k",
+    help="file with one class name per line, or imagenet1k",
   )
   parser.add_argument(
     "--format", choices=("table", "json", "csv"), default="table"
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
     )
   if bad:
     raise errors.DataError(
-      f"{bad} of {len(paths)} files are no readable images; see the lines above"
+      f"{bad} of {len(paths)} files are not readable images; see above"
     )
 
 

@@ -1,7 +1,7 @@
 """Write one HTML page about one or several runs.
 
-Curves, throughput, evaluations, configs with their differences, environment.
-The page needs no network and no other file.
+It shows curves, throughput, evaluations, configs with their differences, and
+the environment. The page needs no network and no other file.
 """
 
 import argparse
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "workdirs",
     nargs="+",
     metavar="[NAME=]WORKDIR",
-    help="folders of runs, and what to call them",
+    help="folders of runs, and their names on the page",
   )
   parser.add_argument(
     "--out",

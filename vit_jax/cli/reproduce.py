@@ -1,10 +1,10 @@
-"""Reproduce a table or figure of the paper, in miniature or at its own scale.
+"""Reproduce a table or figure of the paper, at a small scale or at its own.
 
---scale=mini trains small models here and judges the paper's claims; started
-again it continues. --scale=paper shows the paper's numbers beside
-those of finished runs below --runs, computes what needs no training, and gives
-the commands of what has not run. --page=docs/reproduction.md rewrites that page
-from the results.
+--scale=mini trains small models here and judges the paper's claims; the same
+command continues after an interruption. --scale=paper shows the paper's numbers
+beside those of finished runs below --runs, computes what needs no training, and
+gives the commands for the missing runs. --page=docs/reproduction.md rewrites
+that page from the results.
 """
 
 import argparse
@@ -28,14 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     type=flags.place,
     default="results/reproduction",
     metavar="DIR",
-    help="results (default: results/reproduction)",
+    help="folder of results (default: results/reproduction)",
   )
   parser.add_argument(
     "--runs",
     type=flags.place,
     default="runs",
     metavar="DIR",
-    help="of trained runs: made there, or looked for there (default: runs)",
+    help="folder of runs: mini writes them, paper reads them (default: runs)",
   )
   parser.add_argument(
     "--data_dir", default="data", metavar="DIR", help="of data sets (mini)"

@@ -1,11 +1,12 @@
 """Run a grid of trainings, show its progress, and collect its results.
 
-Each run has a folder of its own below the workdir and resumes there. A sweep
+Each run has its own folder below the workdir and resumes there. A sweep
 is a file with get_sweep(arg), such as those of configs/sweeps.
 """
 
 import argparse
 import pathlib
+import shlex
 import time
 
 from vit_jax.cli import flags
@@ -14,7 +15,7 @@ from vit_jax.core import errors, owners
 _ACTIONS = {
   "run": "run what is not done yet",
   "status": "show where every run stands",
-  "commands": "print the name and the train arguments of what can begin",
+  "commands": "print the name and train arguments of each run that can begin",
   "collect": "write results.csv, results.md and results.png",
 }
 
@@ -31,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
       type=flags.place,
       required=True,
       metavar="DIR",
-      help="where the runs are",
+      help="folder of the runs",
     )
     if action == "run":
       sub.add_argument(
         "--workers", type=int, default=1, metavar="N", help="runs at a time"
       )
       sub.add_argument(
-        "--retry", action="store_true", help="try what failed again"
+        "--retry", action="store_true", help="try failed runs again"
       )
       sub.add_argument(
         "--slurm",
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="submit each run to Slurm with this submitit parameter, such as"
-        " slurm_partition=gpu (give it once for each)",
+        " slurm_partition=gpu (repeat the flag for more)",
       )
     if action == "status":
       sub.add_argument(
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="show it again and again until every run has ended",
+        help="refresh until every run has ended",
       )
 
 
@@ -94,7 +95,7 @@ def _run(sweep, args: argparse.Namespace) -> None:
   failed = execute.execute(
     sweep, args.workdir, workers=args.workers, retry=args.retry
   )
-  again = f"--config={args.config} --workdir={args.workdir}"
+  again = shlex.join((f"--config={args.config}", f"--workdir={args.workdir}"))
   if failed:
     raise errors.RunError(
       f"{failed} runs failed; see python -m vit_jax sweep status {again}, then"
@@ -104,9 +105,7 @@ def _run(sweep, args: argparse.Namespace) -> None:
 
 
 def _commands(sweep, workdir: str) -> None:
-  """The command of each run, one a line, to be started by other means."""
-  import shlex
-
+  """The command of each run, one per line, to be started by other means."""
   from vit_jax.sweeps import execute, leaks, state
 
   leaks.check(sweep)

@@ -136,7 +136,7 @@ def connect(
     count: number of processes.
     index: which one this is.
     timeouts: see `Timeouts`.
-    local_device_ids: for `jax.distributed.initialize`.
+    local_device_ids: argument of `jax.distributed.initialize`.
 
   Raises:
     ConfigError: process 0 cannot listen at the address.

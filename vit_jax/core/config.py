@@ -6,15 +6,21 @@ defaults of the frozen dataclasses that stand next to the code they configure
 the ConfigDict back into those dataclasses; their `__post_init__` is where
 values are checked.
 
+Where values follow from other files, such as a checkpoint or a data set,
+`get_config` returns a function without arguments that reads those files and
+returns the ConfigDict. A run calls it once, on its first process; a resume
+takes the values that were recorded then (`train/inferred.py`).
+
 A component is a group of fields that belongs to a part (a model, a task, ...,
 see `core/parts.py`), whose name is kept under the key `name`; the part's module
 holds a frozen dataclass called `Config`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 import difflib
 import json
+import re
 import sys
 import types
 import typing
@@ -94,6 +100,7 @@ def load(
   arg: str = "",
   overrides: Mapping[str, Any] | None = None,
   cls: type | None = None,
+  inferred: Group | None = None,
 ) -> ConfigDict:
   """Runs a config file and applies overrides; the result is locked.
 
@@ -104,12 +111,16 @@ def load(
       part, such as "model.name", comes first: it replaces the whole group by
       that part's defaults.
     cls: the dataclass that the config is for; knows which groups are parts.
+    inferred: what `infer` returned for the same file and argument, if it was
+      called before.
 
   Raises:
     ConfigError: no such file, no `get_config`, or an override that does not
       fit a field.
   """
   config = _run(path, arg)
+  if not isinstance(config, ConfigDict):
+    config = ConfigDict(_tuples(inferred)) if inferred else config()
   overrides = dict(overrides or {})
   for key in sorted(overrides, key=lambda key: key.count(".")):
     *groups, leaf = key.split(".")
@@ -127,6 +138,25 @@ def load(
         f"{key}={value} is a {type(value).__name__}, not a {kind}"
       ) from e
   return config
+
+
+def infer(path: str, arg: str = "") -> dict[str, Any] | None:
+  """The values that a config file infers from other files, before overrides.
+
+  None if it infers nothing. Arguments and errors as those of `load`, and what
+  the files that are read raise.
+  """
+  config = _run(path, arg)
+  return None if isinstance(config, ConfigDict) else config().to_dict()
+
+
+def _tuples(value: Any) -> Any:
+  """JSON as values of a config, whose leaves are no lists."""
+  if isinstance(value, Mapping):
+    return {k: _tuples(v) for k, v in value.items()}
+  if isinstance(value, list | tuple):
+    return tuple(map(_tuples, value))
+  return value
 
 
 def _replace_part(cls: Any, config: Any, path: list[str], name: str) -> None:
@@ -188,7 +218,7 @@ def _missing(key: str) -> errors.ConfigError:
   return errors.ConfigError(f"missing field {{{key}}}", {key: errors.PATH_ONLY})
 
 
-def _run(path: str, arg: str) -> ConfigDict:
+def _run(path: str, arg: str) -> ConfigDict | Callable[[], ConfigDict]:
   module = python_files.load_module(path)
   if not hasattr(module, "get_config"):
     raise errors.ConfigError(f"config={path} defines no get_config(arg)")
@@ -196,7 +226,7 @@ def _run(path: str, arg: str) -> ConfigDict:
     config = module.get_config(arg)
   except (AttributeError, KeyError) as e:
     raise errors.ConfigError(f"config={path}: {e.args[0]}") from e
-  if not isinstance(config, ConfigDict):
+  if not isinstance(config, ConfigDict) and not callable(config):
     raise errors.ConfigError(
       f"config={path}: get_config returned a {type(config).__name__},"
       " not a ConfigDict"
@@ -208,10 +238,11 @@ def parse_arg(arg: str, **defaults: Any) -> types.SimpleNamespace:
   """Parses `key=value,...` with the types of the given defaults.
 
   `model=vit,variant=B/16,res=384` -> namespace with these attributes; keys
-  that are not given keep their default, unknown ones are a ConfigError.
+  that are not given keep their default, unknown ones are a ConfigError. A comma
+  that no `key=` follows belongs to the value, which may be a path.
   """
   values = dict(defaults)
-  for item in filter(None, arg.split(",")):
+  for item in filter(None, re.split(r",(?=\w+=|$)", arg)):
     key, equals, text = item.partition("=")
     if key not in defaults or not equals:
       raise errors.ConfigError(

@@ -36,8 +36,8 @@ def find(package: str, name: str, contract: str = "") -> types.ModuleType:
   """The module of a part.
 
   Args:
-    package: of its kind, such as "vit_jax.models".
-    name: of a file there, or of a module from outside.
+    package: package of its kind, such as "vit_jax.models".
+    name: name of a file there, or of a module from outside.
     contract: the module with `DEFINES`; "" is the package's `base`.
 
   Raises:

@@ -31,7 +31,7 @@ class Options:
 
   Attributes:
     split: such as "train".
-    preprocess: in the preprocessing language.
+    preprocess: ops in the preprocessing language.
     batch_size: examples of a batch.
     workers: processes that make batches; 0 uses threads of this process.
     seconds: how long to measure single stages, and then all of them at once;
@@ -59,7 +59,7 @@ def benchmark(
   """Times a data set's input pipeline, training batches in their real order.
 
   Args:
-    name: of the data set; see base.open_source.
+    name: name of the data set; see base.open_source.
     data_dir: where TFDS data sets are.
     options: how to read it.
 

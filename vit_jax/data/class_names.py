@@ -1,11 +1,16 @@
-"""Whether two lists name the same classes, and which class is which.
+"""Class names as text, and whether two lists name the same classes.
+
+Names are exactly as written but for blanks around them and for their Unicode
+form: macOS hands out file names decomposed (NFD), most of the rest of the world
+writes them composed (NFC).
 
 Class k of a data set need not be class k of a model's head: folders that sort
 in another way give their classes other numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import functools
+import os
 import pathlib
 import re
 import unicodedata
@@ -24,6 +29,34 @@ _PLACEHOLDER = re.compile(r"LABEL_\d+")
 # with ours at the same place; lists in another order share less than 1%.
 _SAME_ORDER = 500
 _SHOWN = 3
+
+
+def clean(name: str) -> str:
+  """The name in Unicode's composed form, without blanks around it."""
+  return unicodedata.normalize("NFC", name).strip()
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+  """Groups of different names that are the same once they are clean."""
+  groups: dict[str, list[str]] = {}
+  for name in dict.fromkeys(names):
+    groups.setdefault(clean(name), []).append(name)
+  return [group for group in groups.values() if len(group) > 1]
+
+
+def read(file: str | os.PathLike[str]) -> list[str]:
+  """The names in a file that has one on each line, as they are written.
+
+  A byte-order mark and blank lines at the end do not count.
+
+  Raises:
+    OSError, UnicodeDecodeError: it cannot be read, or is not UTF-8.
+  """
+  path = pathlib.Path(os.path.expanduser(file))
+  lines = path.read_text(encoding="utf-8-sig").split("\n")
+  while lines and not lines[-1].strip():
+    lines.pop()
+  return lines
 
 
 @functools.cache
@@ -82,7 +115,7 @@ def numbers(
   """
   if list(names) == list(known):
     return tuple(range(len(names)))
-  for form in (_exact, _loose, _by_id):
+  for form in (_clean, _loose, _by_id):
     ours, theirs = form(names), form(known)
     if len(set(ours)) == len(ours) and sorted(ours) == sorted(theirs):
       places = {name: k for k, name in enumerate(theirs)}
@@ -96,13 +129,13 @@ def numbers(
   )
 
 
-def _exact(names: Sequence[str]) -> list[str]:
-  return [unicodedata.normalize("NFC", name.strip()) for name in names]
+def _clean(names: Sequence[str]) -> list[str]:
+  return list(map(clean, names))
 
 
 def _loose(names: Sequence[str]) -> list[str]:
   """The names without what spelling alone may change."""
-  words = (name.casefold().replace("_", " ").split() for name in _exact(names))
+  words = (name.casefold().replace("_", " ").split() for name in _clean(names))
   texts = map(" ".join, words)
   return [str(int(text)) if text.isdecimal() else text for text in texts]
 

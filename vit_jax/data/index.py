@@ -1,7 +1,8 @@
 """The index of a data set of files: built once, then mapped into memory.
 
 One file with a JSON header and raw columns. It is in a hidden folder beside
-the data, or in the user's cache folder where that cannot be written. It is
+the data, or in the user's cache folder where that cannot be written, or else in
+a folder of the user among the temporary ones. It is
 valid as long as everything that it was built from has the same modification
 time: the folders of a tree, or a manifest. (A file that was rewritten in place
 under its old name is noticed when it is read.)
@@ -16,16 +17,18 @@ import os
 import pathlib
 import stat
 import struct
+import tempfile
 from typing import Any
 
 import numpy as np
 
 from vit_jax.core import errors, files
-from vit_jax.data import paths, table
+from vit_jax.data import class_names, paths, table
 
 FOLDER = ".vit_jax"
-# Every file begins with this; another layout has another number.
-_MAGIC = b"vit_jax index 1\n"
+# Every file begins with this. Another form of the file has another number, and
+# so have other rules of what is an image, a class or a split.
+_MAGIC = b"vit_jax index 2\n"
 _ALIGN = 64
 _DTYPES = {
   "names": "|u1",
@@ -36,8 +39,21 @@ _DTYPES = {
 }
 # Path below the root, modification time in ns, size in bytes (-1: a folder).
 Watched = list[tuple[str, int, int]]
-# How many files are no images by their names, and one of them.
-Ignored = tuple[int, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Remarks:
+  """What was found besides the examples, for people.
+
+  Attributes:
+    ignored: how many files are no images by their names, and one of them.
+    unread: how many images are of a kind that is not read, by suffix.
+    notes: what was decided that a person may see otherwise.
+  """
+
+  ignored: tuple[int, str] = (0, "")
+  unread: dict[str, int] = dataclasses.field(default_factory=dict)
+  notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +61,14 @@ class Index:
   """What is known about the files of a data set without opening them.
 
   Attributes:
-    file: of the index.
+    file: file of the index.
     root: the folder that paths are relative to.
     columns, splits, digests: see table.in_order.
-    class_names, num_classes: see table.Table.
+    class_names: as in table.Table, but clean; see class_names.py.
+    num_classes: see table.Table.
     num_labels: the largest number of labels of an example; 0 where each has
       exactly one.
-    ignored: see `Ignored`.
+    remarks: see `Remarks`.
   """
 
   file: str
@@ -62,7 +79,7 @@ class Index:
   class_names: tuple[str, ...]
   num_classes: int
   num_labels: int
-  ignored: Ignored
+  remarks: Remarks
 
   def path(self, row: int) -> bytes:
     """The path of a row below the root."""
@@ -84,18 +101,18 @@ def _edges(ends: np.ndarray, row: int) -> tuple[int, int]:
 def open_or_build(
   root: str,
   name: str,
-  build: Callable[[], tuple[table.Table, Watched, Ignored]],
+  build: Callable[[], tuple[table.Table, Watched, Remarks]],
 ) -> Index:
   """The index of a data set, which is built if there is no valid one.
 
   Args:
     root: the folder that paths are relative to.
     name: file name of the index.
-    build: makes the table, what it depends on, and what was ignored.
+    build: makes the table, what it depends on, and remarks about it.
 
   Raises:
     DataError: of `build`, or the data changed meanwhile.
-    StorageError: the index can be written in neither place.
+    StorageError: the index can be written in none of its places.
   """
   places = _places(root, name)
   for file in places:
@@ -105,17 +122,18 @@ def open_or_build(
   # Before the scan, because it changes the root's modification time.
   with contextlib.suppress(OSError):
     places[0].parent.mkdir(exist_ok=True)
-  made, watched, ignored = build()
+  made, watched, remarks = build()
   columns, splits, digests = table.in_order(made)
   counts = np.diff(columns["label_ends"], prepend=0)
   meta = {
     "splits": splits,
     "digests": digests,
-    "class_names": made.class_names,
+    # The digests are of the names as they are written.
+    "class_names": list(map(class_names.clean, made.class_names)),
     "num_classes": made.num_classes,
     # At least 1, also without any label: 0 means exactly one label each.
     "num_labels": int(counts.max(initial=1)) if len(counts) else 0,
-    "ignored": ignored,
+    "remarks": dataclasses.asdict(remarks),
   }
   for file in places:
     try:
@@ -129,17 +147,28 @@ def open_or_build(
         " when nothing changes it any more"
       )
     return index
+  tried = " nor to ".join(map(paths.printable, places))
   raise errors.StorageError(
-    f"the index of {paths.printable(root)} can be written neither to"
-    f" {paths.printable(places[0])} nor to {paths.printable(places[1])}; make"
-    " one of these folders writable"
+    f"the index of {paths.printable(root)} can be written neither to {tried};"
+    " make one of these folders writable"
   )
 
 
 def _places(root: str, name: str) -> list[pathlib.Path]:
+  """Where the index may be: beside the data, or a cache of this user."""
   key = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
-  home = pathlib.Path.home() / ".cache" / "vit_jax" / key
-  return [pathlib.Path(root) / FOLDER / name, home / name]
+  places = [pathlib.Path(root) / FOLDER / name]
+  # In a container there may be a user without a home, or no folder for this.
+  with contextlib.suppress(RuntimeError):
+    places.append(pathlib.Path.home() / ".cache" / "vit_jax" / key / name)
+  with contextlib.suppress(OSError):
+    shared = pathlib.Path(tempfile.gettempdir()) / f"vit_jax-{os.getuid()}"
+    shared.mkdir(mode=0o700, exist_ok=True)
+    status = shared.lstat()
+    # Others may write beside it, and could have made it.
+    if status.st_uid == os.getuid() and not status.st_mode & 0o022:
+      places.append(shared / key / name)
+  return places
 
 
 def write(
@@ -193,10 +222,14 @@ def read(file: str, root: str) -> Index | None:
       class_names=tuple(meta["class_names"]),
       num_classes=meta["num_classes"],
       num_labels=meta["num_labels"],
-      ignored=tuple(meta["ignored"]),
+      remarks=_remarks(**meta["remarks"]),
     )
   except (ValueError, LookupError, TypeError, AttributeError):
     return None
+
+
+def _remarks(ignored: Any, unread: Any, notes: Any) -> Remarks:
+  return Remarks(tuple(ignored), dict(unread), tuple(notes))
 
 
 def watch(root: str, path: str) -> tuple[str, int, int]:

@@ -11,10 +11,14 @@ A file classes.txt beside the manifest, with a name per line, defines the
 classes and numbers them from 0. Without it the classes are the names that
 occur, sorted, or the numbers up to the largest; two manifests then have the
 same classes only by chance.
+
+Labels are text, exactly as written but for blanks around them and their Unicode
+form (see class_names.py). They are numbers of classes where all are whole
+numbers; 01 and 1 are then the same, and a manifest with both is refused.
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 import csv
 import dataclasses
@@ -25,13 +29,15 @@ from typing import Any, NoReturn
 import urllib.parse
 
 from vit_jax.core import errors
-from vit_jax.data import index, paths, table
+from vit_jax.data import class_names, index, paths, table
 
 CLASSES = "classes.txt"
 _THREADS = 16
 _CHUNK = 4096
 # Every label that occurs: in which place it first occurred, and in which line.
 _Seen = dict[Any, tuple[int, int]]
+# How other programs write that a label is missing.
+_MISSING = ("nan", "NaN", "<NA>")
 
 
 class _RowError(Exception):
@@ -44,7 +50,7 @@ class Survey:
 
   Attributes:
     numbers: the class of each label that occurs.
-    class_names: by class; empty where the classes have no names.
+    class_names: names by class; empty if the classes have no names.
     num_classes: how many classes there are.
     most_labels: the largest number of labels of an image.
     has_confidence: whether any row has confidences.
@@ -70,8 +76,9 @@ def survey(file: str) -> Survey:
       seen.setdefault(label, (len(seen), row.line))
     most_labels = max(most_labels, len(row.labels))
     has_confidence |= bool(row.confidences)
-  numbers, names, num_classes = _numbers(seen, file)
-  return Survey(numbers, names, num_classes, most_labels, has_confidence)
+  numbers, names, num_classes, _ = _numbers(seen, file)
+  clean = list(map(class_names.clean, names))
+  return Survey(numbers, clean, num_classes, most_labels, has_confidence)
 
 
 def examples(
@@ -86,8 +93,8 @@ def examples(
 
 def read(
   file: str, *, many: bool, min_confidence: float = 0.0
-) -> tuple[table.Table, index.Watched, index.Ignored]:
-  """The table of a manifest, what it depends on, and that nothing was ignored.
+) -> tuple[table.Table, index.Watched, index.Remarks]:
+  """The table of a manifest, what it depends on, and remarks about its labels.
 
   Args:
     file: *.csv or *.jsonl.
@@ -118,11 +125,11 @@ def read(
   if not out.ends:
     raise errors.DataError(f"{paths.printable(file)} has no rows")
   out.split_names = list(splits)
-  numbers, out.class_names, out.num_classes = _numbers(seen, file)
+  numbers, out.class_names, out.num_classes, notes = _numbers(seen, file)
   by_place = list(numbers.values())
   out.labels = array("i", (by_place[place] for place in out.labels))
   out.sizes = _sizes(root, out)
-  return out, watched, (0, "")
+  return out, watched, index.Remarks(notes=notes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +151,7 @@ def _parsed(file: str, *, many: bool, urls: bool) -> Iterator[_Row]:
       split = row.get("split") or "train"
       if not isinstance(split, str) or "[" in split:
         raise _RowError(f"{split!r} is not the name of a split")
+      split = split.strip() or "train"
       yield _Row(line, place, split, *_labels(row, many))
     except _RowError as e:
       raise errors.DataError(
@@ -161,6 +169,8 @@ def _rows(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
     ):
       if file.endswith(".csv"):
         reader = csv.DictReader(f, strict=True)
+        # A blank after a comma is no part of a column's name.
+        reader.fieldnames = [n.strip() for n in reader.fieldnames or ()]
         for row in reader:
           line = reader.line_num
           if None in row or None in row.values():
@@ -220,7 +230,7 @@ def _labels(row: dict[str, Any], many: bool) -> tuple[list[Any], list[float]]:
     labels = [row["label"]]
   for label in labels:
     # True == 1 in Python, but it is not a label.
-    if type(label) not in (int, str) or label == "":
+    if type(label) not in (int, str) or not str(label).strip():
       raise _RowError(f"{label!r} is not a label: give a name or a number")
   if not many or "confidence" not in row:
     return labels, []
@@ -246,24 +256,31 @@ def _list(row: dict[str, Any], key: str) -> list[Any]:
 
 
 def _class_names(root: str) -> list[str]:
+  """The names in classes.txt, as they are written; [] if there is none."""
   file = pathlib.Path(root) / CLASSES
   try:
-    names = file.read_text(encoding="utf-8-sig").splitlines()
+    names = class_names.read(file)
   except FileNotFoundError:
     return []
   except (OSError, UnicodeDecodeError) as e:
     raise errors.DataError(
       f"{paths.printable(file)} cannot be read: {e}"
     ) from e
-  if not names or len(set(names)) != len(names) or "" in names:
+  clean = list(map(class_names.clean, names))
+  if not names or len(set(clean)) != len(clean) or "" in clean:
     raise errors.DataError(
       f"{paths.printable(file)} must name each class once, one per line"
     )
   return names
 
 
-def _numbers(seen: _Seen, file: str) -> tuple[dict[Any, int], list[str], int]:
-  """The class of each label by its place, the names and number of classes."""
+def _numbers(
+  seen: _Seen, file: str
+) -> tuple[dict[Any, int], list[str], int, tuple[str, ...]]:
+  """The class of each label, names and number of classes, and remarks.
+
+  Names are as they are written, so that a data set's digest stays what it was.
+  """
 
   def refuse(label: Any, why: str) -> NoReturn:
     raise errors.DataError(
@@ -271,24 +288,77 @@ def _numbers(seen: _Seen, file: str) -> tuple[dict[Any, int], list[str], int]:
     )
 
   names = _class_names(os.path.dirname(file) or ".")
+  clean = {label: class_names.clean(str(label)) for label in seen}
   all_numbers = all(
-    type(label) is int
-    or (label.isascii() and label.isdigit() and len(label) < 20)
-    for label in seen
+    type(label) is int or _is_number(name) for label, name in clean.items()
   )
-  if not names and not all_numbers:
-    if numbers := [label for label in seen if type(label) is int]:
-      refuse(numbers[0], "is a number, others are names")
-    names = sorted(seen)
-  known: dict[Any, int] = {name: i for i, name in enumerate(names)}
+  if all_numbers and not names:
+    _refuse_merged(clean, refuse)
+  elif not names:
+    for label, name in clean.items():
+      if type(label) is int:
+        refuse(label, "is a number, others are names")
+      if name in _MISSING:
+        refuse(
+          label,
+          "is how a missing label is written: remove the row, or name the class"
+          f" in {CLASSES}",
+        )
+    names = _names(clean)
+  known = {class_names.clean(name): i for i, name in enumerate(names)}
+  # Where classes are called by numbers, other numbers are none of them.
+  may_number = all_numbers and not any(map(_is_number, known))
   limit = len(names) or 2**24
   classes = {}
-  for label in seen:
-    number = int(label) if all_numbers or type(label) is int else -1
-    classes[label] = known.get(label, number)
+  for label, name in clean.items():
+    if type(label) is int:
+      classes[label] = label
+    else:
+      number = int(name) if may_number and _is_number(name) else -1
+      classes[label] = known.get(name, number)
     if not 0 <= classes[label] < limit:
       refuse(label, f"is none of the {limit} classes")
-  return classes, names, len(names) or max(classes.values(), default=-1) + 1
+  count = len(names) or max(classes.values(), default=-1) + 1
+  return classes, names, count, _notes(clean)
+
+
+def _is_number(name: str) -> bool:
+  return name.isascii() and name.isdigit() and len(name) < 20
+
+
+def _names(clean: dict[Any, str]) -> list[str]:
+  """A name for each class, in order; as it is written where in one way only."""
+  written: dict[str, list[str]] = {}
+  for label, name in clean.items():
+    written.setdefault(name, []).append(label)
+  return sorted(w[0] if len(w) == 1 else n for n, w in written.items())
+
+
+def _refuse_merged(
+  clean: dict[Any, str], refuse: Callable[[Any, str], NoReturn]
+) -> None:
+  """Refuses texts such as 01 and 1, which are one class only as numbers."""
+  first: dict[int, Any] = {}
+  for label, name in clean.items():
+    other = first.setdefault(int(name), label)
+    if clean[other] != name:
+      refuse(
+        label,
+        f"and {other!r} are the same number, but not the same text: write them"
+        f" alike, or name the classes in {CLASSES}",
+      )
+
+
+def _notes(clean: dict[Any, str]) -> tuple[str, ...]:
+  """What is read otherwise than it is written."""
+  changed = [k for k, v in clean.items() if isinstance(k, str) and k != v]
+  if not changed:
+    return ()
+  few = ", ".join(f"{k!r} as {clean[k]!r}" for k in changed[:3])
+  return (
+    f"{len(changed):,} labels are read without the blanks around them and in"
+    f" Unicode's composed form: {few}",
+  )
 
 
 def _sizes(root: str, rows: table.Table) -> array:

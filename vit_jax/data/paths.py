@@ -16,13 +16,19 @@ def printable(path: AnyPath) -> str:
   return text.encode("utf-8", "backslashreplace").decode()
 
 
+def last_name(path: str) -> str:
+  """The name of a file or folder without where it is, to be printed."""
+  whole = os.path.abspath(os.path.expanduser(path))
+  return printable(os.path.basename(whole))
+
+
 @contextlib.contextmanager
 def reading(path: AnyPath, name: str = "") -> Iterator[None]:
   """Turns an OSError into a DataError.
 
   Args:
     path: what is read.
-    name: of what is read within that file, for the message.
+    name: name of the part that is read within that file, for the message.
   """
   try:
     yield

@@ -61,7 +61,7 @@ class Batches:
     batch_size: rows of the global batch.
     rows: the contiguous rows that are made.
     num_batches: the length of the sequence.
-    seed: of the random ops.
+    seed: seed of the random ops.
     order: index into the source by position.
     masked: whether batches have a "mask"; positions beyond the order repeat
       its last example and are 0 there.
@@ -182,7 +182,7 @@ def train_batches(
     source: the examples.
     preprocess: its host ops are run.
     batch_size: rows of the global batch.
-    seed: in [0, 2^32).
+    seed: a number in [0, 2^32).
     num_steps: length of the run.
     rows: the contiguous rows of the global batch to make.
     on_error: "raise" or "skip"; see config.Split.

@@ -1,127 +1,74 @@
 """Finds the images of a folder: one directory a class, below splits or not."""
 
+import collections
 from concurrent import futures
 import os
 
 from vit_jax.core import errors
-from vit_jax.data import index, paths, progress, table
+from vit_jax.data import index, layout, paths, progress, table, walk
+from vit_jax.preprocess import decode
 
-# A folder that contains only folders of these names contains splits.
-SPLITS = (b"train", b"val", b"valid", b"validation", b"test")
-_IMAGES = (b".jpg", b".jpeg", b".png", b".gif", b".bmp", b".webp")
 _THREADS = 16
 
 
-def scan(root: str) -> tuple[table.Table, index.Watched, index.Ignored]:
-  """The table of a folder, the folders it depends on, and what was ignored.
+def scan(root: str) -> tuple[table.Table, index.Watched, index.Remarks]:
+  """The table of a folder, the folders it depends on, and what else is there.
 
-  Classes are numbered in the order of their names' bytes, over all splits.
-  Names that begin with a dot are left out; links are followed.
+  Classes are numbered in the order of their names' bytes, over all splits; see
+  layout.py for what is a split, and walk.py for what is an image.
 
   Raises:
-    DataError: what cannot be read, a loop of links, an image outside a class,
-      a class without images, or no class at all.
+    DataError: what cannot be read, a loop of links, a class without images, or
+      what `layout.find` refuses.
   """
   top = os.fsencode(root)
-  watched = [index.watch(root, "")]
-  names = _folders(top, b"")
-  splits = names if names and set(names) <= set(SPLITS) else [b""]
-  classes: dict[bytes, list[bytes]] = {}
-  for split in splits:
-    if split:
-      watched.append(index.watch(root, os.fsdecode(split)))
-      names = _folders(top, split)
-    for name in names:
-      classes.setdefault(name, []).append(os.path.join(split, name))
-  if not classes:
-    raise errors.DataError(
-      f"{paths.printable(root)} has no folders of classes; expected"
-      " CLASS/IMAGE or SPLIT/CLASS/IMAGE below it, or give a manifest"
-    )
-  classes = dict(sorted(classes.items()))
+  where = layout.find(root)
+  watched = where.watched
   out = table.Table(
-    split_names=[os.fsdecode(s) or "train" for s in splits],
-    class_names=[paths.printable(c) for c in classes],
-    num_classes=len(classes),
+    split_names=where.splits,
+    class_names=[paths.printable(c) for c in where.classes],
+    num_classes=len(where.classes),
   )
   folders = [
-    (c, f) for c, folders in enumerate(classes.values()) for f in folders
+    (label, where.splits.index(split), folder)
+    for label, parts in enumerate(where.classes.values())
+    for split, folder in parts
   ]
-  counts = [0] * len(classes)
+  counts = [0] * len(where.classes)
   others: list[bytes] = []
+  unread: collections.Counter[str] = collections.Counter()
+
+  def look(folder: bytes) -> tuple[walk.Found, list[int]]:
+    walked = walk.walk(top, folder)
+    sizes = [paths.file_size(os.path.join(top, p)) for p in walked.images]
+    return walked, sizes
+
   listed = progress.Progress(f"{paths.printable(top)}: listed", 0)
   with futures.ThreadPoolExecutor(_THREADS) as pool:
-    walks = pool.map(lambda folder: _walk(top, folder[1], ()), folders)
-    for (label, folder), walk in zip(folders, walks, strict=True):
-      files, seen, ignored = walk
-      watched += seen
-      others += ignored
-      counts[label] += len(files)
-      split = splits.index(os.path.dirname(folder))
-      for path, size in files:
+    walks = pool.map(lambda row: look(row[2]), folders)
+    for (label, split, _), (walked, sizes) in zip(folders, walks, strict=True):
+      watched += walked.folders
+      others += walked.others
+      unread += walked.unread
+      counts[label] += len(sizes)
+      for path, size in zip(walked.images, sizes, strict=True):
         out.add(path, size, [label], split)
-      listed.add(len(files))
-  for paths_of_class, count in zip(classes.values(), counts, strict=True):
+      listed.add(len(sizes))
+  for parts, count in zip(where.classes.values(), counts, strict=True):
     if not count:
-      folder = paths.printable(os.path.join(top, paths_of_class[0]))
+      folder = paths.printable(os.path.join(top, parts[0][1]))
       raise errors.DataError(
         f"the class folder {folder} has no images"
-        f" ({', '.join(os.fsdecode(e)[1:] for e in _IMAGES)}); fill or remove"
-        " it"
+        f" ({', '.join(e[1:] for e in decode.SUFFIXES)}); fill or remove it"
+        f"{_unread(unread)}"
       )
-  return out, watched, (len(others), "".join(map(paths.printable, others[:1])))
+  first = "".join(map(paths.printable, others[:1]))
+  remarks = index.Remarks(
+    ignored=(len(others), first), unread=dict(unread), notes=tuple(where.notes)
+  )
+  return out, watched, remarks
 
 
-def _folders(top: bytes, inner: bytes) -> list[bytes]:
-  """Names of the folders in a folder that may hold no image itself."""
-  folders = []
-  for entry in _entries(top, inner):
-    if _is_folder(entry):
-      folders.append(entry.name)
-    elif entry.name.lower().endswith(_IMAGES):
-      raise errors.DataError(
-        f"{paths.printable(entry.path)} is in no folder of a class; move it"
-        " into one"
-      )
-  return folders
-
-
-def _entries(top: bytes, inner: bytes) -> list[os.DirEntry[bytes]]:
-  path = os.path.join(top, inner) if inner else top
-  with paths.reading(path), os.scandir(path) as entries:
-    visible = [e for e in entries if not e.name.startswith(b".")]
-  return sorted(visible, key=lambda e: e.name)
-
-
-def _walk(
-  top: bytes, inner: bytes, above: tuple[tuple[int, int], ...]
-) -> tuple[list[tuple[bytes, int]], index.Watched, list[bytes]]:
-  """(path, size) of the images below a folder, all folders, other files."""
-  folder = os.path.join(top, inner)
-  with paths.reading(folder):
-    status = os.stat(folder)
-  identity = (status.st_dev, status.st_ino)
-  if identity in above:
-    raise errors.DataError(
-      f"{paths.printable(folder)} is a link to a folder that it is in; remove"
-      " it"
-    )
-  files, others = [], []
-  folders = [index.watch(os.fsdecode(top), os.fsdecode(inner))]
-  for entry in _entries(top, inner):
-    path = os.path.join(inner, entry.name)
-    if _is_folder(entry):
-      more = _walk(top, path, (*above, identity))
-      files += more[0]
-      folders += more[1]
-      others += more[2]
-    elif entry.name.lower().endswith(_IMAGES):
-      files.append((path, paths.file_size(entry.path)))
-    else:
-      others.append(path)
-  return files, folders, others
-
-
-def _is_folder(entry: os.DirEntry[bytes]) -> bool:
-  with paths.reading(entry.path):
-    return entry.is_dir()
+def _unread(unread: dict[str, int]) -> str:
+  text = walk.unread_text(unread)
+  return f"; {text}" if text else ""

@@ -35,7 +35,7 @@ class Table:
     label_ends: where the labels of each file end; empty if each has one.
     splits: index into `split_names`.
     split_names: the splits.
-    class_names: by class; empty where the classes have no names.
+    class_names: names by class; empty if the classes have no names.
     num_classes: how many classes there are.
   """
 

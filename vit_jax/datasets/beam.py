@@ -12,7 +12,7 @@ def run(jobs: Sequence[shards.Job], options: str) -> None:
 
   Args:
     jobs: the shards.
-    options: of the pipeline, such as "--runner=DirectRunner".
+    options: options of the pipeline, such as "--runner=DirectRunner".
 
   Raises:
     ConfigError: Beam is not installed, or does not know an option.

@@ -13,12 +13,12 @@ class Facts:
   """What is published about a data set.
 
   Attributes:
-    name: in a config; without the file of ReaL.
+    name: name in a config; for ReaL without its file.
     group: what it is used for.
-    classes: of its labels.
+    classes: number of classes of its labels.
     splits: number of images by split.
-    version: of the TFDS data set, "" if it is not one. The counts hold for all
-      versions with the same major number.
+    version: version of the TFDS data set, "" if it is not one. The counts hold
+      for all versions with the same major number.
     download: size of the download as published; "" is unknown or nothing.
     disk: size on disk when prepared, as published; "" is unknown.
     by_hand: what must be downloaded by hand, and from where; "" is nothing.
@@ -41,7 +41,7 @@ class Facts:
     """Splits that do not have as many examples as published.
 
     Args:
-      version: of the data set; None is returned for another major number.
+      version: version of the data set; another major number gives None.
       sizes: examples by split.
     """
     if version.partition(".")[0] != self.version.partition(".")[0]:
@@ -86,12 +86,15 @@ CATALOG: dict[str, Facts] = _read()
 def facts(name: str) -> Facts | None:
   """What is known about a data set, by its name in a config; None if nothing.
 
-  The version of tfds:NAME:VERSION and the file of real:FILE are ignored.
+  The version of tfds:NAME:VERSION and the file of real:FILE are ignored. A
+  name without a config is that of its first one, as in TFDS.
   """
   scheme, _, rest = name.partition(":")
   if scheme == "real":
     return CATALOG["real"]
-  return CATALOG.get(f"{scheme}:{rest.partition(':')[0]}")
+  plain = f"{scheme}:{rest.partition(':')[0]}"
+  configs = (key for key in CATALOG if key.startswith(f"{plain}/"))
+  return CATALOG.get(plain) or CATALOG.get(next(configs, ""))
 
 
 def text() -> str:

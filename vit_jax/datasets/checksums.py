@@ -24,7 +24,7 @@ def record(
   """Notes the checksums of every file of a prepared TFDS data set.
 
   Args:
-    directory: of a version.
+    directory: folder of a version.
     known: checksums by file name, of files that need not be read again.
   """
   known = known or {}

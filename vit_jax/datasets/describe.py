@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from vit_jax.core import errors, files, owners
-from vit_jax.data import base
+from vit_jax.data import base, summary
 from vit_jax.data.sources import folder
 from vit_jax.preprocess import decode
 
@@ -25,7 +25,7 @@ def describe(name: str, data_dir: str = "", split: str = "") -> dict[str, Any]:
   """Facts of each split of a data set, as JSON.
 
   Args:
-    name: of the data set; see base.open_source.
+    name: name of the data set; see base.open_source.
     data_dir: where TFDS data sets are.
     split: a single part, such as "train[:10%]"; "" is every split.
 
@@ -50,7 +50,9 @@ def describe(name: str, data_dir: str = "", split: str = "") -> dict[str, Any]:
       **_sizes(source),
     }
     if isinstance(source, folder.Files):
-      facts[part]["ignored"] = list(source.ignored)
+      facts[part]["ignored"] = list(source.remarks.ignored)
+      few = f"classes: {summary.classes(source)}"
+      facts[part]["remarks"] = [few, *source.notes()]
   return {"name": name, "splits": facts}
 
 
@@ -81,9 +83,7 @@ def text(facts: dict[str, Any]) -> str:
         )
     if part["unreadable"]:
       lines.append(f"  cannot be read: {'; '.join(part['unreadable'])}")
-    count, example = part.get("ignored", (0, ""))
-    if count:
-      lines.append(f"  ignored: {count:,} other files, such as {example}")
+    lines += [f"  {text}" for text in part.get("remarks", ())]
   return "\n".join(lines)
 
 

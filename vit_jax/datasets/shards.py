@@ -29,7 +29,7 @@ class Job:
   """A shard to be written; can be pickled.
 
   Attributes:
-    folder: of the data set, which holds its features in TFDS's form.
+    folder: folder of the data set, which holds its features in TFDS's form.
     file: name of the shard.
     plan: the file that lists its items.
     read: makes the example of an item.

@@ -28,7 +28,7 @@ def verify(name: str, data_dir: str = "", *, images: bool = False) -> str:
   published numbers of examples.
 
   Args:
-    name: of the data set; see base.open_source.
+    name: name of the data set; see base.open_source.
     data_dir: where TFDS data sets are.
     images: whether to decode every image as well.
 

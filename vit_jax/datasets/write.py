@@ -196,7 +196,7 @@ def work_folders(
 
   Args:
     new: the version directory that is to be made.
-    name: of the data set.
+    name: name of the data set.
 
   Raises:
     ConfigError: they have files of something else.

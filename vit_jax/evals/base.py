@@ -12,20 +12,22 @@ exactly once; batches are padded and what is padded is not counted.
 import abc
 from collections.abc import Callable, Mapping
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
+from jaxtyping import Array, Float, Integer, Num, Shaped
 import numpy as np
 
 from vit_jax.core import duration, errors, mesh as mesh_lib
 from vit_jax.data import base as sources, config as data_config, pipeline
 
-Batch = dict[str, jax.Array]
-Values = dict[str, np.ndarray]
-Scores = dict[str, float]
+# Arrays by name: of the examples of a batch, and of all examples.
+Batch: TypeAlias = dict[str, Shaped[Array, "B ..."]]
+Values: TypeAlias = dict[str, Shaped[np.ndarray, "_ ..."]]
+Scores: TypeAlias = dict[str, float]
 
 
 def never() -> bool:
@@ -56,6 +58,7 @@ class Config:
   def __post_init__(self):
     if self.batch_size < 1:
       raise errors.about(self, "{batch_size} must be at least 1")
+    duration.check_distance("every", self.every)
 
 
 class Evaluator(abc.ABC):
@@ -80,9 +83,7 @@ class Evaluator(abc.ABC):
     self.sources = split_sources
     self.mesh = mesh
 
-  def rows(
-    self, field: str, f: "Callable[[Any, Batch], dict[str, jax.Array]]"
-  ) -> "Rows":
+  def rows(self, field: str, f: Callable[[Any, Batch], Batch]) -> "Rows":
     """`Rows` of the examples of a field."""
     split = getattr(self.config, field)
     size = self.config.batch_size
@@ -108,11 +109,15 @@ class OnData(Evaluator):
     self.data = self.rows("data", self.score)
 
   @abc.abstractmethod
-  def score(self, variables: Any, batch: Batch) -> dict[str, jax.Array]:
-    """Arrays [B, ...] of a batch of examples; compiled."""
+  def score(self, variables: Any, batch: Batch) -> Batch:
+    """The values of a batch of examples, by name; compiled."""
+
+  def logits(self, variables: Any, batch: Batch) -> Float[Array, "B C"]:
+    """The model's logits of the images of a batch."""
+    return self.model.apply(variables, batch["image"])["logits"]
 
   def summary(self, values: Values) -> Scores:
-    """The scores, from arrays [n, ...] of all examples; means by default."""
+    """The scores, from the values of all examples; means by default."""
     means = {name: mean(value) for name, value in values.items()}
     return {**means, **self.data.counts(values)}
 
@@ -134,7 +139,7 @@ class Rows:
     source: the examples.
     batch_size: examples at a time.
     mesh: the devices; each computes its rows of a batch.
-    f: (variables, batch) -> arrays [B, ...] by name; compiled.
+    f: (variables, batch) -> values of the examples; compiled.
   """
 
   def __init__(
@@ -143,7 +148,7 @@ class Rows:
     source: sources.Source,
     batch_size: int,
     mesh: Mesh,
-    f: Callable[[Any, Batch], dict[str, jax.Array]],
+    f: Callable[[Any, Batch], Batch],
   ):
     self._split = split
     self._source = source
@@ -152,7 +157,7 @@ class Rows:
     ways = mesh_lib.batch_ways(mesh)
     self._batch_size = -(-batch_size // ways) * ways
 
-    def rows(variables: Any, batch: Batch):
+    def rows(variables: Any, batch: Batch) -> tuple[Batch, Batch]:
       seen = {k: batch[k] for k in ("mask", "skipped") if k in batch}
       # For `mesh.split_batch`.
       with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
@@ -161,7 +166,7 @@ class Rows:
     self._rows = jax.jit(rows, out_shardings=mesh_lib.replicated(mesh))
 
   def __call__(self, variables: Any, stop: Callable[[], Any]) -> Values | None:
-    """Values [n, ...] of the examples that can be read, in their order.
+    """Values of the examples that can be read, in their order.
 
     Args:
       variables: what `f` takes.
@@ -185,7 +190,6 @@ class Rows:
     for batch in pipeline.iterate(batches):
       if stop():
         return None
-      del batch["id"]
       result = self._rows(variables, mesh_lib.put_batch(self._mesh, batch))
       values, seen = jax.device_get(result)
       real = seen["mask"] > 0
@@ -209,17 +213,15 @@ class Rows:
     return {"examples": examples, "skipped": len(self._source) - examples}
 
 
-def mean(values: np.ndarray) -> float:
+def mean(values: Shaped[np.ndarray, "n ..."]) -> float:
   """The mean over examples, in float64 whatever the batches were."""
   return float(values.mean(dtype=np.float64))
 
 
-def features(
-  model: nn.Module,
-) -> Callable[[Any, Batch], dict[str, jax.Array]]:
-  """For `Rows`: what the head sees, "feature" [B, D], and "label" int [B]."""
+def features(model: nn.Module) -> Callable[[Any, Batch], Batch]:
+  """For `Rows`: what the head sees, "feature" [B, D], and "label" [B]."""
 
-  def f(variables: Any, batch: Batch) -> dict[str, jax.Array]:
+  def f(variables: Any, batch: Batch) -> dict[str, Num[Array, "B *D"]]:
     out: Any = model.apply(variables, batch["image"])
     feature = out["pre_logits"].astype(jnp.float32)
     return {"feature": feature, "label": one_label(batch)}
@@ -227,8 +229,8 @@ def features(
   return f
 
 
-def one_label(batch: Batch) -> jax.Array:
-  """The labels int [B] of a batch.
+def one_label(batch: Batch) -> Integer[Array, "B"]:
+  """The labels of a batch.
 
   Raises:
     ConfigError: an example has several labels, or none.

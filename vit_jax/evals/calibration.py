@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Shaped
 import numpy as np
 
 from vit_jax.core import errors
@@ -30,8 +31,10 @@ class Config(base.Config):
 class Evaluator(base.OnData):
   """Calibration error, log-likelihood and Brier score of the softmax."""
 
-  def score(self, variables: Any, batch: base.Batch) -> dict[str, jax.Array]:
-    logits = self.model.apply(variables, batch["image"])["logits"]
+  def score(
+    self, variables: Any, batch: base.Batch
+  ) -> dict[str, Shaped[Array, "B"]]:
+    logits = self.logits(variables, batch)
     label = base.one_label(batch)
     target = jax.nn.one_hot(label, logits.shape[-1])
     log_p = jax.nn.log_softmax(logits)
@@ -60,7 +63,7 @@ class Evaluator(base.OnData):
 
 
 def expected_calibration_error(
-  confidence: np.ndarray, correct: np.ndarray, bins: int
+  confidence: Float[np.ndarray, "n"], correct: Bool[np.ndarray, "n"], bins: int
 ) -> float:
   """Mean distance between confidence and accuracy, weighted by bin size.
 
@@ -68,8 +71,8 @@ def expected_calibration_error(
   nothing. Source: equation 3, arXiv:1706.04599, which takes M = 15.
 
   Args:
-    confidence: [n], probabilities of the predictions.
-    correct: [n], whether they are right.
+    confidence: probabilities of the predictions.
+    correct: whether they are right.
     bins: M.
   """
   index = np.ceil(confidence * np.float32(bins)).astype(int) - 1

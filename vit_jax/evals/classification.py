@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer, Shaped
 
 from vit_jax.evals import base
 from vit_jax.losses import classification
@@ -32,13 +33,28 @@ class Evaluator(base.OnData):
   If an example has several labels, each of them is right.
   """
 
-  def score(self, variables: Any, batch: base.Batch) -> dict[str, jax.Array]:
-    logits = self.model.apply(variables, batch["image"])["logits"]
-    target = classification.targets(batch["label"], logits.shape[-1])
-    best = jax.lax.top_k(logits, min(5, logits.shape[-1]))[1]
-    hit = jnp.take_along_axis(target, best, axis=-1) > 0
-    return {
-      "top_1": hit[:, 0],
-      "top_5": hit.any(axis=-1),
-      "loss": classification.LOSSES[self.config.loss](logits, target),
-    }
+  def score(
+    self, variables: Any, batch: base.Batch
+  ) -> dict[str, Shaped[Array, "B"]]:
+    logits = self.logits(variables, batch)
+    return scored(logits, batch["label"], self.config.loss)
+
+
+def scored(
+  logits: Float[Array, "B C"], label: Integer[Array, "B *K"], loss: str
+) -> dict[str, Shaped[Array, "B"]]:
+  """top_1 and top_5, whether they hit, and the loss of each example.
+
+  Args:
+    logits: of each example.
+    label: a class, or K classes padded with -1.
+    loss: a key of `losses.classification.LOSSES`.
+  """
+  target = classification.targets(label, logits.shape[-1])
+  best = jax.lax.top_k(logits, min(5, logits.shape[-1]))[1]
+  hit = jnp.take_along_axis(target, best, axis=-1) > 0
+  return {
+    "top_1": hit[:, 0],
+    "top_5": hit.any(axis=-1),
+    "loss": classification.LOSSES[loss](logits, target),
+  }

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import dataclasses
 from typing import Any, ClassVar, Literal
 
+from jaxtyping import Float, Float64, Integer, Shaped
 import numpy as np
 
 from vit_jax.core import duration, errors
@@ -111,7 +112,7 @@ def evaluate(
 
   Args:
     config: shots, seeds and penalties.
-    train: "feature" float [n, D] and "label" int [n].
+    train: "feature" [n, D] and "label" [n].
     test: likewise.
     num_classes: C.
 
@@ -139,9 +140,9 @@ def evaluate(
 
 
 def draw(
-  labels: np.ndarray, num_classes: int, count: int, seed: int
-) -> np.ndarray:
-  """Indices [C, count] of random examples of each class.
+  labels: Integer[np.ndarray, "n"], num_classes: int, count: int, seed: int
+) -> Integer[np.ndarray, "{num_classes} {count}"]:
+  """Indices of random examples of each class.
 
   In the order of big_vision: the first `shots` columns are its few-shot
   examples for this seed.
@@ -177,7 +178,9 @@ def choose(
   return max(penalties, key=lambda p: (hits[p], p))
 
 
-def _take(values: base.Values, index: np.ndarray) -> base.Values:
+def _take(
+  values: base.Values, index: Integer[np.ndarray, "k"]
+) -> dict[str, Shaped[np.ndarray, "k ..."]]:
   return {name: value[index] for name, value in values.items()}
 
 
@@ -190,13 +193,16 @@ class Ridge:
   Source: big_vision's evaluators/fewshot_lsr.py.
 
   Args:
-    features: [n, D].
-    labels: int [n].
+    features: one row for each example.
+    labels: their classes.
     num_classes: C.
   """
 
   def __init__(
-    self, features: np.ndarray, labels: np.ndarray, num_classes: int
+    self,
+    features: Float[np.ndarray, "n D"],
+    labels: Integer[np.ndarray, "n"],
+    num_classes: int,
   ):
     wide = features.astype(np.float64)
     self._mean = wide.mean(axis=0)
@@ -218,17 +224,23 @@ class Ridge:
       total = z.sum(axis=0)
     self._right = 2 * sums.T - total[:, None]
 
-  def _inputs(self, features: np.ndarray) -> np.ndarray:
+  def _inputs(
+    self, features: Float[np.ndarray, "n D"]
+  ) -> Float64[np.ndarray, "n D+1"]:
     x = (features.astype(np.float64) - self._mean) / self._std
     return np.pad(x, ((0, 0), (0, 1)), constant_values=_BIAS)
 
-  def weights(self, penalty: float) -> np.ndarray:
+  def weights(
+    self, penalty: float
+  ) -> Float64[np.ndarray, "{len(self._left)} C"]:
     """W [D + 1, C]; the last row is of the constant feature."""
     scale = 1 / (self._eigenvalues + penalty)
     return (self._left * scale) @ self._right
 
-  def predict(self, features: np.ndarray, penalty: float) -> np.ndarray:
-    """Classes int [n] of features [n, D]."""
+  def predict(
+    self, features: Float[np.ndarray, "n D"], penalty: float
+  ) -> Integer[np.ndarray, "n"]:
+    """The class of each example."""
     w = self.weights(penalty)
     starts = range(0, len(features), _CHUNK)
     parts = [self._inputs(features[i : i + _CHUNK]) @ w for i in starts]

@@ -5,10 +5,12 @@ Section 4.2.1, arXiv:2104.14294 (DINO), and the older arXiv:1805.01978.
 
 from collections.abc import Callable
 import dataclasses
+import functools
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer
 import numpy as np
 
 from vit_jax.core import duration, errors, mesh as mesh_lib
@@ -67,21 +69,16 @@ class Evaluator(base.Evaluator):
           "train.split": config.train.split,
         },
       )
-    num_classes = base.same_classes(self.sources)
     features = base.features(self.model)
     self.train = self.rows("train", features)
     self.test = self.rows("data", features)
 
-    def predict(train: Any, labels: Any, test: Any) -> dict[int, jax.Array]:
-      return vote(
-        train,
-        labels,
-        test,
-        num_classes=num_classes,
-        neighbours=config.neighbours,
-        temperature=config.temperature,
-      )
-
+    predict = functools.partial(
+      vote,
+      num_classes=base.same_classes(self.sources),
+      neighbours=config.neighbours,
+      temperature=config.temperature,
+    )
     self.predict = jax.jit(
       predict, out_shardings=mesh_lib.replicated(self.mesh)
     )
@@ -114,30 +111,30 @@ class Evaluator(base.Evaluator):
 
 
 def vote(
-  train: jax.Array,
-  labels: jax.Array,
-  test: jax.Array,
+  train: Float[Array, "n D"],
+  labels: Integer[Array, "n"],
+  test: Float[Array, "B D"],
   *,
   num_classes: int,
   neighbours: tuple[int, ...],
   temperature: float,
-) -> dict[int, jax.Array]:
-  """Classes int [B] by number of neighbours.
+) -> dict[int, Integer[Array, "B"]]:
+  """Classes by number of neighbours.
 
   The k training examples of the largest cosine vote for their class with
   weights exp(cosine / temperature). Of equal neighbours the first counts, of
   equal classes the smallest.
 
   Args:
-    train: features [n, D].
-    labels: int [n].
-    test: features [B, D].
+    train: features.
+    labels: their classes.
+    test: features.
     num_classes: C.
     neighbours: each k.
     temperature: see above.
   """
 
-  def unit(x: jax.Array) -> jax.Array:
+  def unit(x: Float[Array, "*batch D"]) -> Float[Array, "*batch D"]:
     norm = jnp.linalg.norm(x, axis=-1, keepdims=True)
     return x / jnp.maximum(norm, 1e-12)
 

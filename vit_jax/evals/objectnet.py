@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 import numpy as np
 
 from vit_jax.core import errors
@@ -49,8 +50,10 @@ class Evaluator(base.OnData):
     super().__init__(*args, **kwargs)
     self.map = read_map(self.config.class_map, self.sources["data"])
 
-  def score(self, variables: Any, batch: base.Batch) -> dict[str, jax.Array]:
-    logits = self.model.apply(variables, batch["image"])["logits"]
+  def score(
+    self, variables: Any, batch: base.Batch
+  ) -> dict[str, Bool[Array, "B"]]:
+    logits = self.logits(variables, batch)
     if max(self.map) >= logits.shape[-1]:
       raise errors.about(
         self.config,
@@ -99,7 +102,7 @@ def read_map(path: str, source: sources.Source) -> dict[int, int]:
       f"{{class_map}} {rule}", {"class_map": path or "''"}
     )
 
-  file = pathlib.Path(path)
+  file = pathlib.Path(path).expanduser()
   if not path or not file.is_file():
     raise wrong(
       'must be a JSON file {"source": ..., "map": {class of the model:'

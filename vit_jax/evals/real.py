@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
 from vit_jax.evals import base
 from vit_jax.losses import classification
@@ -25,8 +25,10 @@ class Evaluator(base.OnData):
   classes of the set.
   """
 
-  def score(self, variables: Any, batch: base.Batch) -> dict[str, jax.Array]:
-    logits = self.model.apply(variables, batch["image"])["logits"]
+  def score(
+    self, variables: Any, batch: base.Batch
+  ) -> dict[str, Bool[Array, "B"]]:
+    logits = self.logits(variables, batch)
     target = classification.targets(batch["label"], logits.shape[-1])
     best = logits.argmax(axis=-1, keepdims=True)
     hit = jnp.take_along_axis(target, best, axis=-1)[:, 0] > 0

@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Shaped
 import numpy as np
 
 from vit_jax.core import errors, mesh as mesh_lib, tree
@@ -107,7 +108,9 @@ class Evaluator(base.Evaluator):
     images = jax.ShapeDtypeStruct(shape, jnp.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), images)
 
-    def fit(name: str, value: Any, wanted: Any) -> Any:
+    def fit(
+      name: str, value: Shaped[Array, "..."], wanted: jax.ShapeDtypeStruct
+    ) -> Shaped[Array, "..."]:
       if value.shape == wanted.shape:
         return value
       if "posemb/" in name:

@@ -14,7 +14,7 @@ def means(accuracies: Mapping[str, float]) -> dict[str, float]:
   Figure 2, arXiv:2010.11929, show these means.
 
   Args:
-    accuracies: by task, see `vit_jax.data.sources.vtab.TASKS`.
+    accuracies: accuracy by task, see `vit_jax.data.sources.vtab.TASKS`.
 
   Raises:
     DataError: a task is missing, or unknown; a mean of fewer is no VTAB score.

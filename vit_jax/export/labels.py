@@ -1,7 +1,6 @@
 """Names of classes."""
 
 import os
-import pathlib
 
 from vit_jax.core import errors
 from vit_jax.data import class_names
@@ -15,14 +14,13 @@ def read(path: str | os.PathLike) -> tuple[str, ...]:
     ConfigError: there is no such file, or it is not UTF-8 text.
   """
   try:
-    text = pathlib.Path(path).read_text(encoding="utf-8")
+    return tuple(map(class_names.clean, class_names.read(path)))
   except (OSError, UnicodeDecodeError) as e:
-    reason = getattr(e, "strerror", "") or "it is not UTF-8 text"
+    reason = e.strerror if isinstance(e, OSError) else "it is not UTF-8 text"
     raise errors.ConfigError(
       f"labels={path} cannot be read: {reason}; give {IMAGENET} or a file with"
       " one class name a line"
     ) from e
-  return tuple(text.splitlines())
 
 
 def choose(

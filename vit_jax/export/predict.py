@@ -13,10 +13,9 @@ import numpy as np
 
 from vit_jax.checkpoints import Loaded
 from vit_jax.core import errors
+from vit_jax.data import paths as path_lib, progress, walk
 from vit_jax.preprocess import decode, geometry, op
 from vit_jax.preprocess.pipeline import Pipeline
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,23 +41,42 @@ class Prediction:
 def images(places: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
   """The given files, and the images in the given folders, in order.
 
+  What a folder holds besides is said on stderr.
+
   Raises:
     DataError: a place does not exist, or a folder holds no image.
   """
-  paths: list[pathlib.Path] = []
-  for place in map(pathlib.Path, places):
+  files: list[pathlib.Path] = []
+  for place in (pathlib.Path(os.path.expanduser(p)) for p in places):
     if not place.exists():
       raise errors.DataError(f"{place} does not exist")
-    if not place.is_dir():
-      paths.append(place)
-      continue
-    inside = [p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES]
-    if not inside:
-      raise errors.DataError(
-        f"{place} holds no image (files that end in {', '.join(SUFFIXES)})"
-      )
-    paths += sorted(p for p in inside if p.is_file())
-  return paths
+    if place.is_dir():
+      files += _inside(place)
+    else:
+      files.append(place)
+  return files
+
+
+def _inside(folder: pathlib.Path) -> list[pathlib.Path]:
+  """The images below a folder."""
+  walked = walk.walk(os.fsencode(folder))
+  inside = [folder / os.fsdecode(path) for path in walked.images]
+  # A link that leads nowhere is an image that cannot be read; a pipe is none.
+  inside = [path for path in inside if path.is_file() or not path.exists()]
+  unread = walk.unread_text(walked.unread)
+  if not inside:
+    raise errors.DataError(
+      f"{folder} holds no image (files that end in"
+      f" {', '.join(decode.SUFFIXES)}){f'; {unread}' if unread else ''}"
+    )
+  if unread:
+    progress.say(f"{path_lib.printable(folder)}: {unread}")
+  if walked.others:
+    progress.say(
+      f"{path_lib.printable(folder)}: {len(walked.others):,} other files are no"
+      f" images, such as {path_lib.printable(walked.others[0])}"
+    )
+  return inside
 
 
 def predict(

@@ -21,7 +21,7 @@ It returns a dict with these keys:
 
 from collections.abc import Mapping
 import dataclasses
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ import numpy as np
 from vit_jax.core import errors
 
 Rules = list[tuple[str, PartitionSpec]]
-Outputs = dict[str, Array]
+Outputs: TypeAlias = dict[str, Float[Array, "..."]]
 
 
 class ModelModule(Protocol):

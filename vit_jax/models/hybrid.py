@@ -151,5 +151,5 @@ class Model(vit.Model):
       self.unroll,
     )
 
-  def _patches(self, images: Array) -> Float[Array, "B gh gw D"]:
-    return self.embedding(self.resnet(images))
+  def _patches(self, x: Float[Array, "B h w c"]) -> Float[Array, "B gh gw D"]:
+    return self.embedding(self.resnet(x))

@@ -1,5 +1,6 @@
 """The Swin Transformer (arXiv:2103.14030) and its variants."""
 
+from collections.abc import Sequence
 import dataclasses
 import functools
 from typing import Any
@@ -233,7 +234,7 @@ class Model(nn.Module):
     return out
 
 
-def drop_rates(config: Config) -> list[Any]:
+def drop_rates(config: Config) -> Sequence[Float[np.ndarray, "L"] | None]:
   """Rates of stochastic depth of each stage's blocks, or None for each."""
   if not config.stochastic_depth:
     return [None] * len(config.depths)

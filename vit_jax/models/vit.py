@@ -293,8 +293,8 @@ class Model(nn.Module):
     x = self._patches(images)
     return x.reshape(x.shape[0], -1, x.shape[-1])
 
-  def _patches(self, images: Array) -> Float[Array, "B gh gw D"]:
-    return self.embedding(images)
+  def _patches(self, x: Float[Array, "B h w c"]) -> Float[Array, "B gh gw D"]:
+    return self.embedding(x)
 
   def add_positions(
     self, patches: Float[Array, "B N D"], grid: posemb_lib.Grid | None = None

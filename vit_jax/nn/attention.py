@@ -71,7 +71,7 @@ class MultiHeadAttention(nn.Module):
     width = x.shape[-1]
     init = nn.initializers.xavier_uniform()
 
-    def project(name: str, x: Array) -> Float[Array, "B _ H K"]:
+    def project(name: str, x: Float[Array, "B _ _"]) -> Float[Array, "B _ H K"]:
       features = (self.num_heads, width // self.num_heads)
       return nn.DenseGeneral(
         features, kernel_init=init, dtype=self.dtype, name=name

@@ -95,7 +95,9 @@ class RowAttention(nn.Module):
       self._offsets(gw, 2 * dim), parts, axis=-1
     )
 
-    def logits(form: str, *operands: Array) -> Float[Array, "B gh H gw gw"]:
+    def logits(
+      form: str, *operands: Float[Array, "..."]
+    ) -> Float[Array, "B gh H gw gw"]:
       return jnp.einsum(form, *operands, preferred_element_type=jnp.float32)
 
     weights = attention.softmax(

@@ -1,7 +1,7 @@
 """Checks of images."""
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 import numpy as np
 
 from vit_jax.core import errors
@@ -12,7 +12,7 @@ Images = Array | np.ndarray
 
 def check_images(
   images: Images, image_size: tuple[int, int] | None = None
-) -> Array:
+) -> Float[Array, "B h w c"]:
   """The images, which must be floats [B, h, w, c], of this size if given.
 
   Raises:

@@ -163,7 +163,7 @@ def stack(depth: int, *, unroll: int, remat: stacking.Remat) -> Any:
   )
 
 
-def drop_rates(rate: float, depth: int) -> np.ndarray | None:
+def drop_rates(rate: float, depth: int) -> Float[np.ndarray, "{depth}"] | None:
   """Rates of stochastic depth [L], from 0 in the first block up to `rate`.
 
   Source: arXiv:2106.10270. None where the rate is 0.

@@ -24,7 +24,7 @@ class FeedForward(nn.Module):
   """
 
   mlp_dim: int
-  activation: Callable[[Array], Array]
+  activation: Callable[[Float[Array, "..."]], Float[Array, "..."]]
   dropout: float = 0.0
   deterministic: bool = True
   dtype: DTypeLike = jnp.float32

@@ -10,14 +10,18 @@ Size = tuple[int, int]
 
 
 def of_name(
-  name: str, value: np.ndarray, old: Size, new: Size, method: str
-) -> np.ndarray:
+  name: str,
+  value: Float[np.ndarray, "*batch N D"],
+  old: Size,
+  new: Size,
+  method: str,
+) -> Float[np.ndarray, "*batch M D"]:
   """A parameter of position embeddings, resized from one grid to another.
 
   Args:
     name: name of the parameter. One that does not end in table, columns or
       rows is returned as it is.
-    value: [..., N, D]; rows that precede those of the patches are kept.
+    value: its rows that precede those of the patches are kept.
     old: (gh, gw) that the parameter is for.
     new: (gh, gw) of the result.
     method: see `resize`.

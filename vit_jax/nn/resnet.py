@@ -161,8 +161,11 @@ def _looped(
   """Runs units as a loop over their parameters, stacked only for the loop."""
   params = [parent.variables["params"][name] for name in names]
 
-  def turn(x: Array, params: Any) -> tuple[Any, None]:
-    return unit.apply({"params": params}, mesh_lib.split_batch(x)), None
+  def turn(
+    x: Float[Array, "B h w c"], params: Any
+  ) -> tuple[Float[Array, "B h w c"], None]:
+    y: Any = unit.apply({"params": params}, mesh_lib.split_batch(x))
+    return y, None
 
   stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
   x, _ = jax.lax.scan(turn, x, stacked, unroll=parent.unroll)

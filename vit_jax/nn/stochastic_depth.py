@@ -25,7 +25,7 @@ class StochasticDepth(nn.Module):
 
     Args:
       branch: what is about to be added to the residual stream.
-      rate: in [0, 1); None keeps every branch.
+      rate: probability in [0, 1); None keeps every branch.
     """
     if rate is None or self.deterministic:
       return branch

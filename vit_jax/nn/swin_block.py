@@ -38,7 +38,7 @@ class Block(nn.Module):
 
   Attributes:
     config: what it computes.
-    shift: by how many cells the windows are shifted.
+    shift: number of cells by which the windows are shifted.
     train: switches stochastic depth on.
   """
 

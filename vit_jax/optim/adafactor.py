@@ -5,10 +5,11 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 import optax
 
 from vit_jax.core import errors, tree
-from vit_jax.optim import base, layers
+from vit_jax.optim import base, layers, schedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _scale_by_factored_rms(
 ) -> optax.GradientTransformation:
   """optax's transformation, applied to each layer of a stacked tensor."""
 
-  def decay(step: Any, rate: Any) -> jax.Array:
+  def decay(step: schedule.Step, rate: Any) -> Float[Array, ""]:
     t = jnp.asarray(step, jnp.float32) + 1.0
     return jnp.minimum(config.b2_cap, 1.0 - t**-rate)
 
@@ -76,7 +77,7 @@ def _scale_by_factored_rms(
     epsilon=config.eps,
     decay_rate_fn=decay,
   )
-  clip = optax.clip_by_block_rms(config.clip_rms)
+  clip: Any = optax.clip_by_block_rms(config.clip_rms)
 
   def each_layer(f: Any, name: str, *tensors: Any) -> Any:
     return (jax.vmap(f) if layers.prefix(name, stacked) else f)(*tensors)
@@ -96,7 +97,11 @@ def _scale_by_factored_rms(
   def update(
     updates: Any, state: Any, params: Any = None
   ) -> tuple[Any, optax.FactoredState]:
-    def rescale(gradient: Any, param: Any, *moments: Any) -> tuple[Any, ...]:
+    def rescale(
+      gradient: Float[Array, "*shape"],
+      param: Float[Array, "*shape"],
+      *moments: Float[Array, "..."],
+    ) -> tuple[Float[Array, "..."], ...]:
       old = optax.FactoredState(state.count, *moments)
       out, new = single.update(gradient, old, param)
       if config.clip_rms:

@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AbstractMesh, Mesh, NamedSharding
+from jaxtyping import Array, Bool, Float, Int, Shaped
 import numpy as np
 import optax
 
@@ -157,7 +158,7 @@ def make(
 
   Args:
     config: the optimiser.
-    schedule: from a step to the multiplier of the peak learning rate.
+    schedule: maps a step to the multiplier of the peak learning rate.
     params: tree of arrays or of their shapes.
     stacked: regex of how the names of parameters [L, ...] begin, such as
       "blocks/"; "" if none is stacked.
@@ -166,20 +167,22 @@ def make(
     ConfigError: a pattern matches nothing, or everything is frozen.
   """
 
-  def by_name(field: str, f: Any, value: Any) -> dict[str, np.ndarray]:
+  def by_name(
+    field: str, f: Any, value: Any
+  ) -> dict[str, Shaped[np.ndarray, "..."]]:
     try:
       return f(params, value, stacked)
     except errors.ConfigError as e:
       fields = {field: getattr(config, field)}
       raise errors.ConfigError(f"{{{field}}}: {e}", fields) from None
 
-  def match(field: str) -> dict[str, np.ndarray]:
+  def match(field: str) -> dict[str, Int[np.ndarray, "..."]]:
     return by_name(field, layers.first_match, config.patterns()[field])
 
-  def factors(field: str) -> dict[str, np.ndarray]:
+  def factors(field: str) -> dict[str, Float[np.ndarray, "..."]]:
     # The last value is for the index -1, which means no match.
-    values = [*(value for _, value in getattr(config, field)), 1.0]
-    return {k: np.asarray(values)[i] for k, i in match(field).items()}
+    values = np.array([*(v for _, v in getattr(config, field)), 1.0])
+    return {k: values[i, ...] for k, i in match(field).items()}
 
   rate = [optax.scale(config.peak_lr)]
   if config.layer_decay < 1:
@@ -190,7 +193,9 @@ def make(
   decay = []
   if config.weight_decay:
     mask, more = match("weight_decay_mask"), factors("weight_decay_multipliers")
-    scaled = {k: config.weight_decay * more[k] * (mask[k] >= 0) for k in more}
+    scaled = {
+      k: np.where(mask[k] < 0, 0.0, config.weight_decay * more[k]) for k in more
+    }
     decay.append(_add_decay(scaled))
   by_rate = config.weight_decay_scaling == "learning_rate"
   clip = [optax.clip_by_global_norm(config.clip_norm)]
@@ -201,7 +206,8 @@ def make(
     optax.scale_by_schedule(schedule),
   )
   if config.frozen:
-    rule = _freeze(rule, {k: i < 0 for k, i in match("frozen").items()}, params)
+    trained = {k: np.asarray(i < 0) for k, i in match("frozen").items()}
+    rule = _freeze(rule, trained, params)
   # A frozen +0 becomes -0 here, and x + -0 is x bit for bit, also for x = -0.
   return optax.chain(rule, optax.scale(-1.0))
 
@@ -214,15 +220,17 @@ def _named(f: Any) -> optax.GradientTransformation:
 
 
 def _multiply(
-  factors: Mapping[str, np.ndarray],
+  factors: Mapping[str, Float[np.ndarray, "..."]],
 ) -> optax.GradientTransformation:
   return _named(lambda name, u, _: u * factors[name].astype(np.float32))
 
 
 def _add_decay(
-  weights: Mapping[str, np.ndarray],
+  weights: Mapping[str, Float[np.ndarray, "..."]],
 ) -> optax.GradientTransformation:
-  def add(name: str, update: jax.Array, param: jax.Array) -> jax.Array:
+  def add(
+    name: str, update: Float[Array, "*shape"], param: Float[Array, "*shape"]
+  ) -> Float[Array, "*shape"]:
     if not weights[name].any():
       return update
     return update + weights[name].astype(np.float32) * param
@@ -232,7 +240,7 @@ def _add_decay(
 
 def _freeze(
   rule: optax.GradientTransformation,
-  trained: Mapping[str, np.ndarray],
+  trained: Mapping[str, Bool[np.ndarray, "..."]],
   params: Any,
 ) -> optax.GradientTransformation:
   """Keeps frozen parameters out of `rule`: no gradients, moments or updates."""
@@ -252,7 +260,7 @@ def state_shardings(
   tx: optax.GradientTransformation,
   params: Any,
   param_shardings: Any,
-  mesh: Mesh,
+  mesh: Mesh | AbstractMesh,
 ) -> Any:
   """The NamedSharding of each leaf of the optimiser's state.
 
@@ -263,7 +271,7 @@ def state_shardings(
     tx: the chain that `make` returned.
     params: tree of arrays or of their shapes.
     param_shardings: the NamedSharding of each parameter.
-    mesh: the device mesh.
+    mesh: the device mesh; an abstract one will do.
   """
   whole = mesh_lib.replicated(mesh)
 

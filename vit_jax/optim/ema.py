@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Integer
 
 from vit_jax.core import errors
 from vit_jax.core.duration import Duration
+from vit_jax.optim.schedule import Step
 
 _ONLY_WITH = {
   "decay": ("ema",),
@@ -61,7 +62,7 @@ def init(config: Average, params: Any) -> Any:
 
 def make(
   config: Average, *, total_steps: int, batch_size: int, epoch_examples: int
-) -> Callable[[Any, Any, Any], Any]:
+) -> Callable[[Any, Any, Step], Any]:
   """The function `(average, params, step) -> average`, usable inside jit.
 
   `params` are the parameters after the update of `step`, counted from 0.
@@ -78,7 +79,7 @@ def make(
       {"start": config.start},
     )
 
-  def weight(count: jax.Array) -> Float[Array, ""]:
+  def weight(count: Integer[Array, ""]) -> Float[Array, ""]:
     """The share of the newest parameters, which is 1 before the start."""
     if config.kind == "polyak":
       return 1.0 / (1.0 + jnp.maximum(count, 0))
@@ -87,7 +88,7 @@ def make(
       decay = jnp.minimum(decay, (1.0 + count) / (10.0 + count))
     return jnp.where(count < 0, 1.0, 1.0 - decay)
 
-  def update(average: Any, params: Any, step: Any) -> Any:
+  def update(average: Any, params: Any, step: Step) -> Any:
     if config.kind == "none":
       return average
     new = weight(jnp.asarray(step) - start)

@@ -109,6 +109,6 @@ def decayed(
       layers = np.arange(1, depth + 1).reshape(-1, *[1] * (leaf.ndim - 1))
     else:
       layers = np.asarray(0 if name.startswith(_BELOW) else depth + 1)
-    return decay ** (depth + 1.0 - layers)
+    return np.asarray(decay ** (depth + 1.0 - layers))
 
   return {name: multipliers(name, leaf) for name, leaf in leaves.items()}

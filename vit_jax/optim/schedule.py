@@ -4,17 +4,18 @@ from collections.abc import Callable
 import dataclasses
 import itertools
 import math
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float, Integer
 
 from vit_jax.core import errors
 from vit_jax.core.duration import Duration
 
-# A step, counted from 0, to the multiplier of the peak learning rate.
-ScheduleFn = Callable[[Any], Float[Array, ""]]
+# Counted from 0.
+Step: TypeAlias = Integer[ArrayLike, ""]
+# A step to the multiplier of the peak learning rate.
+ScheduleFn: TypeAlias = Callable[[Step], Float[Array, ""]]
 
 _ONLY_WITH = {
   "end_value": ("cosine", "linear"),
@@ -143,7 +144,7 @@ def make(
     )
   decay = _decay(config, steps, warmup, total_steps)
 
-  def schedule(step: Any) -> jax.Array:
+  def schedule(step: Step) -> Float[Array, ""]:
     step = jnp.asarray(step)
     value = decay(step)
     if warmup:
@@ -161,11 +162,11 @@ def _decay(
   steps: Callable[[Duration], int],
   warmup: int,
   total_steps: int,
-) -> Callable[[jax.Array], jax.Array]:
+) -> Callable[[Integer[Array, ""]], Float[Array, ""]]:
   """The decay alone, which starts when the warm-up ends."""
   end = config.end_value
 
-  def left(step: jax.Array) -> jax.Array:
+  def left(step: Integer[Array, ""]) -> Float[Array, ""]:
     return 1.0 - jnp.clip((step - warmup) / (total_steps - warmup), 0.0, 1.0)
 
   if config.decay == "constant":
@@ -194,7 +195,7 @@ def _decay(
     )
   values = [1.0, *(fraction for _, fraction in config.stairs)]
 
-  def stairs(step: jax.Array) -> jax.Array:
+  def stairs(step: Integer[Array, ""]) -> Float[Array, ""]:
     passed = jnp.searchsorted(jnp.asarray(starts), step, side="right")
     return jnp.asarray(values, jnp.float32)[passed]
 

@@ -17,7 +17,7 @@ from vit_jax.plan import (
 from vit_jax.train import setup
 
 _GIB = 2**30
-# How many ways that should fit are compiled at most.
+# At most this many settings that should fit are compiled.
 _TRIES = 3
 # TPUv3-core-days, images seen and data set, by (width, depth, patch) of a ViT:
 # Tables 2 and 3 of arXiv:2010.11929. JFT-300M has 303 million images, and
@@ -195,9 +195,9 @@ def text(plan: Plan) -> str:
     f"{plan.topology}: {verdict}",
     f"  {plan.devices:,} devices, batch {plan.batch_size:,}, {plan.runtime}",
     f"  parameters         {plan.parameters:,}",
-    f"  FLOPs              {plan.flops_per_image / 1e9:,.2f} G an image"
-    f" (forward), {needs.flops / 1e12:,.3f} T a device and step",
-    f"  bytes a device     of {chip_gib:.2f} GiB, closed form:",
+    f"  FLOPs              {plan.flops_per_image / 1e9:,.2f} G per image"
+    f" (forward), {needs.flops / 1e12:,.3f} T per device and step",
+    f"  bytes per device   of {chip_gib:.2f} GiB, closed form:",
     *(
       f"    {name:<16} {_mib(value)}"
       for name, value in (
@@ -215,7 +215,7 @@ def text(plan: Plan) -> str:
     *(f"  note               {note}" for note in plan.notes),
   ]
   if plan.fit:
-    lines.append("  the nearest that fits:")
+    lines.append("  the nearest plan that fits:")
     lines.append(textwrap.indent(text(plan.fit), "  "))
   return "\n".join(lines)
 
@@ -240,9 +240,9 @@ def _compiled_lines(compiled: compile_lib.Compiled | None) -> Iterator[str]:
     yield f"    {name:<16} {_mib(value)}"
   for kind, total in compiled.collectives.items():
     yield (
-      f"  {kind:<18} {total.count:,} a step, results of"
+      f"  {kind:<18} {total.count:,} per step, results of"
       f" {_mib(total.result_bytes).strip()}, {_mib(total.sent_bytes).strip()}"
-      " sent by a device"
+      " sent per device"
     )
   if compiled.optimal_s > 0:
     yield (
@@ -253,7 +253,7 @@ def _compiled_lines(compiled: compile_lib.Compiled | None) -> Iterator[str]:
 
 def _time_lines(plan: Plan) -> Iterator[str]:
   limits = ", ".join(f"{k} {v * 1e3:.2f} ms" for k, v in plan.limits_s.items())
-  yield f"  a step, at least   {plan.step_s * 1e3:.2f} ms ({limits})"
+  yield f"  step, at least     {plan.step_s * 1e3:.2f} ms ({limits})"
   yield f"  images/s, at most  {plan.images_per_s:,.0f}"
   if plan.steps:
     yield (

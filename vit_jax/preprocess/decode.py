@@ -11,9 +11,16 @@ import numpy as np
 
 from vit_jax.core import errors
 from vit_jax.preprocess import op, resample
-from vit_jax.preprocess.codecs import base, gif, jpeg, opencv
+from vit_jax.preprocess.codecs import avif, base, gif, jpeg, opencv, tiff
 
-_CODECS = (jpeg, gif, opencv)
+_CODECS = (jpeg, gif, opencv, tiff, avif)
+# Names of files that hold what is decoded here end in one of these.
+SUFFIXES = (
+  *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"),
+  *(".tif", ".tiff", ".avif"),
+)
+# First bytes of a kind that people have and nothing here decodes.
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # Grey, RGB.
 CHANNELS = (1, 3)
 # Upper row, left column and size of a part of an image.
@@ -33,11 +40,12 @@ class Begun(NamedTuple):
 class Decode(op.HostOp):
   """Encoded images to uint8 [h, w, channels]; arrays are only converted.
 
-  Reads JPEG (also progressive, arithmetic, CMYK and YCCK), PNG, GIF, BMP and
-  WebP, told apart by their first bytes and never by a file's name. As in the
-  published input pipelines the orientation that cameras note is ignored, an
-  alpha channel is dropped, 16 bits are cut to the upper 8 and an animation is
-  its first picture. Where a GIF is transparent it is black, as in TensorFlow.
+  Reads JPEG (also progressive, arithmetic, CMYK and YCCK), PNG, GIF, BMP, WebP,
+  TIFF and AVIF, told apart by their first bytes and never by a file's name. As
+  in the published input pipelines the orientation that cameras note is ignored,
+  an alpha channel is dropped, 16 bits of a PNG are cut to the upper 8 (a TIFF
+  of 16 is refused) and an animation is its first picture. Where a GIF is
+  transparent it is black, as in TensorFlow.
 
   Attributes:
     channels: 1 (grey) or 3 (RGB).
@@ -134,9 +142,12 @@ def header_size(data: bytes) -> tuple[int, int]:
 
 def _read(data: bytes) -> base.Encoded:
   codec = next((c for c in _CODECS if c.matches(data)), None)
+  if codec is None and data[4:8] == b"ftyp" and data[8:12] in _HEIC:
+    raise ValueError("is HEIC, which cannot be read here; convert it to JPEG")
   if codec is None:
     raise ValueError(
-      f"is no JPEG, PNG, GIF, BMP or WebP (it begins with {data[:8].hex(' ')})"
+      "is no JPEG, PNG, GIF, BMP, WebP, TIFF or AVIF (it begins with"
+      f" {data[:8].hex(' ')})"
       if data
       else "is empty"
     )

@@ -14,14 +14,23 @@ from vit_jax.preprocess import op, resample
 
 _ATTEMPTS = 100
 _BORDERS = {"zero": cv2.BORDER_CONSTANT, "edge": cv2.BORDER_REPLICATE}
+# What becomes of a fraction of a pixel; halves go to the even number.
+Rounding = Literal["down", "nearest"]
 
 
-def _check_method(o: "Resize | ResizeSmall | InceptionCrop") -> None:
+def _check_method(
+  o: "Resize | ResizeSmall | ResizeKeepRatio | InceptionCrop",
+) -> None:
   op.check(
     o,
-    not o.antialias or o.method not in {"area", "nearest"},
+    not o.antialias or o.method in {"bilinear", "bicubic"},
     "{antialias} is for a kernel that can be widened (bilinear, bicubic),"
-    f" not for method={o.method!r}",
+    f" not for method={o.method!r}"
+    + (
+      ", which Pillow widens by itself"
+      if o.method.startswith(resample.PILLOW)
+      else ""
+    ),
   )
 
 
@@ -95,16 +104,106 @@ class ResizeSmall(op.ImageOp):
 
 
 @dataclasses.dataclass(frozen=True)
+class ResizeKeepRatio(op.ImageOp):
+  """The image resized until it covers `size`, or fits into it.
+
+  Its aspect ratio is kept, and one of its sides is then that of `size`. With a
+  square `size` and sides rounded down this is torchvision's `Resize` of the
+  shorter side and transformers' `shortest_edge`; with sides rounded to the
+  nearest it is timm's `ResizeKeepRatio`.
+
+  Differs from `resize_small` in how sides are rounded, and in that `size` can
+  be any rectangle.
+
+  Attributes:
+    size: height and width in px.
+    method: the kernel; see `resample.resize`.
+    antialias: whether the kernel is widened when the image shrinks.
+    fit: "cover" for no side smaller than that of `size`, "inside" for none
+      that is larger.
+    rounding: how the other side is rounded: "down", or to the "nearest" pixel.
+  """
+
+  size: op.Size
+  method: resample.Method = "bilinear"
+  antialias: bool = False
+  fit: Literal["cover", "inside"] = "cover"
+  rounding: Rounding = "down"
+
+  def __post_init__(self):
+    _check_method(self)
+
+  def change(self, image, rng):
+    del rng
+    h, w = self._sides(*image.shape[:2])
+    return resample.resize(image, h, w, self.method, self.antialias)
+
+  def _sides(self, h: int, w: int) -> tuple[int, int]:
+    """Height and width of the result for an image of h x w px."""
+    is_taller = h * self.size.w > w * self.size.h
+    height_decides = is_taller == (self.fit == "inside")
+    if self.rounding == "nearest":
+      # In the steps of timm, as a rounded quotient decides about halves.
+      ratio = h / self.size.h if height_decides else w / self.size.w
+      return max(round(h / ratio), 1), max(round(w / ratio), 1)
+    if height_decides:
+      return self.size.h, max(w * self.size.h // h, 1)
+    return max(h * self.size.w // w, 1), self.size.w
+
+
+@dataclasses.dataclass(frozen=True)
 class CentralCrop(op.HostOp):
-  """The central `crop_size` pixels (the upper left of two equal middles)."""
+  """The central `crop_size` pixels.
+
+  Attributes:
+    crop_size: height and width in px.
+    rounding: how half a pixel of the upper and left margin is rounded: "down"
+      as in big_vision and transformers, "nearest" as in torchvision.
+    fill: a number for each channel, which fills the margins where the image is
+      smaller than the crop; such an image is refused if `fill` is empty.
+  """
 
   crop_size: op.Size
+  rounding: Rounding = "down"
+  fill: tuple[int, ...] = ()
+
+  def __post_init__(self):
+    op.check(
+      self,
+      all(0 <= x <= 255 for x in self.fill),
+      "{fill} must be pixel values in [0, 255]",
+    )
 
   def __call__(self, example, rng):
     del rng
+    if self.fill:
+      example = {**example, "image": self._filled(op.pixels(example))}
     return _crop(
-      example, self.crop_size, "central_crop", lambda y, x: (y // 2, x // 2)
+      example,
+      self.crop_size,
+      "central_crop",
+      lambda y, x: (self._margin(y), self._margin(x)),
     )
+
+  def _margin(self, total: int) -> int:
+    return round(total / 2) if self.rounding == "nearest" else total // 2
+
+  def _filled(self, image: op.Image) -> op.Image:
+    """The image with margins, as large as the crop or larger."""
+    h, w, c = image.shape
+    if len(self.fill) != c:
+      raise errors.ConfigError(
+        f"central_crop.fill={self.fill} has {len(self.fill)} channels, the"
+        f" image {c}: give one number for each"
+      )
+    rows, columns = max(self.crop_size.h - h, 0), max(self.crop_size.w - w, 0)
+    # transformers pads the odd pixel first, torchvision last.
+    odd = 0 if self.rounding == "nearest" else 1
+    y, x = (rows + odd) // 2, (columns + odd) // 2
+    out = np.empty((h + rows, w + columns, c), np.uint8)
+    out[:] = self.fill
+    out[y : y + h, x : x + w] = image
+    return out
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,10 +1,14 @@
-"""Resizing as `tf.image.resize` defines it, without TensorFlow.
+"""Resizing as `tf.image.resize` defines it, without TensorFlow; and Pillow's.
 
 The published accuracies were reached with these kernels: half-pixel centres,
 no antialiasing unless asked for, and results cut off (not rounded) to uint8.
 Where the exact result is a whole number, float32 rounding decides whether it
 becomes that number or the one below; so the steps, their order and their
 precision are TensorFlow's too.
+
+The weights of timm and transformers were trained on what Pillow makes of an
+image: kernels that are always widened when it shrinks, and results that are
+rounded. Those methods begin with `pillow_`, and Pillow itself computes them.
 """
 
 import math
@@ -13,8 +17,21 @@ from typing import Literal
 import cv2
 from jaxtyping import Float32, Int, Num, UInt8
 import numpy as np
+from PIL import Image
 
-Method = Literal["bilinear", "bicubic", "nearest", "area"]
+Method = Literal[
+  "bilinear",
+  "bicubic",
+  "nearest",
+  "area",
+  "pillow_nearest",
+  "pillow_box",
+  "pillow_bilinear",
+  "pillow_hamming",
+  "pillow_bicubic",
+  "pillow_lanczos",
+]
+PILLOW = "pillow_"
 # Upper edge, left edge, height and width of a part of an image, in its px.
 Box = tuple[float, float, float, float]
 # For each result pixel the first source pixel, and the weights from there on.
@@ -38,12 +55,14 @@ def resize(
     h: height of the result in px.
     w: width of the result in px.
     method: the kernel; "area" is the mean over the covered area.
-    antialias: widen the kernel when the image shrinks; not for "nearest" and
-      "area".
+    antialias: widen the kernel when the image shrinks; for "bilinear" and
+      "bicubic".
   """
   h0, w0 = image.shape[:2]
   if (h0, w0) == (h, w):
     return image
+  if method.startswith(PILLOW):
+    return _pillow(image, h, w, method.removeprefix(PILLOW))
   if method == "nearest":
     return image[_nearest(h0, h)][:, _nearest(w0, w)]
   if method == "bilinear" and not antialias:
@@ -98,6 +117,20 @@ def resize_box(
     borderMode=cv2.BORDER_REPLICATE,
   )
   return out.reshape(h, w, image.shape[2])
+
+
+def _pillow(
+  image: UInt8[np.ndarray, "h0 w0 c"], h: int, w: int, method: str
+) -> UInt8[np.ndarray, "{h} {w} c"]:
+  # Pillow resizes each channel on its own, but knows 1 and 3 of them alone.
+  c = image.shape[2]
+  planes = [image] if c == 3 else [image[..., i] for i in range(c)]
+  kernel = Image.Resampling[method.upper()]
+  out = [
+    np.asarray(Image.fromarray(plane).resize((w, h), kernel))
+    for plane in planes
+  ]
+  return out[0] if c == 3 else np.stack(out, axis=2)
 
 
 def _along(

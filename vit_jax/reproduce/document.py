@@ -12,24 +12,25 @@ from vit_jax.reproduce import pages, paper_scale, run_small
 from vit_jax.reproduce.small_experiment import SmallExperiment
 from vit_jax.sweeps import collect
 
-# Remarks on a result, which a person has written.
+# Remarks on a result, written by hand.
 _REMARKS = "remarks.md"
 TITLE = "# The paper's tables and figures"
 _HEAD = f"""{TITLE}
 
 Written by `python -m vit_jax reproduce --page=docs/reproduction.md` from
-[results/reproduction](../results/reproduction). Each miniature asks the paper's
-question end to end with small models on a CPU: its learning rates are chosen on
-held-out training images, as many for every arm, then three seeds are scored on
-the test images. A claim *holds* where the difference is above 2.78 standard
-errors (5 %, 4 degrees of freedom), *does not hold* where the opposite is, and
-else is *not resolved at this scale*. Rules were written before the runs,
-except where a remark says so. Wall times are with `JAX_COMPILATION_CACHE_DIR`
-set, which saves a run some seconds.
+[results/reproduction](../results/reproduction). Each small experiment asks the
+paper's question end to end with small models on a CPU: learning rates are
+chosen on held-out training images, from equally many for every arm; then three
+seeds are scored on the test images. A claim *holds* if the difference is above
+2.78 standard errors (5 %, 4 degrees of freedom), *does not hold* if the
+opposite difference is, and is otherwise *not resolved at this scale*. The rules
+were written before the runs, unless a remark says otherwise. Wall times are
+with `JAX_COMPILATION_CACHE_DIR` set, which saves a few seconds per run.
 
-Tables of the paper's own scale are "paper → ours (difference)"; what the paper
-never printed and what has not run stays empty. With the source of every number
-they are in [results/reproduction/paper](../results/reproduction/paper).
+Tables at the paper's own scale show "paper → ours (difference)"; numbers that
+the paper does not print or that were not run are left empty. The tables with
+the source of every number are in
+[results/reproduction/paper](../results/reproduction/paper).
 """
 
 
@@ -69,7 +70,7 @@ def _overview(out: pathlib.Path) -> str:
       command = f"`reproduce --{what} --scale=mini`"
       home = out / experiment.name
       rows.append([title, experiment.name, _claims(home), command, _took(home)])
-  header = ("paper", "miniature", "claims", "command", "wall time")
+  header = ("paper", "small experiment", "claims", "command", "wall time")
   return collect.markdown_table(header, rows) + "\n"
 
 
@@ -100,7 +101,7 @@ def _small(experiment: SmallExperiment, out: pathlib.Path, link: str) -> str:
   name, home = experiment.name, out / experiment.name
   titles = (pages.heading(s.replace("=", "")) for s in experiment.serves)
   parts = [
-    f"# {', '.join(titles)} in miniature",
+    f"# {', '.join(titles)} at a small scale",
     experiment.question,
     f"Changed: {experiment.changed}",
     "```sh\npython -m vit_jax reproduce --"
@@ -121,7 +122,7 @@ def _small(experiment: SmallExperiment, out: pathlib.Path, link: str) -> str:
 
 
 def _paper_scale(out: pathlib.Path) -> Iterator[str]:
-  """Each page as its own command has written it, without the commands."""
+  """Each page as its command has written it, without the launch commands."""
   for what in paper_scale.NAMES:
     name = what.replace("=", "")
     file = out / paper_scale.FOLDER / f"{name}.md"

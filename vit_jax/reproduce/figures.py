@@ -78,8 +78,8 @@ def figure_4(results: Results) -> list[Page]:
   """5-shot accuracy by number of pre-training images."""
   grid = paper.grids()["figure4"]
   note = (
-    f"{_JFT} With shares of ImageNet-21k in its place (3, 10, 30, 100 %; the"
-    " best evaluation of each run counts):"
+    f"{_JFT} With parts of ImageNet-21k instead (3, 10, 30, 100 %; the best"
+    " evaluation of each run counts):"
   )
   return [ablations.page(results, grid, ablations.images(grid), (note,))]
 
@@ -95,8 +95,8 @@ def figure_5(results: Results) -> list[Page]:
     mean = Cell(Number(round(statistics.fmean(five), 2), source))
     cells.append((by_column["exaFLOPs"], mean, by_column["ImageNet"]))
   note = (
-    "The paper does not name the five sets; those of Table 7, whose average is"
-    " theirs, are taken."
+    "The paper does not name the five data sets; we take those of Table 7,"
+    " which have the same average."
   )
   return [
     dataclasses.replace(
@@ -113,8 +113,8 @@ def figure_5(results: Results) -> list[Page]:
 def figure_8(results: Results) -> list[Page]:
   """Scaling one dimension of the model at a time."""
   note = (
-    "The number of heads is not printed either; 16 are taken. On ImageNet-21k,"
-    " with values that were chosen here:"
+    "The number of heads is not printed either; we take 16. On ImageNet-21k,"
+    " with values of our own choice:"
   )
   grid = paper.grids()["figure8"]
   runs = ablations.shapes()
@@ -162,15 +162,15 @@ def figure_12(results: Results) -> list[Page]:
 
   grid = paper.grids()["figure12"]
   note = (
-    "Speed needs the device. The largest batch is that of a training step with"
-    " Adam and bfloat16 computation, found by compiling it for one core of a"
-    " TPUv3; batches are powers of 2 and three times those, so that the next"
-    " does not fit. The paper does not say whether its batches are of training."
-    " What has an effort of -1 in results/reproduction/computed.jsonl was"
-    " compiled with the compiler's least effort, which takes about half the"
-    " time and, where both were tried, a ResNet the same memory"
-    " (docs/log.md). 0: not one image fits. Empty: not compiled yet, or the"
-    " patches do not divide the image."
+    "Measuring speed needs the device. The largest batch is that of a training"
+    " step with Adam and bfloat16 computation, found by compiling it for one"
+    " core of a TPUv3; we try powers of 2 and three times those until the next"
+    " does not fit. The paper does not say whether its batches are for"
+    " training. Rows with an effort of -1 in"
+    " results/reproduction/computed.jsonl were compiled with the compiler's"
+    " least effort, which takes about half the time; where both were tried, a"
+    " ResNet takes the same memory (docs/log.md). 0: not even one image fits."
+    " Empty: not compiled yet, or the patches do not divide the image."
   )
   largest = pages.page(results, grid, batches, notes=(note,))
   return [
@@ -185,7 +185,7 @@ def figure_13(results: Results) -> list[Page]:
   """Axial attention."""
   grid = paper.grids()["figure13"]
   notes = (
-    "exaFLOPs are those of 7 epochs on JFT-300M; speed needs the device.",
+    "exaFLOPs are for 7 epochs on JFT-300M; measuring speed needs the device.",
     f"{_JFT} On ImageNet-21k:",
   )
   return [

@@ -43,7 +43,7 @@ def find(what: str) -> SmallExperiment:
       return experiment
   known = sorted(name for experiment in ALL for name in experiment.serves)
   raise errors.ConfigError(
-    f"{what} has no miniature (there are: {', '.join(known)})"
+    f"{what} has no small experiment; there are: {', '.join(known)}"
   )
 
 
@@ -73,7 +73,7 @@ class Result:
 
   Attributes:
     name: name of the experiment.
-    arms: all arms, without scores where they have not run.
+    arms: all arms; those that have not run have no scores.
     verdicts: one for each claim, in their order.
     failed: number of runs that failed.
   """
@@ -93,7 +93,7 @@ def run(
   workers: int,
   say: Callable[[str], None] = print,
 ) -> Result:
-  """Runs what has not run yet or has failed, and writes the results.
+  """Runs everything that is missing or has failed, and writes the results.
 
   Args:
     experiment: what to run.

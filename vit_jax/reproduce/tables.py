@@ -88,7 +88,7 @@ def _all_models(results: Results, grid: Grid, ours: pages.Numbers) -> Page:
 
 
 def _unique_name(label: str) -> str:
-  """The label, or one of the names that the paper has for a ResNet."""
+  """The label, or one of the paper's other names for a ResNet."""
   family, variant, _ = costs.model_of(label)
   return variant if family == "bit" else label
 
@@ -171,7 +171,7 @@ def table_2(results: Results) -> list[Page]:
     },
     imagenet_px=_LARGE_PX,
     notes=(
-      "BiT-L and Noisy Student are others' runs and are not repeated here.",
+      "BiT-L and Noisy Student are other people's runs and are not repeated.",
     ),
     sweeps=(
       public.finetune("imagenet2012", ",res=512"),
@@ -257,7 +257,7 @@ def table_6(results: Results) -> list[Page]:
 
 
 def exaflops(row: Row, column: str) -> Number | None:
-  """The exaFLOPs of a row (model, epochs), in that column alone."""
+  """The exaFLOPs of a row (model, epochs); None in other columns."""
   if column != "exaFLOPs":
     return None
   model, epochs = row

@@ -91,8 +91,8 @@ def statuses(sweep: sweep_lib.Sweep, workdir: str) -> Statuses:
     selects = run.stage == "first" and known.state == "done"
     if selects and sweep.metric not in known.scores:
       raise errors.ConfigError(
-        f"metric={sweep.metric} is no score of run {run.name}"
-        f" (there are: {', '.join(known.scores)})"
+        f"metric={sweep.metric} is not a score of run {run.name}"
+        f" (its scores: {', '.join(known.scores)})"
       )
   scores = {
     run.name: known.scores.get(sweep.metric)

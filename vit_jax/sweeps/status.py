@@ -1,4 +1,4 @@
-"""How far a sweep is, as a table."""
+"""The state of a sweep, as a table."""
 
 import collections
 
@@ -32,7 +32,7 @@ def text(sweep: sweep_lib.Sweep, workdir: str) -> tuple[str, bool]:
   others = state_lib.unknown_folders(workdir, known)
   if others:
     lines.append(
-      "not runs of this sweep as it is now, and left alone:"
+      "folders of runs that are not in this sweep, left alone:"
       f" {', '.join(others)}"
     )
   return "\n".join(lines), all(status.ended for _, status in known)

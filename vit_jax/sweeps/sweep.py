@@ -69,7 +69,7 @@ class Sweep:
       raise errors.ConfigError("a sweep needs at least one setting")
     if bool(self.tuned) != bool(self.metric):
       raise errors.ConfigError(
-        "a sweep gives both of metric and tuned, or none"
+        "a sweep needs both metric and tuned, or neither"
       )
     if self.final and not self.metric:
       raise errors.ConfigError(
@@ -180,13 +180,13 @@ def load(path: str, arg: str = "") -> Sweep:
   module = python_files.load_module(path)
   if not hasattr(module, "get_sweep"):
     raise errors.ConfigError(
-      f"config={path} defines no get_sweep(arg); one that defines get_config is"
-      " for train"
+      f"config={path} defines no get_sweep(arg); files with get_config are for"
+      " train"
     )
   sweep = module.get_sweep(arg)
   if not isinstance(sweep, Sweep):
     raise errors.ConfigError(
-      f"config={path}: get_sweep returned a {type(sweep).__name__}, no Sweep"
+      f"config={path}: get_sweep returned {type(sweep).__name__}, not a Sweep"
     )
   config = pathlib.Path(path).parent / sweep.config
   return dataclasses.replace(sweep, config=str(config))

@@ -20,18 +20,17 @@ import abc
 from collections.abc import Mapping
 import dataclasses
 import functools
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from flax import linen as nn, struct
-import jax
-from jaxtyping import Array, Float, Integer, Key
+from jaxtyping import Array, Float, Integer, Key, Num, Shaped
 
 from vit_jax.core import config as config_lib, duration, mesh as mesh_lib
 
-Batch: TypeAlias = dict[str, jax.Array]
+Batch: TypeAlias = dict[str, Shaped[Array, "B ..."]]
 Step: TypeAlias = Integer[Array, ""]
 # Sum and count of what is averaged, over all examples that it was computed for.
-Metrics: TypeAlias = dict[str, tuple[Float[Array, ""], Array]]
+Metrics: TypeAlias = dict[str, tuple[Float[Array, ""], Num[Array, ""]]]
 
 # The name, among parameters and in the task state, of what belongs to the task.
 OWN = "task"
@@ -70,6 +69,7 @@ class Aux(struct.PyTreeNode):
   state: Any
 
 
+@runtime_checkable
 class Weights(Protocol):
   """Weights of another model, loaded from a checkpoint.
 
@@ -95,6 +95,11 @@ class Config:
   """
 
   uses_labels: ClassVar[bool] = False
+
+  @property
+  def least_classes(self) -> int:
+    """The fewest classes that the labels must tell apart."""
+    return 1
 
   def check(self, experiment: Any) -> None:
     """Checks all that depends on other parts of the config.
@@ -152,7 +157,7 @@ class Task(abc.ABC):
     )
 
   def init(
-    self, key: Key[Array, ""], images: Float[Array, "1 h w c"]
+    self, key: Key[Array, ""], images: Float[Array, "B h w c"]
   ) -> tuple[Any, Any]:
     """Draws the first parameters and the first task state.
 
@@ -173,8 +178,7 @@ class Task(abc.ABC):
   def augment(self, batch: Batch, key: Key[Array, ""]) -> Batch:
     """What `loss` gets, from a batch as preprocessing leaves it.
 
-    Sees the whole batch, before it is cut into microbatches. Every array of the
-    result begins with the batch's axis.
+    Sees the whole batch, before it is cut into microbatches.
     """
 
   @abc.abstractmethod
@@ -193,7 +197,7 @@ class Task(abc.ABC):
     Args:
       variables: their task state is what the microbatch before has left.
       batch: rows of what `augment` returned.
-      key: for this step and microbatch.
+      key: random key of this step and microbatch.
       step: optimiser steps done before this one.
     """
 
@@ -251,16 +255,16 @@ class Task(abc.ABC):
   def apply(
     self,
     variables: Variables,
-    images: jax.Array,
+    images: Float[Array, "B h w c"],
     key: Key[Array, ""],
     **arguments: Any,
   ) -> tuple[Any, Any]:
     """Applies the model to a batch that it is trained on.
 
     Args:
-      variables: of the task.
-      images: [B, h, w, c].
-      key: for dropout and stochastic depth.
+      variables: variables of the task.
+      images: what the model is called with.
+      key: random key for dropout and stochastic depth.
       **arguments: more of `model.apply`, such as `train` and `method`.
 
     Returns:

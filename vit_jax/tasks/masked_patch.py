@@ -11,7 +11,7 @@ from typing import Any, Literal
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key, Num
 
 from vit_jax.core import config as config_lib, errors, parts
 from vit_jax.losses import reconstruction
@@ -42,7 +42,7 @@ class Config(base.Config):
     target: what is predicted of a patch: its mean colour; the colours of the
       patch made as small as 4 x 4, each as a prediction of its own; or all of
       its pixels, by least squares.
-    bits: of each channel of a colour; 3 are 512 colours.
+    bits: bits per channel of a colour; 3 give 512 colours.
     value_range: what black and white are after preprocessing.
   """
 
@@ -156,7 +156,7 @@ class Task(base.Task):
     self.counts = self.config.counts(math.prod(self.grid))
 
   def init(
-    self, key: Key[Array, ""], images: Float[Array, "1 h w c"]
+    self, key: Key[Array, ""], images: Float[Array, "B h w c"]
   ) -> tuple[Any, Any]:
     """Adds the mask's embedding and the layer that predicts patches."""
     params, state = super().init(key, images)
@@ -206,7 +206,9 @@ class Task(base.Task):
       "target": self._target(image, chosen),
     }
 
-  def _target(self, image: jax.Array, chosen: jax.Array) -> jax.Array:
+  def _target(
+    self, image: Float[Array, "B h w c"], chosen: Int[Array, "B n"]
+  ) -> Num[Array, "B n _"]:
     """[B, n, side * side] classes, or [B, n, ph * pw * c] pixels."""
     x = reconstruction.patches(image, self.grid)
     x = jnp.take_along_axis(x, chosen[..., None, None, None], axis=1)
@@ -233,7 +235,9 @@ class Task(base.Task):
     del step
     own = variables.params[base.OWN]
 
-    def encode(model: vit.Model, images: jax.Array) -> jax.Array:
+    def encode(
+      model: vit.Model, images: Float[Array, "B h w c"]
+    ) -> Float[Array, "B N D"]:
       x = model.embed(images)
       x = jnp.take_along_axis(x, batch["source"][..., None], axis=1)
       mask = own["mask"].astype(x.dtype)

@@ -48,6 +48,11 @@ class Config(base.Config):
         "{switch_prob} must be in [0, 1]", {"switch_prob": self.switch_prob}
       )
 
+  @property
+  def least_classes(self) -> int:
+    """A softmax over one class is always 1; a sigmoid is not."""
+    return 2 if self.loss == "softmax" else 1
+
 
 class Task(base.Task):
   """The objective: what is augmented on the device, and what is minimised."""
@@ -79,8 +84,10 @@ class Task(base.Task):
       target = _mix(target, share)
     return {"image": image, "target": target}
 
-  def _weight(self, key: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """What stays of each image: [], or [1, h, w, 1] where cutmix is on."""
+  def _weight(
+    self, key: Key[Array, ""], size: tuple[int, int]
+  ) -> Float[Array, ""] | Float[Array, "1 {size[0]} {size[1]} 1"]:
+    """What stays of each image; of each pixel, where cutmix is on."""
     config = self.config
     if not config.cutmix:
       return _mixup_weight(key, config.mixup)
@@ -109,20 +116,22 @@ class Task(base.Task):
     return loss, base.Aux(metrics={}, state=state)
 
 
-def _mix(x: jax.Array, weight: jax.Array) -> jax.Array:
+def _mix(
+  x: Float[Array, "B *shape"], weight: Float[Array, "..."]
+) -> Float[Array, "B *shape"]:
   """Each example and, for the rest of the weight, the one before it."""
   return weight * x + (1.0 - weight) * jnp.roll(x, 1, axis=0)
 
 
-def _mixup_weight(key: jax.Array, p: float) -> jax.Array:
+def _mixup_weight(key: Key[Array, ""], p: float) -> Float[Array, ""]:
   weight = jax.random.beta(key, p, p)
   return jnp.maximum(weight, 1.0 - weight)
 
 
 def _cutmix_weight(
-  key: jax.Array, p: float, size: tuple[int, int]
-) -> jax.Array:
-  """1 outside a rectangle and 0 inside, [1, h, w, 1].
+  key: Key[Array, ""], p: float, size: tuple[int, int]
+) -> Float[Array, "1 {size[0]} {size[1]} 1"]:
+  """1 outside a rectangle and 0 inside.
 
   Its centre is anywhere in the image; what lies beyond the border is cut off.
   Source: arXiv:1905.04899, with the share of the target corrected for that.

@@ -1,6 +1,6 @@
 """Scores a checkpoint with a config's evaluators."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 import contextlib
 import dataclasses
 import functools
@@ -24,15 +24,39 @@ from vit_jax.core import (
 from vit_jax.train import experiment as experiment_lib, setup
 
 
+@dataclasses.dataclass(frozen=True)
+class Ready:
+  """A checkpoint on the devices, with what scores it.
+
+  Attributes:
+    experiment: whose evaluators these are.
+    evaluators: by the name they report under.
+    variables: of the model.
+  """
+
+  experiment: experiment_lib.Experiment
+  evaluators: dict[str, Any]
+  variables: Any
+
+
 def evaluate(
+  checkpoint: str, config: config_lib.ConfigDict | None = None, **how: Any
+) -> dict[str, dict[str, float]]:
+  """The scores of every evaluator; arguments and errors as those of `ready`."""
+  made = ready(checkpoint, config, **how)
+  return {name: f(made.variables) for name, f in made.evaluators.items()}
+
+
+def ready(
   checkpoint: str,
   config: config_lib.ConfigDict | None = None,
   devices: Sequence[Any] | None = None,
   *,
   layout: str = "",
   allow_parts: Collection[str] = (),
-) -> dict[str, dict[str, float]]:
-  """The scores of every evaluator.
+  change: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> Ready:
+  """Opens the data of the evaluators, and puts a checkpoint on the devices.
 
   Args:
     checkpoint: a workdir, its folder of checkpoints, or one step; or
@@ -40,9 +64,11 @@ def evaluate(
     config: None takes the config that was saved with a run's checkpoint. Its
       model may have another image size or other classes.
     devices: None takes all.
-    layout: of published weights, see `checkpoints.load`; "" recognises it.
+    layout: layout of published weights, see `checkpoints.load`; "" recognises
+      it.
     allow_parts: modules and packages from outside that may be imported because
       a checkpoint names them.
+    change: makes other configs of evaluators, by name, from those there are.
 
   Raises:
     ConfigError: the config breaks a rule or has no evaluator.
@@ -59,6 +85,7 @@ def evaluate(
     trust.enter_context(parts.only(allow_parts))
   with trust:
     experiment = _experiment(checkpoint, path if own else None, config)
+    experiment = dataclasses.replace(experiment, evals=change(experiment.evals))
     sources, image_shape = processes.together(
       lambda: experiment_lib.open_evals(experiment)
     )
@@ -82,7 +109,7 @@ def evaluate(
     loaded = loaded or load()
     variables = jax.device_put(loaded.variables, mesh_lib.replicated(mesh))
   evaluators = setup.make_evaluators(experiment, sources, model, mesh)
-  return {name: score(variables) for name, score in evaluators.items()}
+  return Ready(experiment, evaluators, variables)
 
 
 def _experiment(

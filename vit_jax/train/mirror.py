@@ -16,6 +16,7 @@ from vit_jax.core import errors, storage
 # Files that a resumed run appends to.
 _CONTINUED = (
   "config.json",
+  "inferred.json",
   "metrics.jsonl",
   "metrics.cut.jsonl",
   "evals.jsonl",

@@ -38,7 +38,7 @@ class Run:
     begin: State -> State, after its first parameters were replaced.
     state: ShapeDtypeStructs with shardings, what a checkpoint restores to.
     step: (state, batch) -> (state, metrics), jitted; donates the state.
-    evaluators: by the name they report under.
+    evaluators: the evaluators by the name that they report under.
   """
 
   experiment: experiment_lib.Experiment

@@ -16,7 +16,7 @@ class State(struct.PyTreeNode):
   Attributes:
     step: int32, optimiser steps done.
     params: the model's parameters, float32.
-    opt_state: of the optax chain.
+    opt_state: state of the optax chain.
     task_state: the model's and the task's other variables.
     ema: averaged parameters, or empty.
     rng: uint32 words of the root key; never changes.

@@ -1,6 +1,6 @@
 """The folder of a run: who may write to it, and which run it belongs to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import contextlib
 import dataclasses
 import hashlib
@@ -10,6 +10,7 @@ import os
 import pathlib
 import platform
 import re
+import shlex
 import subprocess
 from typing import Any
 
@@ -28,9 +29,11 @@ from vit_jax.core import (
   storage,
   tree,
 )
+from vit_jax.data import base as sources
 from vit_jax.train import (
   claims,
   experiment as experiment_lib,
+  inferred as inferred_lib,
   mirror as mirror_lib,
   recording,
   setup,
@@ -95,7 +98,7 @@ class Workdir:
       f" {rows} rows, {CHECKPOINTS}/ has"
       f" {', '.join(damaged) or 'no checkpoint'}; repair or mount"
       f" {CHECKPOINTS}/ and run the same command again, or give --start_over to"
-      " set aside what is there and train from the first step"
+      " set the old run aside and train from the first step"
     )
 
   def sync(self) -> None:
@@ -112,14 +115,18 @@ class Workdir:
 
 @contextlib.contextmanager
 def claim(
-  folder: str, config: config_lib.ConfigDict, start_over: bool = False
+  folder: str,
+  config: config_lib.ConfigDict,
+  start_over: bool = False,
+  inferred: Mapping[str, Any] | None = None,
 ) -> Iterator[Workdir]:
   """Makes the workdir and claims it for one run and one config.
 
   Args:
     folder: the workdir.
-    config: of the run.
+    config: config of the run.
     start_over: move what an earlier run has left to a folder of its own.
+    inferred: the record of what the config inferred, see `inferred.record`.
 
   Raises:
     ConfigError: it belongs to another config (names what differs), or to
@@ -143,6 +150,7 @@ def claim(
       if start_over:
         _set_aside(workdir)
       _belong(workdir, config)
+      inferred_lib.write(workdir.files, inferred or {})
 
     processes.on_first(take)
     yield workdir
@@ -152,14 +160,18 @@ def _belong(workdir: Workdir, config: config_lib.ConfigDict) -> None:
   path = workdir.files / _CONFIG
   if path.exists():
     theirs = _read_config(path, config)
-    _refuse_other(theirs, config, str(workdir.home))
+    longer = (
+      f"; to go on from its last step for longer, name a new workdir and"
+      f" --config.start.resume={shlex.quote(str(workdir.home))}"
+    )
+    _refuse_other(theirs, config, str(workdir.home), longer)
   elif not steps.finished(workdir.home / CHECKPOINTS):
     for name in (*_JOURNALS, CHECKPOINTS):
       if _holds_something(workdir.files / name):
         raise errors.ConfigError(
           f"workdir={workdir.home} has {name} without the {_CONFIG} of a run:"
-          " it is somebody else's, or of a run that has lost it; use another"
-          " workdir, or give --start_over to set aside what is there"
+          " it is foreign, or belongs to a run that has lost it; use another"
+          " workdir, or give --start_over to set the old files aside"
         )
   files.write(path, config_lib.to_json(config) + "\n")
 
@@ -198,7 +210,8 @@ def _set_aside(workdir: Workdir) -> None:
   names = [
     path.name
     for path in home.iterdir()
-    if path.name in (_CONFIG, _SAVED, *_JOURNALS, CHECKPOINTS, "profile")
+    if path.name
+    in (_CONFIG, inferred_lib.FILE, _SAVED, *_JOURNALS, CHECKPOINTS, "profile")
     or re.fullmatch(r"(metrics|evals)\.cut\.jsonl|events\.out\..*", path.name)
   ]
   for name in names:
@@ -212,17 +225,36 @@ def _set_aside(workdir: Workdir) -> None:
 
 
 def _refuse_other(
-  theirs: config_lib.ConfigDict, ours: config_lib.ConfigDict, where: str
+  theirs: config_lib.ConfigDict,
+  ours: config_lib.ConfigDict,
+  where: str,
+  longer: str = "",
 ) -> None:
-  added = identity.added_fields(experiment_lib.Experiment, ours)
-  changed = identity.difference(
-    identity.of_run(ours, added), identity.of_run(theirs, added)
-  )
+  changed = differences(theirs, ours)
   if changed:
+    is_longer = any(text.startswith("duration: ") for text in changed)
     raise errors.ConfigError(
       f"workdir={where} belongs to another config: {'; '.join(changed)}; use"
-      " another workdir or the old values (runtime.* alone may change)"
+      " another workdir or the old values (only runtime.* may change)"
+      f"{longer if is_longer else ''}"
     )
+
+
+def differences(
+  theirs: config_lib.ConfigDict, ours: config_lib.ConfigDict
+) -> list[str]:
+  """`path: theirs -> ours` for what makes them configs of different runs."""
+  added = identity.added_fields(experiment_lib.Experiment, ours)
+  now, before = identity.of_run(ours, added), identity.of_run(theirs, added)
+  for key in now:
+    # Of all that has a name, only a data set has a preprocess as well.
+    group, _, field = key.rpartition(".")
+    name = f"{group}.name"
+    if field != "preprocess" or name not in now or name not in before:
+      continue
+    if sources.is_same(now[name], str(before[name])):
+      before[name] = now[name]
+  return identity.difference(now, before)
 
 
 def meta(config: config_lib.ConfigDict, run: setup.Run) -> dict[str, Any]:
@@ -288,26 +320,39 @@ def data(inputs: experiment_lib.Inputs) -> dict[str, Any]:
 def check_same(saved: dict[str, Any], ours: dict[str, Any], step: int) -> None:
   """Refuses to resume with another config or on other data.
 
-  Says so if the code of parts from outside has changed.
-
   Raises:
     ConfigError: the config differs in more than `runtime`.
-    DataError: the data set, or the weights that the task needs, are not those
-      of the checkpoint.
+    DataError: of `check_inputs`.
   """
   _refuse_other(
     config_lib.ConfigDict(saved["config"]),
     config_lib.ConfigDict(ours["config"]),
     f"(checkpoint {step})",
   )
+  check_inputs(saved, ours, step)
+
+
+def check_inputs(
+  saved: dict[str, Any], ours: dict[str, Any], step: int
+) -> None:
+  """Refuses to go on from a checkpoint with other data.
+
+  Says so if the code of parts from outside has changed.
+
+  Raises:
+    DataError: the data set, or the weights that the task needs, are not those
+      of the checkpoint.
+  """
   changed = identity.difference(ours["parts"], saved.get("parts", {}))
   if changed:
     processes.say(
       f"the code of parts from outside changed since step {step} was saved:"
       f" {'; '.join(changed)}"
     )
-  if saved["data"] != ours["data"]:
-    changed = identity.difference(ours["data"], saved["data"])
+  changed = identity.difference(
+    _placeless(ours["data"]), _placeless(saved["data"])
+  )
+  if changed:
     raise errors.DataError(
       f"the training data changed since step {step} was saved:"
       f" {'; '.join(changed)}; restore it, or start in another workdir"
@@ -320,6 +365,15 @@ def check_same(saved: dict[str, Any], ours: dict[str, Any], step: int) -> None:
       f"the weights of task.{', task.'.join(names)} changed since step {step}"
       " was saved; restore them, or start in another workdir"
     )
+
+
+def _placeless(data: dict[str, Any]) -> dict[str, Any]:
+  """A fingerprint whose parts, if it has any, are named without places."""
+  parts = {}
+  for key, inner in data.get("parts", {}).items():
+    place, _, name = key.partition(":")
+    parts[f"{place}:{sources.placeless(name)}"] = inner
+  return {**data, "parts": parts} if parts else data
 
 
 def provenance() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from vit_jax.checkpoints import preprocessing
 from vit_jax.checkpoints.base import Inferred, Size, Source
 from vit_jax.checkpoints.keys import Rule, layer
 from vit_jax.checkpoints.layouts import vision_transformer, vit_like
@@ -63,15 +64,15 @@ class BigVision(vision_transformer.JaxVit):
       config = dataclasses.replace(config, posemb="learned_1d")
     return super().objections(config)
 
-  def preprocess(self, source: Source, size: Size) -> tuple[str, list[str]]:
+  def preprocess(
+    self, source: Source, size: Size, channels: int
+  ) -> tuple[str, list[str]]:
     if size[0] != size[1]:
-      return super().preprocess(source, size)
+      return super().preprocess(source, size, channels)
     # Section 3, arXiv:2205.01580: 256 px for a crop of 224 px.
     small = round(size[0] * 256 / 224)
-    text = (
-      f"decode|resize_small({small})|central_crop({op.Size(*size)})"
-      "|value_range(-1, 1)"
-    )
+    steps = [f"resize_small({small})", f"central_crop({op.Size(*size)})"]
+    text = preprocessing.described(steps, *preprocessing.HALF, channels)
     return text, []
 
 

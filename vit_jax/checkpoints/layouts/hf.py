@@ -5,12 +5,10 @@ from collections.abc import Sequence
 import re
 from typing import Any
 
-from vit_jax.checkpoints import preprocessing
 from vit_jax.checkpoints.base import CONFIG, Size, Source
-from vit_jax.checkpoints.layouts import torch_like
+from vit_jax.checkpoints.layouts import hf_pixels, torch_like
 from vit_jax.core import errors
 
-_PREPROCESSOR = "preprocessor_config.json"
 BLOCK = {
   "norm_attention": "layernorm_before",
   "attention/query": "attention.q_proj",
@@ -39,8 +37,6 @@ _GELU = {
   "gelu_new": "tanh",
   "gelu_pytorch_tanh": "tanh",
 }
-# PIL's numbers of the resampling filters.
-_FILTERS = {2: "bilinear", 3: "bicubic"}
 
 
 def gelu(source: Source) -> str:
@@ -63,31 +59,14 @@ class HuggingFace(torch_like.TorchLike):
 
   format = "hf"
   head = "classifier"
-  side_names = (CONFIG, _PREPROCESSOR)
+  side_names = (CONFIG, hf_pixels.FILE)
   ignored = (r".*relative_position_index", r".*\.position_ids")
 
-  def preprocess(self, source: Source, size: Size) -> tuple[str, list[str]]:
-    """Reads preprocessor_config.json."""
-    config = source.side_files.get(_PREPROCESSOR, {})
-    assumptions = []
-    if not config:
-      assumptions.append(
-        "preprocessing: resized, pixels in [-1, 1], as there is no"
-        " preprocessor_config.json"
-      )
-    number = config.get("resample", 2)
-    if number not in _FILTERS:
-      assumptions.append(f"resampling filter {number} is done bilinearly")
-    before = config.get("size", {})
-    edge = before.get("shortest_edge") if isinstance(before, dict) else None
-    mean = config.get("image_mean", preprocessing.HALF[0])
-    std = config.get("image_std", preprocessing.HALF[1])
-    if config.get("do_normalize") is False:
-      mean, std = preprocessing.UNIT
-    crop = min(size) / edge if edge and config.get("do_center_crop") else None
-    method = _FILTERS.get(number, "bilinear")
-    text = preprocessing.described(size, crop, method, mean, std)
-    return text, assumptions
+  def preprocess(
+    self, source: Source, size: Size, channels: int
+  ) -> tuple[str, list[str]]:
+    config = source.side_files.get(hf_pixels.FILE, {})
+    return hf_pixels.read(config, size, channels)
 
   def labels(self, source: Source) -> Sequence[Any]:
     names = source.config.get("id2label") or {}
@@ -102,37 +81,26 @@ class HuggingFace(torch_like.TorchLike):
     """The fields of config.json for this kind of model."""
 
   def side_files(
-    self, config: Any, preprocess: str, labels: Sequence[str]
+    self, config: Any, preprocess: str, labels: Sequence[str], channels: int
   ) -> dict[str, dict[str, Any]]:
     names = labels or [f"LABEL_{i}" for i in range(config.num_classes)]
-    settings = preprocessing.settings(preprocess)
-    crop = settings.smaller_size
-    h, w = config.image_size
-    size = {"height": h, "width": w}
     fields = {
       **self.model_fields(config),
       "image_size": one_or_two(config.image_size),
       "patch_size": one_or_two(config.patch_size),
-      "num_channels": 3,
+      "num_channels": channels,
       "qkv_bias": True,
       "id2label": {str(i): name for i, name in enumerate(names)},
       "label2id": {name: i for i, name in enumerate(names)},
       "num_labels": config.num_classes,
     }
-    preprocessor = {
-      "image_processor_type": "ViTImageProcessor",
-      "do_resize": True,
-      "size": {"shortest_edge": crop} if crop else size,
-      "do_center_crop": bool(crop),
-      "crop_size": size,
-      "resample": 3 if settings.method == "bicubic" else 2,
-      "do_rescale": True,
-      "rescale_factor": 1 / 255,
-      "do_normalize": True,
-      "image_mean": settings.mean,
-      "image_std": settings.std,
-    }
-    return {CONFIG: fields, _PREPROCESSOR: preprocessor}
+    pixels, _ = hf_pixels.words(preprocess, config.image_size, channels)
+    return {CONFIG: fields, hf_pixels.FILE: pixels}
+
+  def pixel_notes(
+    self, config: Any, preprocess: str, channels: int
+  ) -> list[str]:
+    return hf_pixels.words(preprocess, config.image_size, channels)[1]
 
 
 def one_or_two(size: Size) -> int | list[int]:

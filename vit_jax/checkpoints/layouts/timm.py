@@ -7,7 +7,7 @@ from typing import Any
 from vit_jax.checkpoints import preprocessing
 from vit_jax.checkpoints.base import CONFIG, Size, Source
 from vit_jax.checkpoints.keys import Rule
-from vit_jax.checkpoints.layouts import torch_like
+from vit_jax.checkpoints.layouts import timm_pixels, torch_like
 
 BLOCK = {
   "norm_attention": "norm1",
@@ -66,7 +66,7 @@ class Timm(torch_like.TorchLike):
   """A model of timm.
 
   Attributes:
-    mean_and_std: of the pixels, where there is no config.json.
+    mean_and_std: mean and deviation of the pixels if there is no config.json.
   """
 
   format = "timm"
@@ -79,27 +79,12 @@ class Timm(torch_like.TorchLike):
     r".*\.attn_mask",
   )
 
-  def preprocess(self, source: Source, size: Size) -> tuple[str, list[str]]:
-    """Reads the pretrained_cfg of config.json."""
-    hub = source.config.get("pretrained_cfg", source.config)
-    assumptions = []
-    if "mean" not in hub:
-      assumptions.append(
-        "preprocessing is timm's for this kind of model: no config.json says"
-      )
-    method = hub.get("interpolation", "bicubic")
-    if method not in ("bilinear", "bicubic"):
-      assumptions.append(f"{method} resizing is done bicubically")
-      method = "bicubic"
-    squash = hub.get("crop_mode", "center") == "squash"
-    text = preprocessing.described(
-      size,
-      None if squash else hub.get("crop_pct", 0.9),
-      method,
-      hub.get("mean", self.mean_and_std[0]),
-      hub.get("std", self.mean_and_std[1]),
-    )
-    return text, assumptions
+  def preprocess(
+    self, source: Source, size: Size, channels: int
+  ) -> tuple[str, list[str]]:
+    top = source.config
+    hub = top.get("pretrained_cfg") or (top if "mean" in top else {})
+    return timm_pixels.read(hub, self.mean_and_std, size, channels)
 
   def labels(self, source: Source) -> Sequence[Any]:
     return source.config.get("label_names") or ()
@@ -118,12 +103,11 @@ class Timm(torch_like.TorchLike):
     return {}
 
   def side_files(
-    self, config: Any, preprocess: str, labels: Sequence[str]
+    self, config: Any, preprocess: str, labels: Sequence[str], channels: int
   ) -> dict[str, dict[str, Any]]:
-    settings = preprocessing.settings(preprocess)
-    crop = settings.smaller_size
     args = self.model_args(config)
     pool = args.get("global_pool", "avg")
+    pixels, _ = timm_pixels.words(preprocess, config.image_size, channels)
     content = {
       "architecture": self.architecture(config),
       "num_classes": config.num_classes,
@@ -131,15 +115,16 @@ class Timm(torch_like.TorchLike):
       "global_pool": pool,
       **({"model_args": args} if args else {}),
       "pretrained_cfg": {
-        "input_size": [3, *config.image_size],
+        "input_size": [channels, *config.image_size],
         "fixed_input_size": True,
-        "interpolation": settings.method,
-        "crop_pct": min(config.image_size) / crop if crop else 1.0,
-        "crop_mode": "center" if crop else "squash",
-        "mean": settings.mean,
-        "std": settings.std,
+        **pixels,
         "num_classes": config.num_classes,
       },
       **({"label_names": list(labels)} if labels else {}),
     }
     return {CONFIG: content}
+
+  def pixel_notes(
+    self, config: Any, preprocess: str, channels: int
+  ) -> list[str]:
+    return timm_pixels.words(preprocess, config.image_size, channels)[1]

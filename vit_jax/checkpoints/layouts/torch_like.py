@@ -56,8 +56,9 @@ def linear(
   Args:
     theirs: what their names begin with.
     ours: what ours begin with.
-    their_axes: of their kernel; the first, or the first group, is the bias's.
-    our_axes: of our kernel.
+    their_axes: axes of their kernel; the first, or the first group, is the
+      bias's.
+    our_axes: axes of our kernel.
     stack: "L " where ours is stacked over blocks.
     **labels: see `Rule`.
   """
@@ -87,7 +88,7 @@ def block(
   """The rules of a pre-norm block, or of a stack of them.
 
   Args:
-    names: of their modules, by ours, as in `timm.BLOCK`.
+    names: their modules' names by ours, as in `timm.BLOCK`.
     theirs: what their names begin with; with {L} if it is a stack.
     ours: what ours begin with.
     layers: the labels of a stack.

@@ -75,7 +75,7 @@ def _image_size(
   """The image size (h, w) in px that fits the position embeddings.
 
   Args:
-    config: of the model; its own image size does not matter.
+    config: config of the model; its own image size does not matter.
     count: number of position embeddings; 0 if they are not learned.
     sizes: image sizes to try first.
     assumptions: is added to.
@@ -100,8 +100,8 @@ def _image_size(
   side = math.isqrt(count)
   if side * side != count:
     raise errors.CheckpointError(
-      f"its {count} position embeddings are no square grid; say which it is"
-      " with resolution=(height, width) in px"
+      f"its {count} position embeddings do not form a square grid; give its"
+      " size with resolution=(height, width) in px"
     )
   return side * h, side * w
 

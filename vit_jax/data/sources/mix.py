@@ -28,10 +28,10 @@ class Mix(base.Source):
   """Sources one after another, each with its weight.
 
   Args:
-    names: of the parts.
+    names: names of the parts.
     weights: whole numbers > 0.
     sources: the parts, with the same classes in the same order.
-    split: of each part.
+    split: split of each part.
   """
 
   def __init__(
@@ -68,6 +68,9 @@ class Mix(base.Source):
   def where(self, index: int) -> str:
     source, i = self._find(index)
     return source.where(i)
+
+  def notes(self) -> list[str]:
+    return [note for source in self._sources for note in source.notes()]
 
   @property
   def parts(self) -> tuple[tuple[int, int], ...]:
@@ -108,6 +111,13 @@ def open_source(rest: str, split: str, data_dir: str) -> Mix:
       text = f"{{name}}: {e}"
       raise errors.ConfigError(text, {"name": f"mix:{rest}"}) from e
   return Mix(names, weights, sources, split)
+
+
+def placeless(rest: str) -> str:
+  """The weights and the names of the parts without their places."""
+  names, weights = _parse(rest)
+  parts = zip(weights, map(base.placeless, names), strict=True)
+  return "+".join(f"{weight}*{name}" for weight, name in parts)
 
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:

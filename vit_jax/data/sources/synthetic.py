@@ -23,7 +23,7 @@ class Synthetic(base.Source):
   Args:
     split: each has other noise.
     size: how many examples.
-    shape: of the images, [h, w, c].
+    shape: shape of the images, [h, w, c].
     num_classes: how many classes.
   """
 

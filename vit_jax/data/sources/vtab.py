@@ -77,14 +77,14 @@ class Task:
   Attributes:
     group: natural, specialized or structured.
     data: "NAME[/CONFIG]" of the TFDS data set.
-    num_classes: of the label.
+    num_classes: number of classes of the label.
     validation: the split that has the 200 validation examples, and the
       percentage of it at which they begin.
     test: the split that has the test examples, and the percentage of it at
       which they begin; they go on to its end.
     label: computes the label of an example as TFDS gives it.
-    class_names: of a computed label; empty where TFDS names the classes or
-      they have no names.
+    class_names: class names of a computed label; empty if TFDS names the
+      classes or they have no names.
     binary: whether pixels are 0 and 1 instead of 0 and 255.
   """
 
@@ -227,8 +227,8 @@ class Vtab(base.Source):
   """A split of a task: only "image", "label" and "id".
 
   Args:
-    name: of the task.
-    split: of the task.
+    name: name of the task.
+    split: split of the task.
     examples: the same examples as TFDS gives them.
   """
 
@@ -284,7 +284,7 @@ def open_source(rest: str, split: str, data_dir: str) -> Vtab:
   names = splits(chosen, {k: v.num_examples for k, v in info.splits.items()})
   if split not in names:
     raise errors.ConfigError(
-      f"{{split}} is no split of vtab:{rest}"
+      f"{{split}} is not a split of vtab:{rest}"
       f"{errors.did_you_mean(split, names)} (splits: {', '.join(names)})",
       {"split": split},
     )

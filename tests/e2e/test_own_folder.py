@@ -1,0 +1,129 @@
+"""One command fine-tunes on an own folder, and needs the checkpoint once."""
+
+import json
+import re
+import shlex
+
+import pytest
+
+from tests.e2e import own_folder, run as cli
+from vit_jax.cli import main
+from vit_jax.models import vit
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+  """Folder, checkpoint, workdir with a space, and what was printed."""
+  home = tmp_path_factory.mktemp("own")
+  folder = own_folder.photos(home / "my photos, all")
+  checkpoint = own_folder.save(home / "weights", vit.Model(own_folder.VIT))
+  config = own_folder.argument(folder, checkpoint, epochs=12, lr=0.01)
+  workdir = home / "the run"
+  done = cli.run("train", f"--config={config}", f"--workdir={workdir}")
+  assert done.returncode == 0, done.stderr
+  return home, config, workdir, done
+
+
+def commands(text):
+  return [
+    shlex.split(line[line.index("python -m") :])[3:]
+    for line in text.splitlines()
+    if "python -m vit_jax" in line
+  ]
+
+
+def test_it_ends_with_accuracy_page_and_commands(done, capsys):
+  home, _, workdir, process = done
+  accuracy = re.search(r"val accuracy: ([\d.]+)% of 6 images", process.stdout)
+  assert float(accuracy[1]) > 90
+  page = (workdir / "confusion.html").read_text()
+  assert "6 images are right" in page
+  given = {words[0]: words for words in commands(process.stdout)}
+  assert set(given) == {"evaluate", "predict", "convert"}
+  assert main.main(given["convert"]) == 0
+  assert (home / "the run-timm/model.safetensors").exists()
+  photo = next(home.glob("my photos*/red/*.png"))
+  words = [str(photo) if w == "PHOTO.jpg" else w for w in given["predict"]]
+  capsys.readouterr()
+  assert main.main(words) == 0
+  assert re.search(
+    r"PNG\n *\d+\.\d+%  red|png\n *[\d.]+%  red", capsys.readouterr().out
+  )
+
+
+def test_what_was_inferred_is_in_the_config(done):
+  home, _, workdir, process = done
+  values = json.loads((workdir / "config.json").read_text())
+  model, train = values["model"], values["data"]["train"]
+  assert (model["name"], model["num_classes"]) == ("vit", 3)
+  assert (model["width"], model["depth"], model["mlp_dim"]) == (16, 2, 32)
+  # A new head on the pooled vector, without the tanh layer of pre-training.
+  assert model["pre_logits_dim"] == 0
+  assert train["name"] == f"holdout:0.200*folder:{home}/my photos, all"
+  assert train["split"] == "train"
+  assert train["preprocess"] == (
+    "decode|inception_crop(16, area_min=64.0, method='bicubic', antialias=True)"
+    "|flip_lr|normalise((0.5, 0.4, 0.3), (0.2, 0.2, 0.2))"
+  )
+  scored = values["evals"]["val"]["data"]
+  assert scored["preprocess"] == own_folder.PREPROCESS
+  assert values["data"]["batch_size"] == 16
+  assert "has no split val: 20.0% of each class's train images" in (
+    process.stderr
+  )
+
+
+def test_a_resume_needs_no_checkpoint(done, capsys):
+  home, config, workdir, _ = done
+  (home / "weights").rename(home / "moved")
+  try:
+    assert (
+      main.main(["train", f"--config={config}", f"--workdir={workdir}"]) == 0
+    )
+    assert "accuracy" in capsys.readouterr().out
+    # What a run may change on a resume, it may change without it as well.
+    more = "--config.runtime.log_every=3"
+    arguments = ["train", f"--config={config}", f"--workdir={workdir}"]
+    assert main.main([*arguments, more]) == 0
+    capsys.readouterr()
+    # Anything else is refused as ever.
+    assert main.main([*arguments, "--config.optim.peak_lr=0.5"]) == 2
+    assert "optim.peak_lr: 0.01 -> 0.5" in capsys.readouterr().err
+  finally:
+    (home / "moved").rename(home / "weights")
+
+
+def test_another_argument_is_another_run(done, capsys):
+  _, config, workdir, _ = done
+  other = f"--config={config},freeze=backbone"
+  assert main.main(["train", other, f"--workdir={workdir}"]) == 2
+  line = capsys.readouterr().err.strip().splitlines()[-1]
+  assert "optim.frozen: [] -> ['(?!head/).*']" in line
+
+
+def test_other_processes_take_what_the_first_one_found(done, tmp_path):
+  """The second one is told another place, where there is no checkpoint."""
+  _, config, _, _ = done
+  address = cli.free_address()
+  processes = [
+    cli.start(
+      "train",
+      f"--config={config if i == 0 else config.replace('weights', 'absent')}",
+      f"--workdir={tmp_path}",
+      f"--coordinator_address={address}",
+      "--num_processes=2",
+      f"--process_id={i}",
+      "--config.duration=4 steps",
+      "--config.optim.schedule.warmup=0 steps",
+      devices=1,
+    )
+    for i in range(2)
+  ]
+  ends = cli.wait(processes)
+  # The weights themselves are read by each, from what process 0 has recorded.
+  assert [p.returncode for p in ends] == [0, 0], ends[1].stderr
+  assert "accuracy" in ends[0].stdout
+  assert "accuracy" not in ends[1].stdout
+  values = json.loads((tmp_path / "inferred.json").read_text())
+  assert values["config"] == config
+  assert (tmp_path / "confusion.html").exists()
