@@ -141,6 +141,14 @@ def test_imagenets_ids_in_another_order():
   assert numbers(shuffled, ids) == tuple(order)
 
 
+def test_imagenets_words_in_the_order_of_the_alphabet():
+  """As folders of these names sort."""
+  words = list(dict.fromkeys(class_names.imagenet1k()))
+  words += [f"another {i}" for i in range(1000 - len(words))]
+  folders = sorted(words)
+  assert [words[k] for k in numbers(folders, words) or ()] == folders
+
+
 def test_a_thousand_words_in_alphabetical_order_are_not_imagenets():
   words = sorted(class_names.imagenet1k())
   with pytest.raises(errors.ConfigError, match=r"\(1000 of 1000 names\)"):

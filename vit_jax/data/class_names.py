@@ -8,7 +8,7 @@ Class k of a data set need not be class k of a model's head: folders that sort
 in another way give their classes other numbers.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 import functools
 import os
 import pathlib
@@ -115,8 +115,8 @@ def numbers(
   """
   if list(names) == list(known):
     return tuple(range(len(names)))
-  for key in (clean, _loose):
-    ours, theirs = _keys(names, key), _keys(known, key)
+  for form in (_clean, _loose, _by_id):
+    ours, theirs = form(names), form(known)
     if len(set(ours)) == len(ours) and sorted(ours) == sorted(theirs):
       places = {name: k for k, name in enumerate(theirs)}
       return tuple(places[name] for name in ours)
@@ -129,25 +129,30 @@ def numbers(
   )
 
 
-def _keys(names: Sequence[str], key: Callable[[str], str]) -> list[str]:
-  """Names in the form in which they are compared."""
-  keys = list(map(key, names))
+def _clean(names: Sequence[str]) -> list[str]:
+  return list(map(clean, names))
+
+
+def _loose(names: Sequence[str]) -> list[str]:
+  """The names without what spelling alone may change."""
+  words = (name.casefold().replace("_", " ").split() for name in _clean(names))
+  texts = map(" ".join, words)
+  return [str(int(text)) if text.isdecimal() else text for text in texts]
+
+
+def _by_id(names: Sequence[str]) -> list[str]:
+  """WordNet ids if the names are words for ImageNet-1k's classes in order."""
   rows = _imagenet()
-  if len(keys) == len(rows):
-    pairs = zip(keys, rows, strict=True)
+  if len(names) == len(rows):
+    pairs = zip(names, rows, strict=True)
     same = sum(bool(_words(name) & _words(row[1])) for name, row in pairs)
     if same >= _SAME_ORDER:
       return [wnid for wnid, _ in rows]
-  return keys
-
-
-def _loose(name: str) -> str:
-  text = " ".join(clean(name).casefold().replace("_", " ").split())
-  return str(int(text)) if text.isdecimal() else text
+  return _loose(names)
 
 
 def _words(synset: str) -> set[str]:
-  return set(map(_loose, synset.split(",")))
+  return set(_loose(synset.split(",")))
 
 
 def _are_numbers(names: Sequence[str]) -> bool:
@@ -163,7 +168,7 @@ def _difference(names: Sequence[str], known: Sequence[str]) -> str:
       f"the names of one are numbers in another order than their own, so that"
       f" the class {mine[k]!r} may be label {int(mine[k])} or label {k}"
     )
-  ours, theirs = _keys(names, _loose), _keys(known, _loose)
+  ours, theirs = _by_id(names), _by_id(known)
   sides = (
     ("alone has", names, ours, set(theirs)),
     ("lacks", known, theirs, set(ours)),
