@@ -84,7 +84,9 @@ def test_averaged_parameters_are_taken(run, tmp_path):
   same(got.params, averaged)
   assert any("averaged" in x for x in got.report.assumptions)
   # Nothing says how this run evaluated.
-  assert got.preprocess == "decode|resize(8)|value_range(-1.0, 1.0)"
+  assert got.preprocess == (
+    "decode(channels=1)|resize(8)|value_range(-1.0, 1.0)"
+  )
 
 
 def test_parameters_of_the_task_are_dropped_and_reported(run, tmp_path):
