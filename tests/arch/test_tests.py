@@ -11,11 +11,11 @@ TESTS = source.ROOT / "tests"
 STATED = {
   "analysis/html_page": "analysis/test_inside_page.py",
   "checkpoints/layouts": "checkpoints/test_every_layout.py",
+  "cli/confusion": "e2e/test_own_folder.py",
   "cli/convert": "cli/test_checkpoint_commands.py",
   "cli/data": "cli/test_data_commands.py",
   "cli/distributed": "cli/test_config_errors.py",
   "cli/evaluate": "train/test_evaluate.py",
-  "cli/flags": "cli/test_config_errors.py",
   "cli/inspect": "cli/test_checkpoint_commands.py",
   "cli/main": "cli/test_config_errors.py",
   "cli/plan": "cli/test_auto_mesh.py",

@@ -42,5 +42,5 @@ def test_a_folder_with_two_files(tmp_path):
 def test_nothing_there(tmp_path):
   with pytest.raises(errors.CheckpointError, match="does not exist"):
     checkpoints.load(tmp_path / "x")
-  with pytest.raises(errors.CheckpointError, match="is no checkpoint"):
+  with pytest.raises(errors.CheckpointError, match="is not a checkpoint"):
     checkpoints.load(tmp_path)

@@ -310,7 +310,9 @@ def test_a_grid_that_is_no_square(tmp_path):
     arrays[name] = arrays[name][:, :13]
 
   path = files.write(tmp_path, "vit_token", cut)
-  with pytest.raises(errors.CheckpointError, match=r"12 .* are no square grid"):
+  with pytest.raises(
+    errors.CheckpointError, match=r"12 .* do not form a square grid"
+  ):
     checkpoints.load(path)
   got = checkpoints.load(path, resolution=(24, 32))
   assert got.model.config.grid == (3, 4)

@@ -132,7 +132,7 @@ def test_a_file_in_the_way(tmp_path):
     run_checkpoints.Checkpointer(tmp_path / "file" / "below", keep=1)
   with run_checkpoints.Checkpointer(tmp_path, keep=1) as checkpointer:
     (tmp_path / "7").write_text("mine")
-    with pytest.raises(errors.CheckpointError, match="7 is no checkpoint"):
+    with pytest.raises(errors.CheckpointError, match="7 is not a checkpoint"):
       checkpointer.save(7, place(state_at(7)), {})
   assert (tmp_path / "7").read_text() == "mine"
 
@@ -246,7 +246,7 @@ def test_open_step_takes_either_and_changes_nothing(copy, caplog):
   assert "200 is unusable: state/_METADATA" in caplog.text
   with pytest.raises(errors.CheckpointError, match="not as it was saved"):
     run_checkpoints.open_step(copy / "200")
-  with pytest.raises(errors.CheckpointError, match="is no checkpoint"):
+  with pytest.raises(errors.CheckpointError, match="is not a checkpoint"):
     run_checkpoints.open_step(copy / "absent")
   assert sorted(copy.rglob("*")) == before
 

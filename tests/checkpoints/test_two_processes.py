@@ -56,7 +56,7 @@ def test_two_processes_agree_and_one_resumes(tmp_path):
     "again": 3,
     "opened": "3",
   }
-  assert "cannot save step 4: 4 is no checkpoint" in error
+  assert "cannot save step 4: 4 is not a checkpoint" in error
   assert "cannot save step 5: No space left on device" in late
   # keep=2; the first attempts at 3 and 5 are aside.
   assert steps.finished(tmp_path) == [3, 5]

@@ -50,6 +50,9 @@ CASES = [
   ("duration", ["--config.duration=10 epoches"], "did you mean epochs?"),
   ("duration in percent", ["--config.duration=10 %"], "duration=10 % is the whole run"),
   ("duration of nothing", ["--config.duration=0 steps"], "give at least one step"),
+  ("saves without distance", ["--config.runtime.save_every=0 steps"], "runtime.save_every=0 steps is no distance; use at least '1 step', or '100 %' for the end alone"),
+  ("evaluations without distance", ["--config.evals.test.every=0 epochs"], "evals.test.every=0 epochs is no distance; use at least '1 step', or '100 %' for the end alone"),
+  ("lines without distance", ["--config.runtime.log_every=0"], "runtime.log_every=0 must be at least 1"),
   ("seed", ["--config.seed=-1"], "seed=-1 must be in [0, 2^32)"),
   ("batch size", ["--config.data.batch_size=0"], "data.batch_size=0 must be at least 1"),
   ("microbatches", ["--config.runtime.microbatches=5"], "data.batch_size=32 is not divisible by runtime.microbatches=5; nearest: 30 or 35"),
@@ -66,8 +69,9 @@ CASES = [
   ("op syntax", ["--config.data.train.preprocess=decode(1)||"], "cannot be read"),
   ("data set", ["--config.data.train.name=tfds:digit"], "is not prepared"),
   ("scheme", ["--config.data.train.name=tdfs:digits"], "unknown scheme tdfs; did you mean tfds?"),
-  ("split", ["--config.evals.test.data.split=tset"], "evals.test.data.split=tset is no split of tfds:digits; did you mean test?"),
+  ("split", ["--config.evals.test.data.split=tset"], "evals.test.data.split=tset is not a split of tfds:digits; did you mean test?"),
   ("evaluator's batch", ["--config.evals.test.batch_size=0"], "evals.test.batch_size=0"),
+  ("evaluator's channels", ["--config.evals.test.data.preprocess=decode|value_range(-1, 1)"], "gives images of 3 channel(s), data.train.preprocess=decode(channels=1)|random_shift"),
   ("unknown evaluator", ["--config.evals.tset.batch_size=1"], "unknown field evals.tset; did you mean evals.test?"),
 ]
 # fmt: on

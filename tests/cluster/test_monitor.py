@@ -92,7 +92,7 @@ def test_another_number_of_processes():
     processes = [start(0), start(1, count=4)]
     code, text = processes[0].hear()["end"]
     assert code == 2
-    assert text.startswith("process 1 (h1) was told of 4 processes, process 0")
+    assert text.startswith("process 1 (h1) expects 4 processes, process 0")
     assert processes[1].hear() == {"end": [code, text]}
 
 
@@ -101,7 +101,7 @@ def test_the_same_process_twice():
     processes = [start(0), start(1), start(1)]
     ends = [p.hear()["end"] for p in processes]
     assert ends[0][0] == 2
-    assert "on h1 and on h1, were told that they are process 1" in ends[0][1]
+    assert "on h1 and on h1, were both started as process 1" in ends[0][1]
     assert ends == ends[:1] * 3
 
 
@@ -117,7 +117,7 @@ def silence(process):
 
 def stop(process):
   process.moves = False
-  return "stood still for 2 s"
+  return "made no progress for 2 s"
 
 
 @pytest.mark.parametrize("happens", [lose, silence, stop])

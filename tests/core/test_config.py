@@ -359,6 +359,9 @@ def test_parse_arg_keeps_the_types_of_the_defaults():
     "runlocal": True,
   }
   assert config_lib.parse_arg("", res=224).res == 224
+  # A path may have commas.
+  arg = config_lib.parse_arg("path=a, b,c,res=7,", path="", res=0)
+  assert vars(arg) == {"path": "a, b,c", "res": 7}
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,25 @@ RUN = {"batch_size": 32, "epoch_examples": 100, "total": 400}
     ("  7   steps ", 7),
     ("2.5 steps", 2),
     ("3.5 steps", 4),
+    ("0.1 steps", 1),
+    ("0.5 steps", 1),
+    ("0.001 epochs", 1),
+    ("3 examples", 1),
+    ("0.1 %", 1),
+    ("0 epochs", 0),
+    ("0 %", 0),
   ],
 )
 def test_steps(text, steps):
   assert Duration.parse(text).steps(**RUN) == steps
+
+
+def test_a_part_of_a_single_step_is_none_of_it():
+  """A run of one step has no warm-up, whatever its percentage."""
+  alone = {**RUN, "total": 1}
+  assert Duration.parse("10 %").steps(**alone) == 0
+  assert Duration.parse("100 %").steps(**alone) == 1
+  assert Duration.parse("0.1 steps").steps(**alone) == 1
 
 
 @pytest.mark.parametrize(

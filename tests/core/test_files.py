@@ -1,5 +1,7 @@
 """Files that are replaced whole, and locks."""
 
+import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -146,3 +148,72 @@ def test_rows_of_json(tmp_path):
   path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
   with pytest.raises(errors.DataError, match=r"rows\.jsonl, line 2: "):
     files.read_rows(path)
+
+
+@pytest.mark.parametrize(
+  "number", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL]
+)
+def test_a_place_without_locks_is_used_and_named(
+  tmp_path, monkeypatch, capsys, number
+):
+  """Lustre without its option flock, NFS without a lock daemon, some FUSE."""
+
+  def flock(*_):
+    raise OSError(number, os.strerror(number))
+
+  monkeypatch.setattr(fcntl, "flock", flock)
+  for _ in range(2):
+    with files.locked(tmp_path / "run" / ".lock") as lock:
+      assert isinstance(lock, int)
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line == (
+    f"{tmp_path}/run has no file locks ({os.strerror(number)}): two processes"
+    " that write there at the same time are not noticed, so start one at a time"
+  )
+
+
+def test_a_lock_that_fails_for_another_reason_is_an_error(
+  tmp_path, monkeypatch
+):
+  def flock(*_):
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+  monkeypatch.setattr(fcntl, "flock", flock)
+  with (
+    pytest.raises(OSError, match="Input/output error"),
+    files.locked(tmp_path / ".lock"),
+  ):
+    pass
+
+
+def refusing(number, folders_only):
+  """An os.fsync of a file system that lacks it."""
+  fsync = os.fsync
+
+  def refused(descriptor):
+    if not folders_only or stat.S_ISDIR(os.fstat(descriptor).st_mode):
+      raise OSError(number, os.strerror(number))
+    fsync(descriptor)
+
+  return refused
+
+
+@pytest.mark.parametrize("folders_only", [True, False])
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_that_cannot_sync(
+  tmp_path, monkeypatch, number, folders_only
+):
+  """CIFS and some FUSE refuse to sync folders, a few of them files, too."""
+  monkeypatch.setattr(os, "fsync", refusing(number, folders_only))
+  assert not files.sync_folder(tmp_path)
+  files.write(tmp_path / "a", "text")
+  assert (tmp_path / "a").read_text() == "text"
+
+
+def test_a_sync_that_fails_is_an_error(tmp_path, monkeypatch):
+  monkeypatch.setattr(os, "fsync", refusing(errno.EIO, False))
+  with pytest.raises(OSError, match="Input/output error"):
+    files.sync_folder(tmp_path)
+  with pytest.raises(errors.StorageError, match="Input/output error"):
+    files.write(tmp_path / "a", "text")
+  assert not list(tmp_path.iterdir())

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from vit_jax.core import errors, memory
+
 # Page faults of 20 blocks of 16 MiB, after a first.
 CODE = """
 import resource
@@ -56,3 +58,18 @@ def test_without_it_the_first_large_block_is_given_back():
 def test_the_environment_takes_precedence():
   call = "memory.keep_all(dict.fromkeys(memory.SETTINGS, ''))"
   assert faults(call) == pytest.approx(faults(""), rel=0.1)
+
+
+def test_other_errors_of_jax_are_left_alone():
+  with pytest.raises(RuntimeError, match="broke"), memory.fits("nothing"):
+    raise RuntimeError("INTERNAL: the compiler broke")
+  full = "RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nAnd more. [x]"
+  with (
+    pytest.raises(errors.DeviceError) as e,
+    memory.fits("use less"),
+  ):
+    raise RuntimeError(full)
+  assert str(e.value) == (
+    "the memory of a device is full (Out of memory allocating 9 bytes): use"
+    " less"
+  )

@@ -62,6 +62,17 @@ def test_a_source_from_outside(lab):
   assert base.split_names(name) == ("train",)
 
 
+def test_its_whole_name_counts_unless_it_says_what_is_a_place(lab):
+  name = "mylab.sources.video:/a/b"
+  assert base.placeless(name) == name
+  assert not base.is_same(name, "mylab.sources.video:/c/b")
+  code = VIDEO + '\ndef placeless(rest):\n  return rest.rpartition("/")[2]\n'
+  trees.write(lab, {"mylab/sources/placed.py": code.encode()})
+  assert base.placeless("mylab.sources.placed:/a/b") == "mylab.sources.placed:b"
+  assert base.is_same("mylab.sources.placed:/a/b", "mylab.sources.placed:b")
+  assert not base.is_same("mylab.sources.placed:b", "unknown:b")
+
+
 def test_a_config_names_it_and_does_not_import_it(lab):
   default = config_lib.to_config_dict(config.Config())
   default.train.name = "mylab.sources.video:x"

@@ -2,6 +2,8 @@
 
 import pathlib
 import pickle
+import stat
+import tempfile
 
 import pytest
 
@@ -53,6 +55,38 @@ def test_a_folder_that_cannot_be_written_is_indexed_elsewhere(
   assert again.fingerprint == first.fingerprint
   (tmp_path / "nowhere").write_text("")
   monkeypatch.setattr(pathlib.Path, "home", lambda: tmp_path / "nowhere")
+  monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+  with pytest.raises(errors.StorageError, match="make one of these folders wr"):
+    trees.open_folder(root)
+
+
+@pytest.mark.parametrize("has_home", [True, False])
+def test_without_a_home_it_is_among_the_temporary_files(
+  tmp_path, monkeypatch, has_home
+):
+  """Data that are read only, and a user whose home is none."""
+
+  def home():
+    if not has_home:
+      raise RuntimeError("Could not determine home directory.")
+    return tmp_path / "file"
+
+  (tmp_path / "file").write_text("")
+  monkeypatch.setattr(pathlib.Path, "home", home)
+  shared = tmp_path / "shared"
+  shared.mkdir()
+  monkeypatch.setattr(tempfile, "tempdir", str(shared))
+  root = trees.classes(tmp_path / "data", {"ant": 3, "bee": 2})
+  (root / index.FOLDER).write_text("")
+  assert len(trees.open_folder(root)) == 5
+  (folder,) = shared.iterdir()
+  (file,) = folder.glob("*/folder")
+  assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+  before = file.stat().st_mtime_ns
+  assert len(trees.open_folder(root)) == 5
+  assert file.stat().st_mtime_ns == before
+  # One that others can write to is not used.
+  folder.chmod(0o777)
   with pytest.raises(errors.StorageError, match="make one of these folders wr"):
     trees.open_folder(root)
 

@@ -91,11 +91,11 @@ REFUSED = {
   ("tfds:digits:2.0.0", "train"): "(versions there: 1.0.0); run: python -m",
   ("tfds:digits/big", "train"): "name=tfds:digits/big is not prepared in DIR",
   ("tfds:digits", "tran"): (
-    "split=tran is no split of tfds:digits; did you mean train? (splits: test,"
-    " train, and parts of them such as train[:90%])"
+    "split=tran is not a split of tfds:digits; did you mean train? (splits:"
+    " test, train, and parts of them such as train[:90%])"
   ),
-  ("tfds:digits", ""): "split= is no split of tfds:digits",
-  ("tfds:digits", "train[:9"): "split=train[:9 is no split of tfds:digits",
+  ("tfds:digits", ""): "split= is not a split of tfds:digits",
+  ("tfds:digits", "train[:9"): "split=train[:9 is not a split of tfds:digits",
   ("tfds:digits", "train[:0%]"): "split=train[:0%] has no examples",
   (
     "synthetic:10x8x8x3",

@@ -260,7 +260,7 @@ WRONG = {
   ("vtab:cifar", "test"): "name=vtab:cifar: no task cifar; did you mean",
   ("vtab:", "test"): "name=vtab:: no task (none) (tasks: caltech101, ",
   ("vtab:clevr_count", "train"): (
-    "split=train is no split of vtab:clevr_count; did you mean train800?"
+    "split=train is not a split of vtab:clevr_count; did you mean train800?"
     " (splits: train800, val200, train800val200, test)"
   ),
   ("vtab:dtd", "test"): "run: python -m vit_jax data prepare tfds:dtd --data",

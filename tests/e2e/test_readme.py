@@ -3,9 +3,10 @@
 import re
 import shlex
 
-from tests.e2e import run as cli
+from tests.e2e import own_folder, run as cli
 from vit_jax.cli import flags, main
 from vit_jax.core import config as config_lib
+from vit_jax.models import vit
 from vit_jax.sweeps import sweep
 from vit_jax.train.experiment import Experiment
 
@@ -22,8 +23,12 @@ def commands():
         yield words[3:]
 
 
-def test_every_command_is_accepted(monkeypatch):
-  monkeypatch.chdir(cli.ROOT)
+def test_every_command_is_accepted(monkeypatch, tmp_path):
+  # Where the files are that the commands name.
+  (tmp_path / "configs").symlink_to(cli.ROOT / "configs")
+  own_folder.photos(tmp_path / "photos")
+  own_folder.save(tmp_path / "B_16.npz", vit.Model(own_folder.VIT), "npz")
+  monkeypatch.chdir(tmp_path)
   seen = set()
   for words in commands():
     args, rest = main.parser().parse_known_args(words)

@@ -13,6 +13,16 @@ from tests.plan import small
     (40_960, {"duration": "2 epochs"}, 20),
     # Published: 1,281,167 images.
     (0, {"duration": "32 epochs", "name": "tfds:imagenet2012"}, 10_009),
+    # Without a config: fall11_21843, of 14,197,122 images.
+    (
+      0,
+      {
+        "duration": "90 epochs",
+        "name": "tfds:imagenet21k",
+        "split": "full[51200:]",
+      },
+      310_823,
+    ),
     (0, {"duration": "4096 epochs", "split": "train[:100]"}, 100),
   ],
 )

@@ -1,5 +1,7 @@
 """Every kind of image file is read rightly, or its record is named."""
 
+import zlib
+
 import cv2
 import numpy as np
 from PIL import Image
@@ -72,3 +74,33 @@ def test_cut_anywhere_is_no_other_error(name):
       decode(data[:size])
     except errors.DataError as e:
       assert "record 7" in str(e)
+
+
+def png_part(kind, data):
+  checksum = zlib.crc32(kind + data).to_bytes(4, "big")
+  return len(data).to_bytes(4, "big") + kind + data + checksum
+
+
+@pytest.mark.parametrize(
+  ("kind", "data"),
+  [
+    (b"iCCP", b"x\0\0" + zlib.compress(bytes(128))),
+    (b"eXIf", b"zz"),
+    (b"gAMA", (200_000).to_bytes(4, "big")),
+    (b"tEXt", b"x"),
+  ],
+)
+def test_libpng_prints_nothing_about_what_is_not_used(capfd, kind, data):
+  whole = image_files.pillow(image_files.PICTURE, "PNG")
+  # After the header.
+  more = whole[:33] + png_part(kind, data) + whole[33:]
+  np.testing.assert_array_equal(decode(more), image_files.PICTURE)
+  assert capfd.readouterr().err == ""
+
+
+def test_libpng_prints_nothing_about_a_wrong_checksum(capfd):
+  data = bytearray(image_files.pillow(image_files.PICTURE, "PNG"))
+  data[-13] ^= 1
+  with pytest.raises(errors.DataError, match="b'IDAT' has another checksum"):
+    decode(bytes(data))
+  assert capfd.readouterr().err == ""

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.e2e import run as cli
 from vit_jax.core import config as config_lib, errors, storage
 from vit_jax.train import experiment, mirror, recording, workdir
 
@@ -74,6 +75,78 @@ def test_journals_go_on_where_they_were(bucket):
   ]
   assert bucket.read("run/profile/trace") == b"1"
   assert not here.folder.exists()
+
+
+def of_data(name):
+  """A config that trains and evaluates on a data set."""
+  return config_lib.load(
+    cli.TINY,
+    "steps=1",
+    {"data.train.name": name, "evals.test.data.name": name},
+  )
+
+
+SPELLINGS = (
+  *("folder:{}/data/ant", "folder:{}/data/ant/", "folder:{}/data/../data/ant"),
+  *("folder:data/ant", "folder:./data/ant//", "folder:~/ant", "folder:../ant"),
+  "folder:/somewhere/else/ant",
+)
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_where_data_lies_is_not_what_it_is(tmp_path, monkeypatch, name):
+  monkeypatch.chdir(tmp_path)
+  with workdir.claim("run", of_data(f"folder:{tmp_path}/data/ant")):
+    pass
+  # Relative to another folder as well.
+  name = name.format(tmp_path)
+  with workdir.claim("run", of_data(name)):
+    pass
+  # The place is then the new one.
+  saved = json.loads((tmp_path / "run/config.json").read_text())
+  assert saved["data"]["train"]["name"] == name
+  assert saved["evals"]["test"]["data"]["name"] == name
+  for other in ("folder:data/bee", "tfds:digits", "multilabel:ant"):
+    with (
+      pytest.raises(
+        errors.ConfigError, match="belongs to another config: data"
+      ),
+      workdir.claim("run", of_data(other)),
+    ):
+      pass
+
+
+MOVED = {
+  "multilabel:/a/list.csv@0.5": "multilabel:b/../list.csv@0.5",
+  "real:/a/real.json": "real:~/real.json",
+  "mix:0.7*folder:/a/x+0.3*tfds:digits": "mix:7*folder:x/+3*tfds:digits",
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_other_data_that_has_moved(tmp_path, name):
+  with workdir.claim(str(tmp_path), of_data(name)):
+    pass
+  with workdir.claim(str(tmp_path), of_data(MOVED[name])):
+    pass
+
+
+def test_the_fingerprint_of_a_mixture_that_has_moved():
+  def meta(name, digest="1"):
+    parts = {f"0:{name}": {"name": "folder:x", "files": digest}}
+    data = {"name": "mix", "parts": parts}
+    config = of_data(f"mix:1*{name}+1*synthetic").to_dict()
+    return {"config": config, "data": data, "weights": {}, "parts": {}}
+
+  workdir.check_same(meta("folder:/a/x"), meta("folder:~/b/x/"), 3)
+  with pytest.raises(errors.DataError, match="training data changed since"):
+    workdir.check_same(meta("folder:/a/x"), meta("folder:/b/x", "2"), 3)
+
+
+def test_a_workdir_below_the_home_folder(tmp_path, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  with workdir.claim("~/run", CONFIG) as claimed:
+    assert claimed.home == tmp_path / "run"
 
 
 def test_only_what_has_changed_is_uploaded_also_now_and_then(

@@ -38,6 +38,7 @@ def page(runs: Sequence[RunFiles]) -> str:
       ["run", *_summary(runs[0])],
       [[run.name, *_summary(run).values()] for run in runs],
     ),
+    *map(_seam, runs),
     "<h2>Training</h2>",
     _grid(_training(runs)),
     "<h2>Evaluation</h2>",
@@ -66,6 +67,15 @@ def _summary(run: RunFiles) -> dict[str, Any]:
     "training time": recording.duration_text(seconds[seconds > 0].sum()),
     "devices": run.provenance.get("devices", "unknown"),
   }
+
+
+def _seam(run: RunFiles) -> str:
+  """Where a run goes on from another one."""
+  if not run.continues:
+    return ""
+  before, step = run.continues["run"], run.continues["step"]
+  text = f"{run.name} continues {before} from step {step:,}."
+  return f"<p>{html.escape(text)}</p>"
 
 
 def _training(runs: Sequence[RunFiles]) -> Iterable[tuple[str, str]]:

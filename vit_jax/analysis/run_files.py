@@ -24,6 +24,7 @@ class RunFiles:
     metrics: columns of metrics.jsonl by name; NaN where a row has no value.
     evals: rows of evals.jsonl, in their order.
     provenance: provenance in the newest checkpoint; empty if there is none.
+    continues: the workdir of the run that it continues, and from which step.
   """
 
   name: str
@@ -32,6 +33,7 @@ class RunFiles:
   metrics: dict[str, Float64[np.ndarray, " steps"]]
   evals: list[dict[str, Any]]
   provenance: dict[str, Any]
+  continues: dict[str, Any]
 
   @property
   def images_per_s(self) -> Float64[np.ndarray, " intervals"]:
@@ -105,4 +107,5 @@ def read(workdir: str) -> RunFiles:
     },
     evals=files.read_rows(home / "evals.jsonl"),
     provenance=meta.get("provenance", {}),
+    continues=meta.get(manifest.SEAM, {}),
   )

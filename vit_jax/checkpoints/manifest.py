@@ -15,11 +15,13 @@ import os
 import re
 from typing import IO, Any
 
-from vit_jax.core import errors, storage
+from vit_jax.core import errors, files as files_lib, storage
 from vit_jax.core.storage import AnyPath
 
 FILE = "manifest.json"
 FORMAT = 1
+# In the metadata of a run that continues another: which one, from which step.
+SEAM = "continues"
 # A manifest holds one line a file and array, and at most so much metadata.
 MAX_BYTES = 32 << 20
 MAX_META_BYTES = 8 << 20
@@ -59,13 +61,13 @@ def write(directory: AnyPath, content: dict[str, Any]) -> None:
   with open(temporary, "wb") as f:
     f.write(data)
     f.flush()
-    os.fsync(f.fileno())
+    files_lib.sync(f.fileno())
   for parent, _, _ in os.walk(directory):
-    _sync_directory(parent)
+    files_lib.sync_folder(parent)
   # The step directory's own name must be on disk before it counts.
-  _sync_directory(directory.parent)
+  files_lib.sync_folder(directory.parent)
   os.replace(temporary, directory / FILE)
-  _sync_directory(directory)
+  files_lib.sync_folder(directory)
 
 
 def read(directory: AnyPath) -> dict[str, Any]:
@@ -203,20 +205,12 @@ def _digests(
     with (directory / name).open("rb") as f:
       digest = hashlib.file_digest(f, "sha256").hexdigest()
       if durable and not remote:
-        os.fsync(f.fileno())
+        files_lib.sync(f.fileno())
       return [f.seek(0, os.SEEK_END), digest]
 
   remote = isinstance(directory, storage.BucketPath)
   with futures.ThreadPoolExecutor(_OBJECTS if remote else None) as pool:
     return dict(zip(names, pool.map(digest_file, names), strict=True))
-
-
-def _sync_directory(path: str | os.PathLike) -> None:
-  descriptor = os.open(path, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
 
 
 def model_paths(step: AnyPath) -> dict[str, str]:

@@ -88,9 +88,9 @@ def _check_members(path: pathlib.Path, infos: list[zipfile.ZipInfo]) -> None:
     seen.add(name)
     bad = {"", ".", ".."} & set(name.split("/"))
     if bad or not name.endswith(".npy") or not name.isprintable():
-      raise refused(path, f"{name!r} is no name of an array")
+      raise refused(path, f"{name!r} is not the name of an array")
     if "\\" in name or ":" in name or info.orig_filename != name:
-      raise refused(path, f"{info.orig_filename!r} is no name of an array")
+      raise refused(path, f"{info.orig_filename!r} is not the name of an array")
     if info.compress_type not in _METHODS or info.flag_bits & 1:
       raise refused(path, f"{name} is encrypted or of an unknown compression")
     stored = info.compress_type == zipfile.ZIP_STORED

@@ -96,7 +96,7 @@ def load_file(
 def _container(path: pathlib.Path, candidates: Sequence[Layout]) -> Container:
   """The kind of the file, by its first bytes."""
   if not path.is_file():
-    raise errors.CheckpointError(f"{path} is no regular file")
+    raise errors.CheckpointError(f"{path} is not a regular file")
   with path.open("rb") as f:
     head = f.read(9)
   containers = {x.container.SUFFIX[1:]: x.container for x in candidates}
@@ -116,7 +116,7 @@ def _recognised(
   """The layout, the source, its names in the file, and names left out."""
   own = tensors.get(OWN)
   if own is not None and (own.dtype != np.uint8 or own.nbytes > _MAX_JSON):
-    raise refused(path, f"{OWN} is no text")
+    raise refused(path, f"{OWN} is not text")
   weights = {name: tensor for name, tensor in tensors.items() if name != OWN}
   # Of a whole training state, only the parameters are of use here.
   params = {k: v for k, v in weights.items() if k.startswith("params/")}
@@ -177,7 +177,7 @@ def _json(path: pathlib.Path, text: bytes) -> dict[str, Any]:
   except (ValueError, RecursionError) as e:
     raise refused(path, f"it has no readable JSON ({e})") from e
   if not isinstance(value, dict):
-    raise refused(path, "its JSON is no table")
+    raise refused(path, "its JSON is not an object")
   return value
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from vit_jax.checkpoints import manifest, steps
+from vit_jax.checkpoints import manifest, orbax_sync, steps
 from vit_jax.cluster import lifeline, processes
 from vit_jax.core import errors, storage, tree
 from vit_jax.core.storage import AnyPath
@@ -64,6 +64,7 @@ class Checkpointer:
     self._good: set[int] = set()
     self._pending: tuple[int, futures.Future[None]] | None = None
     processes.on_first(self._open)
+    orbax_sync.settle(self._directory)
     # Never removed: a thread may still log after the error that ends the run.
     logging.getLogger("absl").addFilter(_no_orbax_traceback)
     self._pool = futures.ThreadPoolExecutor(1, "checkpoint")
@@ -232,7 +233,7 @@ class Checkpointer:
         except errors.CheckpointError as e:
           steps.set_aside(path, str(e))
       if steps.exists(path):
-        raise FileExistsError(errno.EEXIST, f"{path.name} is no checkpoint")
+        raise FileExistsError(errno.EEXIST, f"{path.name} is not a checkpoint")
       if not isinstance(path, storage.BucketPath):
         free = shutil.disk_usage(self._directory).free
         if free < size:

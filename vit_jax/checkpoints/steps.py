@@ -99,8 +99,8 @@ def find(path: AnyPath) -> AnyPath:
   step = newest_good(path, lambda _, why: _log.warning("%s; skipped", why))
   if step is None:
     raise errors.CheckpointError(
-      f"{path} is no checkpoint (it has no {manifest.FILE}) and no directory of"
-      " good ones (such as WORKDIR/checkpoints)"
+      f"{path} is not a checkpoint (it has no {manifest.FILE}) and not a"
+      " directory of good ones (such as WORKDIR/checkpoints)"
     )
   return path / str(step)
 

@@ -2,8 +2,8 @@
 
 A data set is tfds:NAME[/CONFIG][:VERSION], folder:PATH (folders of classes, or
 a manifest *.csv or *.jsonl), multilabel:MANIFEST[@CONFIDENCE], vtab:TASK,
-real:FILE, synthetic, a mixture mix:WEIGHT*NAME+WEIGHT*NAME, or a module of your
-own, PACKAGE.MODULE:REST (see vit_jax/data/base.py).
+real:FILE, synthetic, a mixture mix:WEIGHT*NAME+WEIGHT*NAME, holdout:SHARE*NAME,
+or a module of your own, PACKAGE.MODULE:REST (see vit_jax/data/base.py).
 """
 
 import argparse

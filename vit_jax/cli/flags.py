@@ -1,6 +1,7 @@
 """Flags that several commands have: --config, its overrides, --checkpoint."""
 
 import argparse
+import os
 import re
 from typing import Any
 
@@ -67,12 +68,15 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def place(text: str) -> str:
-  """The type of an argument that names a file or a folder."""
+  """The type of an argument that names a file or a folder.
+
+  No shell expands the ~ of --workdir=~/run.
+  """
   if not text:
     raise argparse.ArgumentTypeError(
       "it is empty (a variable that is not set?); name a file or folder"
     )
-  return text
+  return os.path.expanduser(text)
 
 
 def is_page(head: bytes) -> bool:
@@ -112,22 +116,26 @@ def load(args: argparse.Namespace, inferred: Any = None) -> Any:
     if not argument.startswith("--no") and "=" not in argument:
       raise errors.ConfigError(f"{argument} needs a value: {argument}=VALUE")
   path, _, arg = args.config.partition(":")
+  # The last of several for one field counts, as for other flags; absl would
+  # join those of a tuple.
+  given = {
+    argument.partition("=")[0].partition("config.")[2]: argument
+    for argument in args.overrides
+  }
   if inferred is None:
     # It is loaded twice below, and inferred once.
     inferred = config_lib.infer(path, arg)
-  pairs = [argument.partition("=") for argument in args.overrides]
-  keys = [flag.partition("config.")[2] for flag, _, _ in pairs]
   # A part's name decides which other fields there are.
   names = {
-    key: value
-    for key, (_, _, value) in zip(keys, pairs, strict=True)
+    key: argument.partition("=")[2]
+    for key, argument in given.items()
     if key.endswith(".name")
   }
   config = config_lib.load(path, arg, names, Experiment, inferred)
-  for key in keys:
+  for key in given:
     config_lib.parent_of(config, key)
   values = flags.FlagValues()
-  argv = ["vit_jax", *args.overrides]
+  argv = ["vit_jax", *given.values()]
   try:
     flag = config_flags.DEFINE_config_dict(
       "config", config, flag_values=values, sys_argv=argv

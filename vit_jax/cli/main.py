@@ -1,6 +1,7 @@
 """Train and use Vision Transformers."""
 
 import argparse
+import contextlib
 import importlib
 import os
 import pkgutil
@@ -12,8 +13,8 @@ import warnings
 from absl import flags as absl_flags
 
 from vit_jax import cli
-from vit_jax.cli import distributed, tpu
-from vit_jax.core import errors
+from vit_jax.cli import distributed, failures, tpu
+from vit_jax.core import errors, terminal
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,7 +30,10 @@ def commands() -> dict[str, str]:
   return {n: f"{cli.__name__}.{n}" for n in names if n not in _OTHER}
 
 
-_OTHER = ("main", "flags", "distributed", "cpu", "gpu", "tpu", "auto_mesh")
+_OTHER = (
+  *("main", "flags", "failures", "distributed"),
+  *("cpu", "gpu", "tpu", "auto_mesh"),
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
   """Runs a command; returns the exit code."""
   argv = sys.argv[1:] if argv is None else argv
   _keep_quiet()
-  tpu.keep_quiet()
+  tpu.initialize()
   if os.getcwd() not in sys.path:
     # Parts from outside may lie in the working directory, which
     # `python -m vit_jax` searches anyway and the console script does not.
@@ -68,21 +72,32 @@ def main(argv: list[str] | None = None) -> int:
     # there are none here, have not been parsed.
     absl_flags.FLAGS.mark_as_parsed()
     args.run(args)
+    # Also the last line may find a full disk.
+    sys.stdout.flush()
     distributed.stop()
   except errors.UserError as e:
-    line = f"{type(e).__name__}: {e}"
-    print(line, file=sys.stderr, flush=True)
-    distributed.stop(e.exit_code, line)
-    return e.exit_code
+    return _end(e.exit_code, f"{type(e).__name__}: {e}")
   except KeyboardInterrupt:
-    line = "interrupted; nothing was saved since the last line"
-    print(line, file=sys.stderr)
     code = errors.signal_code(signal.SIGINT)
-    distributed.stop(code, line)
-    return code
-  except BrokenPipeError:
-    return errors.signal_code(signal.SIGPIPE)
+    return _end(code, "interrupted; nothing was saved since the last line")
+  except failures.KINDS as e:
+    if isinstance(e, BrokenPipeError) and e.filename == terminal.Stdout.NAME:
+      # Its reader has what it wanted, as `head` does.
+      return errors.signal_code(signal.SIGPIPE)
+    known = failures.explained(e)
+    if known is None:
+      raise
+    return _end(known.exit_code, f"{type(known).__name__}: {known}")
   return 0
+
+
+def _end(code: int, line: str) -> int:
+  """Says why this and the other processes end; returns the exit code."""
+  # A full disk may be where stderr goes, too.
+  with contextlib.suppress(OSError):
+    print(line, file=sys.stderr, flush=True)
+  distributed.stop(code, line)
+  return code
 
 
 def _keep_quiet() -> None:
@@ -105,9 +120,9 @@ def _unraisable(problem: Any) -> None:
 def run() -> NoReturn:
   """The console script: `main`, then the end of the process."""
   sys.unraisablehook = _unraisable
+  terminal.open_streams()
   code = main()
   sys.stdout.flush()
-  sys.stderr.flush()
   if code:
     # Threads of Orbax and TensorStore that a full disk has stranded would
     # print tracebacks after the line that says what is wrong.

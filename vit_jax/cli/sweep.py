@@ -6,6 +6,7 @@ is a file with get_sweep(arg), such as those of configs/sweeps.
 
 import argparse
 import pathlib
+import shlex
 import time
 
 from vit_jax.cli import flags
@@ -94,7 +95,7 @@ def _run(sweep, args: argparse.Namespace) -> None:
   failed = execute.execute(
     sweep, args.workdir, workers=args.workers, retry=args.retry
   )
-  again = f"--config={args.config} --workdir={args.workdir}"
+  again = shlex.join((f"--config={args.config}", f"--workdir={args.workdir}"))
   if failed:
     raise errors.RunError(
       f"{failed} runs failed; see python -m vit_jax sweep status {again}, then"
@@ -105,8 +106,6 @@ def _run(sweep, args: argparse.Namespace) -> None:
 
 def _commands(sweep, workdir: str) -> None:
   """The command of each run, one per line, to be started by other means."""
-  import shlex
-
   from vit_jax.sweeps import execute, leaks, state
 
   leaks.check(sweep)

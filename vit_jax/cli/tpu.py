@@ -15,11 +15,13 @@ _ANSWERS = {
 }
 
 
-def keep_quiet() -> None:
+def initialize() -> None:
   """Lets JAX look for TPUs silently; call it before JAX is imported.
 
   JAX looks for TPUs only if the library is installed, as by the extra `plan`.
-  Platforms are left alone, so that GPUs are found as before.
+  Platforms are left alone, so that GPUs are found as before. As the entry point
+  of a plugin (pyproject.toml), JAX calls it in every program, before it loads
+  the library.
   """
   if not any(glob.glob(pattern) for pattern in _DEVICES):
     _answer()

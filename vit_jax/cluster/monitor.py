@@ -106,7 +106,7 @@ class _Monitor:
     limit = self._timeouts.progress
     if time.monotonic() - max(members[i].since for i in behind) > limit:
       self._all_end(
-        errors.LOST, f"{self.name(*behind)} stood still for {limit} s"
+        errors.LOST, f"{self.name(*behind)} made no progress for {limit} s"
       )
 
   async def _talk(
@@ -152,14 +152,14 @@ class _Monitor:
     if self._end is None and hello.get("count") != self._count:
       self._all_end(
         errors.USAGE,
-        f"process {process} ({host}) was told of {hello.get('count')}"
-        f" processes, process 0 of {self._count}; say the same to all",
+        f"process {process} ({host}) expects {hello.get('count')} processes,"
+        f" process 0 expects {self._count}; start all with the same number",
       )
     if self._end is None and process in self._hosts:
       self._all_end(
         errors.USAGE,
-        f"two processes, on {self._hosts[process]} and on {host}, were told"
-        f" that they are process {process}; give each its own number",
+        f"two processes, on {self._hosts[process]} and on {host}, were"
+        f" both started as process {process}; give each its own number",
       )
     if self._end is not None:
       _send(writer, {"end": self._end})

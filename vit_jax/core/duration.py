@@ -42,6 +42,9 @@ class Duration:
   def steps(self, *, batch_size: int, epoch_examples: int, total: int) -> int:
     """This length in steps, rounded to the nearest (half to even).
 
+    What is longer than nothing is at least one step, as in big_vision's
+    `steps`; but of a run of one step a small percentage is none.
+
     Args:
       batch_size: examples a step.
       epoch_examples: examples of one pass over the training split.
@@ -53,7 +56,19 @@ class Duration:
       "examples": 1.0 / batch_size,
       "%": total / 100.0,
     }
-    return round(self.value * per_unit[self.unit])
+    steps = round(self.value * per_unit[self.unit])
+    can_be_none = self.is_zero() or (self.unit == "%" and total == 1)
+    return steps if can_be_none else max(steps, 1)
 
   def is_zero(self) -> bool:
     return math.isclose(self.value, 0.0)
+
+
+def check_distance(name: str, length: Duration) -> None:
+  """Raises a ConfigError about the field `name`, a distance, if it is zero."""
+  if length.is_zero():
+    raise errors.ConfigError(
+      f"{{{name}}} is no distance; use at least '1 step', or '100 %' for the"
+      " end alone",
+      {name: length},
+    )

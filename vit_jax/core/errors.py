@@ -93,6 +93,10 @@ class StorageError(UserError):
   """A file that cannot be written: full disk, permissions, lost mount."""
 
 
+class DeviceError(UserError):
+  """Devices that are not here, or memory that is full."""
+
+
 class BucketError(StorageError, OSError):
   """A bucket that does not answer, or refuses to."""
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 import contextlib
+import errno
 import fcntl
+import functools
 import io
 import json
 import os
@@ -15,6 +17,9 @@ from typing import IO, Any
 
 from vit_jax.core import errors, storage
 from vit_jax.core.storage import AnyPath
+
+# How file systems say that they lack an operation, rather than fail at it.
+_LACKING = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 
 @contextlib.contextmanager
@@ -90,7 +95,7 @@ def _replaced(path: pathlib.Path) -> Iterator[IO[bytes]]:
     with part.open("xb") as f:
       yield f
       f.flush()
-      os.fsync(f.fileno())
+      sync(f.fileno())
     with contextlib.suppress(FileNotFoundError):
       part.chmod(stat.S_IMODE(path.stat().st_mode))
     part.replace(path)
@@ -138,6 +143,10 @@ def _is_descriptor(path: pathlib.Path) -> bool:
 def locked(file: pathlib.Path) -> Iterator[int | None]:
   """Locks a file, which is made if needed, until the context ends.
 
+  Where the file system has no locks, it is as if the lock had been free, and
+  that is printed: a file that claims the place would outlive a process that is
+  killed, and refuse the one that resumes.
+
   Yields:
     Its descriptor, to be inherited by processes that are to keep the lock; or
     None where another process has locked it.
@@ -148,5 +157,43 @@ def locked(file: pathlib.Path) -> Iterator[int | None]:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
       yield None
-    else:
-      yield lock.fileno()
+      return
+    except OSError as e:
+      if e.errno not in _LACKING:
+        raise
+      _say_unlocked(file.parent, e.strerror)
+    yield lock.fileno()
+
+
+@functools.cache
+def _say_unlocked(folder: pathlib.Path, reason: str) -> None:
+  print(
+    f"{folder} has no file locks ({reason}): two processes that write there at"
+    " the same time are not noticed, so start one at a time",
+    file=sys.stderr,
+    flush=True,
+  )
+
+
+def sync(descriptor: int) -> bool:
+  """Puts an open file on the disk; False if its file system cannot do that.
+
+  Some cannot sync folders (CIFS, some of FUSE), or anything at all. There the
+  last writes before a machine dies may be lost, which hashes then tell.
+  """
+  try:
+    os.fsync(descriptor)
+  except OSError as e:
+    if e.errno not in _LACKING:
+      raise
+    return False
+  return True
+
+
+def sync_folder(path: str | os.PathLike) -> bool:
+  """Puts the names in a folder on the disk; see `sync`."""
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    return sync(descriptor)
+  finally:
+    os.close(descriptor)

@@ -1,12 +1,16 @@
-"""Makes the C library keep freed memory instead of returning it.
+"""Memory that the C library keeps, and memory that is full.
 
 glibc returns large blocks to the system at once, which must map and clear
 their pages again for the next block of the same size. Other C libraries are
 left alone.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
+import contextlib
 import ctypes
+import re
+
+from vit_jax.core import errors
 
 # The variables of the environment that set the same as `mallopt` does with the
 # numbers of glibc's <malloc.h>.
@@ -44,3 +48,33 @@ def keep_blocks() -> None:
   up to 32 MB; what `keep_all` has set stays.
   """
   bytearray(2**25 - 2**16)
+
+
+def exhausted(error: Exception) -> str:
+  """What JAX says of a device whose memory is full; "" of other errors."""
+  text = " ".join(str(error).split())
+  _, code, reason = text.partition("RESOURCE_EXHAUSTED: ")
+  return re.split(r"\.(?:\s|$)", reason)[0] if code else ""
+
+
+def full(reason: str, remedy: str) -> errors.DeviceError:
+  """The error that says that a device's memory is full, and what to change."""
+  return errors.DeviceError(
+    f"the memory of a device is full ({reason}): {remedy}"
+  )
+
+
+@contextlib.contextmanager
+def fits(remedy: str) -> Iterator[None]:
+  """Turns JAX's error about a device's full memory into one line.
+
+  Raises:
+    DeviceError: it is full; the message ends with `remedy`.
+  """
+  try:
+    yield
+  except RuntimeError as e:
+    reason = exhausted(e)
+    if not reason:
+      raise
+    raise full(reason, remedy) from e

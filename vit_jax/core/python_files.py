@@ -14,7 +14,7 @@ def load_module(path: str | os.PathLike) -> types.ModuleType:
   Raises:
     ConfigError: no such file, not a Python file, or a syntax error in it.
   """
-  file = pathlib.Path(path)
+  file = pathlib.Path(os.path.expanduser(path))
   if not file.is_file():
     near = [str(p) for p in sorted(file.parent.glob("*.py"))]
     raise errors.ConfigError(

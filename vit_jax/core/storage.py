@@ -27,7 +27,7 @@ _RETRIES = {"max_retries": 5, "initial_delay": "1s", "max_delay": "8s"}
 
 
 def path(place: "str | os.PathLike[str]") -> "AnyPath":
-  """The path of a text, on a disk or in a bucket.
+  """The path of a text, on a disk (~ is the home folder) or in a bucket.
 
   Raises:
     ConfigError: a kind of storage that this code base does not know.
@@ -43,7 +43,7 @@ def path(place: "str | os.PathLike[str]") -> "AnyPath":
       f"{text} is on no storage that is known: a path, or gs://BUCKET/FOLDER;"
       " mount another kind and use the mounted path"
     )
-  return pathlib.Path(text)
+  return pathlib.Path(os.path.expanduser(text))
 
 
 class BucketPath(gpath.PosixGPath):  # type: ignore[misc, valid-type]

@@ -9,6 +9,8 @@ module alone knows what the rest of the name means.
 import pkgutil
 from typing import Any, Protocol, cast, runtime_checkable
 
+import numpy as np
+
 from vit_jax.core import errors, parts
 from vit_jax.data import sources
 
@@ -51,6 +53,14 @@ class Source(Protocol):
     """The file and record of an example, for error messages."""
     return f"record {index}"
 
+  def known_labels(self) -> np.ndarray | None:
+    """The class of each example, int32 [n]; None unless it is known at once."""
+    return None
+
+  def notes(self) -> list[str]:
+    """What was found besides the examples, and decided, for people."""
+    return []
+
   @property
   def parts(self) -> tuple[tuple[int, int], ...]:
     """(examples, weight) of each part of a mixture, in order; see mix.py."""
@@ -58,7 +68,13 @@ class Source(Protocol):
 
 
 class SourceModule(Protocol):
-  """What a module must define whose name is the scheme of a data set."""
+  """What a module must define whose name is the scheme of a data set.
+
+  It may define `placeless(rest)` as well: `rest` without the place where the
+  data lies, such as the last name of a path. A run may find its data in another
+  place when it is resumed, and by its fingerprint knows it again. Of a module
+  without that function the whole name counts.
+  """
 
   def open_source(self, rest: str, split: str, data_dir: str) -> Source:
     """Opens a split.
@@ -100,6 +116,22 @@ def open_source(name: str, split: str, data_dir: str = "") -> Source:
 def split_names(name: str, data_dir: str = "") -> tuple[str, ...]:
   """The splits of a data set; arguments as in `open_source`."""
   return _module(name).split_names(name.partition(":")[2], data_dir)
+
+
+def placeless(name: str) -> str:
+  """A data set's name without the place where it lies."""
+  module: Any = _module(name)
+  if not hasattr(module, "placeless"):
+    return name
+  prefix, _, rest = name.partition(":")
+  return f"{prefix}:{module.placeless(rest)}"
+
+
+def is_same(name: str, other: str) -> bool:
+  """Whether two names are of one data set, if perhaps in another place."""
+  if name == other or scheme(name) != other.partition(":")[0]:
+    return name == other
+  return placeless(name) == placeless(other)
 
 
 def schemes() -> list[str]:

@@ -14,7 +14,7 @@ class Split:
 
   Attributes:
     name: "tfds:NAME[/CONFIG][:VERSION]", "folder:PATH", "multilabel:PATH",
-      "vtab:TASK", "real:FILE", "mix:WEIGHT*NAME+..." or
+      "vtab:TASK", "real:FILE", "mix:WEIGHT*NAME+...", "holdout:SHARE*NAME" or
       "synthetic[:NxHxWxCxCLASSES]", each described in the file of data/sources
       that has the scheme's name; or "MODULE:REST" with a module of your own
       whose name has a dot, see data/base.py.

@@ -1,7 +1,8 @@
 """The index of a data set of files: built once, then mapped into memory.
 
 One file with a JSON header and raw columns. It is in a hidden folder beside
-the data, or in the user's cache folder where that cannot be written. It is
+the data, or in the user's cache folder where that cannot be written, or else in
+a folder of the user among the temporary ones. It is
 valid as long as everything that it was built from has the same modification
 time: the folders of a tree, or a manifest. (A file that was rewritten in place
 under its old name is noticed when it is read.)
@@ -16,6 +17,7 @@ import os
 import pathlib
 import stat
 import struct
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -110,7 +112,7 @@ def open_or_build(
 
   Raises:
     DataError: of `build`, or the data changed meanwhile.
-    StorageError: the index can be written in neither place.
+    StorageError: the index can be written in none of its places.
   """
   places = _places(root, name)
   for file in places:
@@ -145,17 +147,28 @@ def open_or_build(
         " when nothing changes it any more"
       )
     return index
+  tried = " nor to ".join(map(paths.printable, places))
   raise errors.StorageError(
-    f"the index of {paths.printable(root)} can be written neither to"
-    f" {paths.printable(places[0])} nor to {paths.printable(places[1])}; make"
-    " one of these folders writable"
+    f"the index of {paths.printable(root)} can be written neither to {tried};"
+    " make one of these folders writable"
   )
 
 
 def _places(root: str, name: str) -> list[pathlib.Path]:
+  """Where the index may be: beside the data, or a cache of this user."""
   key = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
-  home = pathlib.Path.home() / ".cache" / "vit_jax" / key
-  return [pathlib.Path(root) / FOLDER / name, home / name]
+  places = [pathlib.Path(root) / FOLDER / name]
+  # In a container there may be a user without a home, or no folder for this.
+  with contextlib.suppress(RuntimeError):
+    places.append(pathlib.Path.home() / ".cache" / "vit_jax" / key / name)
+  with contextlib.suppress(OSError):
+    shared = pathlib.Path(tempfile.gettempdir()) / f"vit_jax-{os.getuid()}"
+    shared.mkdir(mode=0o700, exist_ok=True)
+    status = shared.lstat()
+    # Others may write beside it, and could have made it.
+    if status.st_uid == os.getuid() and not status.st_mode & 0o022:
+      places.append(shared / key / name)
+  return places
 
 
 def write(

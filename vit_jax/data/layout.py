@@ -138,9 +138,9 @@ def _are_splits(
     if len(named) == 1 and split_name(named[0]) != "test":
       return False
   else:
-    found = [walk.walk(top, os.path.join(base, name)) for name in others]
-    if not any(other.images for other in found):
-      layout.watched += [seen for other in found for seen in other.folders]
+    walked = [walk.walk(top, os.path.join(base, name)) for name in others]
+    if not any(other.images for other in walked):
+      layout.watched += [seen for other in walked for seen in other.folders]
       layout.notes.append(f"folders without images: {_few(others)}")
       return True
   splits, rest = _few(named), _few(others)
@@ -190,10 +190,10 @@ def _refuse_alike(top: bytes, classes: Classes) -> None:
   """Refuses names that are one class or two, and names of blanks alone."""
   folders = {paths.printable(name): p[0][1] for name, p in classes.items()}
   for group in class_names.alike(folders):
-    one, other = (_printable(top, folders[name]) for name in group[:2])
+    first, other = (_printable(top, folders[name]) for name in group[:2])
     raise errors.DataError(
-      f"{one!r} and {other!r} have names that differ by blanks or Unicode form"
-      " alone; put their images into one folder, or rename one of them"
+      f"{first!r} and {other!r} have names that differ by blanks or Unicode"
+      " form alone; put their images into one folder, or rename one of them"
     )
   for name, folder in folders.items():
     if not class_names.clean(name):

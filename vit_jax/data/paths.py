@@ -16,6 +16,12 @@ def printable(path: AnyPath) -> str:
   return text.encode("utf-8", "backslashreplace").decode()
 
 
+def last_name(path: str) -> str:
+  """The name of a file or folder without where it is, to be printed."""
+  whole = os.path.abspath(os.path.expanduser(path))
+  return printable(os.path.basename(whole))
+
+
 @contextlib.contextmanager
 def reading(path: AnyPath, name: str = "") -> Iterator[None]:
   """Turns an OSError into a DataError.

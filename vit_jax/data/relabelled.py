@@ -43,6 +43,13 @@ class Relabelled(base.Source):
   def where(self, index: int) -> str:
     return self._source.where(index)
 
+  def known_labels(self) -> np.ndarray | None:
+    labels = self._source.known_labels()
+    return None if labels is None else self._numbers[labels]
+
+  def notes(self) -> list[str]:
+    return self._source.notes()
+
   @property
   def parts(self) -> tuple[tuple[int, int], ...]:
     return self._source.parts

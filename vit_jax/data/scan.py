@@ -39,19 +39,19 @@ def scan(root: str) -> tuple[table.Table, index.Watched, index.Remarks]:
   unread: collections.Counter[str] = collections.Counter()
 
   def look(folder: bytes) -> tuple[walk.Found, list[int]]:
-    found = walk.walk(top, folder)
-    sizes = [paths.file_size(os.path.join(top, p)) for p in found.images]
-    return found, sizes
+    walked = walk.walk(top, folder)
+    sizes = [paths.file_size(os.path.join(top, p)) for p in walked.images]
+    return walked, sizes
 
   listed = progress.Progress(f"{paths.printable(top)}: listed", 0)
   with futures.ThreadPoolExecutor(_THREADS) as pool:
     walks = pool.map(lambda row: look(row[2]), folders)
-    for (label, split, _), (found, sizes) in zip(folders, walks, strict=True):
-      watched += found.folders
-      others += found.others
-      unread += found.unread
+    for (label, split, _), (walked, sizes) in zip(folders, walks, strict=True):
+      watched += walked.folders
+      others += walked.others
+      unread += walked.unread
       counts[label] += len(sizes)
-      for path, size in zip(found.images, sizes, strict=True):
+      for path, size in zip(walked.images, sizes, strict=True):
         out.add(path, size, [label], split)
       listed.add(len(sizes))
   for parts, count in zip(where.classes.values(), counts, strict=True):

@@ -119,21 +119,21 @@ def walk(
     )
   watched = [index.watch(os.fsdecode(top), os.fsdecode(inner))]
   here = listing(top, inner)
-  found = Found([], watched, [], here.unread)
-  found.others += [os.path.join(inner, name) for name in here.others]
+  whole = Found([], watched, [], here.unread)
+  whole.others += [os.path.join(inner, name) for name in here.others]
   # Images and folders in the order of their names.
   folders = set(here.folders)
   for name in sorted([*here.images, *here.folders]):
     path = os.path.join(inner, name)
     if name not in folders:
-      found.images.append(path)
+      whole.images.append(path)
       continue
     below = walk(top, path, (*above, identity))
-    found.images += below.images
-    found.folders += below.folders
-    found.others += below.others
-    found.unread += below.unread
-  return found
+    whole.images += below.images
+    whole.folders += below.folders
+    whole.others += below.others
+    whole.unread += below.unread
+  return whole
 
 
 def unread_text(unread: dict[str, int]) -> str:

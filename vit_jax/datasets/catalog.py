@@ -86,12 +86,15 @@ CATALOG: dict[str, Facts] = _read()
 def facts(name: str) -> Facts | None:
   """What is known about a data set, by its name in a config; None if nothing.
 
-  The version of tfds:NAME:VERSION and the file of real:FILE are ignored.
+  The version of tfds:NAME:VERSION and the file of real:FILE are ignored. A
+  name without a config is that of its first one, as in TFDS.
   """
   scheme, _, rest = name.partition(":")
   if scheme == "real":
     return CATALOG["real"]
-  return CATALOG.get(f"{scheme}:{rest.partition(':')[0]}")
+  plain = f"{scheme}:{rest.partition(':')[0]}"
+  configs = (key for key in CATALOG if key.startswith(f"{plain}/"))
+  return CATALOG.get(plain) or CATALOG.get(next(configs, ""))
 
 
 def text() -> str:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from vit_jax.core import errors, files, owners
-from vit_jax.data import base
+from vit_jax.data import base, summary
 from vit_jax.data.sources import folder
 from vit_jax.preprocess import decode
 
@@ -51,6 +51,8 @@ def describe(name: str, data_dir: str = "", split: str = "") -> dict[str, Any]:
     }
     if isinstance(source, folder.Files):
       facts[part]["ignored"] = list(source.remarks.ignored)
+      few = f"classes: {summary.classes(source)}"
+      facts[part]["remarks"] = [few, *source.notes()]
   return {"name": name, "splits": facts}
 
 
@@ -81,9 +83,7 @@ def text(facts: dict[str, Any]) -> str:
         )
     if part["unreadable"]:
       lines.append(f"  cannot be read: {'; '.join(part['unreadable'])}")
-    count, example = part.get("ignored", (0, ""))
-    if count:
-      lines.append(f"  ignored: {count:,} other files, such as {example}")
+    lines += [f"  {text}" for text in part.get("remarks", ())]
   return "\n".join(lines)
 
 

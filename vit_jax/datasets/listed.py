@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from vit_jax.core import errors
-from vit_jax.data import manifest, paths
+from vit_jax.data import manifest, paths, progress, summary
 from vit_jax.data.sources import folder as folder_source
 from vit_jax.datasets import archives, fetch, planned, write
 
@@ -23,6 +23,13 @@ def folder(
     ConfigError, DataError: of folder.open_index.
   """
   index = folder_source.open_index("folder", path)
+  source_name = f"folder:{path}"
+  opened = {
+    split: folder_source.Files(index, source_name, split)
+    for split in index.splits
+  }
+  for line in summary.lines(source_name, opened):
+    progress.say(line)
 
   def listing() -> Iterator[tuple[str, planned.Item]]:
     for split, (start, stop) in index.splits.items():
@@ -68,6 +75,11 @@ def multilabel(
       {"name": f"multilabel:{path}"},
     )
   known = manifest.survey(path)
+  names = known.class_names[:5] or ["they have no names"]
+  progress.say(
+    f"multilabel:{path}: {known.num_classes:,} classes: {', '.join(names)}"
+    f"{', ...' if len(known.class_names) > 5 else ''}"
+  )
   root = os.path.dirname(os.path.abspath(path))
 
   def listing() -> Iterator[tuple[str, planned.Item]]:

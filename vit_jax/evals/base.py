@@ -58,6 +58,7 @@ class Config:
   def __post_init__(self):
     if self.batch_size < 1:
       raise errors.about(self, "{batch_size} must be at least 1")
+    duration.check_distance("every", self.every)
 
 
 class Evaluator(abc.ABC):

@@ -102,7 +102,7 @@ def read_map(path: str, source: sources.Source) -> dict[int, int]:
       f"{{class_map}} {rule}", {"class_map": path or "''"}
     )
 
-  file = pathlib.Path(path)
+  file = pathlib.Path(path).expanduser()
   if not path or not file.is_file():
     raise wrong(
       'must be a JSON file {"source": ..., "map": {class of the model:'

@@ -46,15 +46,15 @@ def images(places: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
   Raises:
     DataError: a place does not exist, or a folder holds no image.
   """
-  found: list[pathlib.Path] = []
-  for place in map(pathlib.Path, map(os.path.expanduser, places)):
+  files: list[pathlib.Path] = []
+  for place in (pathlib.Path(os.path.expanduser(p)) for p in places):
     if not place.exists():
       raise errors.DataError(f"{place} does not exist")
     if place.is_dir():
-      found += _inside(place)
+      files += _inside(place)
     else:
-      found.append(place)
-  return found
+      files.append(place)
+  return files
 
 
 def _inside(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -107,7 +107,7 @@ def predict(
       "the model has no head, so it predicts nothing; fine-tune it first"
     )
   return _predictions(
-    checkpoint, _pipeline(checkpoint), paths, top_k, batch_size
+    checkpoint, pipeline_for(checkpoint), paths, top_k, batch_size
   )
 
 
@@ -148,7 +148,7 @@ def _predictions(
         yield Prediction(path, classes, probabilities, resized)
 
 
-def _pipeline(checkpoint: Loaded) -> Pipeline:
+def pipeline_for(checkpoint: Loaded) -> Pipeline:
   """The preprocessing, which gives the channels that the model takes.
 
   Raises:

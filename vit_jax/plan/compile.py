@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from vit_jax.core import mesh as mesh_lib
+from vit_jax.core import memory as memory_lib, mesh as mesh_lib
 from vit_jax.plan import estimate, topology as topology_lib
 from vit_jax.train import experiment as experiment_lib, setup
 
@@ -90,9 +90,10 @@ def compile_step(
   try:
     compiled = lowered.compile()
   except jax.errors.JaxRuntimeError as e:
-    if "RESOURCE_EXHAUSTED" not in str(e):
+    problem = memory_lib.exhausted(e)
+    if not problem:
       raise
-    return Compiled(problem=_first_sentence(str(e)))
+    return Compiled(problem=problem)
   compile_s = time.perf_counter() - start
   memory = compiled.memory_analysis()
   return Compiled(
@@ -104,11 +105,6 @@ def compile_step(
     optimal_s=compiled.cost_analysis().get("optimal_seconds", 0.0),
     collectives=collectives(compiled.as_text(), topology.num_devices),
   )
-
-
-def _first_sentence(text: str) -> str:
-  text = " ".join(text.split()).removeprefix("RESOURCE_EXHAUSTED: ")
-  return re.split(r"\.(?:\s|$)", text)[0]
 
 
 def collectives(hlo: str, num_devices: int) -> dict[str, Collective]:

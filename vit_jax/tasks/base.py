@@ -96,6 +96,11 @@ class Config:
 
   uses_labels: ClassVar[bool] = False
 
+  @property
+  def least_classes(self) -> int:
+    """The fewest classes that the labels must tell apart."""
+    return 1
+
   def check(self, experiment: Any) -> None:
     """Checks all that depends on other parts of the config.
 

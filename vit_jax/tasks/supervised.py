@@ -48,6 +48,11 @@ class Config(base.Config):
         "{switch_prob} must be in [0, 1]", {"switch_prob": self.switch_prob}
       )
 
+  @property
+  def least_classes(self) -> int:
+    """A softmax over one class is always 1; a sigmoid is not."""
+    return 2 if self.loss == "softmax" else 1
+
 
 class Task(base.Task):
   """The objective: what is augmented on the device, and what is minimised."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any, Literal
 
-from vit_jax.core import config as config_lib, errors, storage
+from vit_jax.core import config as config_lib, duration, errors, storage
 from vit_jax.core.duration import Duration
 from vit_jax.core.mesh import MeshShape
 from vit_jax.data import (
@@ -12,6 +12,7 @@ from vit_jax.data import (
   config as data_config,
   pipeline,
   relabelled,
+  summary as data_summary,
 )
 from vit_jax.preprocess import decode
 
@@ -59,6 +60,7 @@ class Runtime:
         raise errors.ConfigError(
           f"{{{name}}} must be at least {low}", {name: getattr(self, name)}
         )
+    duration.check_distance("save_every", self.save_every)
     if min(self.profile) < 0:
       raise errors.ConfigError(
         "{profile} is the first step and the number of steps, both at least 0",
@@ -77,11 +79,14 @@ class Start:
     layout: names of the tensors in published weights: a format, a module of
       `vit_jax.checkpoints.layouts`, or with a dot a module of your own; ""
       recognises it.
+    resume: the workdir of a run that this one continues, from its whole state
+      at its last step; see train/extend.py. "" continues none.
   """
 
   checkpoint: str = ""
   new_head: bool = True
   layout: str = config_lib.added("")
+  resume: str = config_lib.added("")
 
   def __post_init__(self):
     if self.layout:
@@ -204,6 +209,17 @@ def open_inputs(experiment: Experiment) -> Inputs:
   )
 
 
+def summary(experiment: Experiment, inputs: Inputs) -> list[str]:
+  """What a run reads, with a line for each split."""
+  data = experiment.data.train
+  lines = data_summary.lines(data.name, {data.split: inputs.train})
+  for name, opened in inputs.evals.items():
+    for field, source in opened.items():
+      split = getattr(experiment.evals[name], field)
+      lines += data_summary.lines(split.name, {split.split: source})
+  return list(dict.fromkeys(lines))
+
+
 def open_evals(
   experiment: Experiment, like: tuple[str, int] | None = None
 ) -> tuple[dict[str, dict[str, sources.Source]], tuple[int, int, int]]:
@@ -317,6 +333,12 @@ def _open(
   with errors.located(path):
     source = sources.open_source(split.name, split.split, data_dir)
   model = experiment.model
+  if labels_of_head and source.num_classes == 1 < experiment.task.least_classes:
+    raise errors.ConfigError(
+      f"{path}.name={split.name} has the one class"
+      f" {(*source.class_names, '0')[0]!r}, and nothing to tell it from; it"
+      " needs two or more, such as CLASS/IMAGE or SPLIT/CLASS/IMAGE in a folder"
+    )
   part = ""
   if path.startswith("evals.") and source.num_classes < model.num_classes:
     part = ", or score these classes of a head with the evaluator objectnet"

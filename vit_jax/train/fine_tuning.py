@@ -30,7 +30,7 @@ from vit_jax.cluster import processes
 from vit_jax.core import config as config_lib, errors, parts
 from vit_jax.core.duration import Duration
 from vit_jax.data import base as sources, config as data_config
-from vit_jax.data.sources import holdout
+from vit_jax.data.sources import folder, holdout
 from vit_jax.evals import confusion
 from vit_jax.models import segmenter, vit
 from vit_jax.optim import adamw
@@ -52,6 +52,8 @@ _HYPER_RULE = (
 )
 _BATCHES, _STEPS_AN_EPOCH = (16, 512), 16
 _RATE, _RATE_BATCH, _HEAD_RATE = 1e-4, 128, 10.0
+# Kernels that enlarge a small crop to blocks of pixels.
+_NO_ZOOM = ("area", "nearest", "pillow_box", "pillow_nearest")
 # Of BiT-HyperRule: below it, crops are 128 of 160 px each way.
 _SMALL_PX, _SMALL_AREA = 96, 64.0
 
@@ -174,18 +176,19 @@ def _splits(wanted: Request) -> dict[str, tuple[str, str]]:
   try:
     whole = holdout.whole_split(name, data_dir)
     names = sources.split_names(name, data_dir)
-    images = len(sources.open_source(name, whole, data_dir))
+    source = sources.open_source(name, whole, data_dir)
   except errors.UserError as e:
-    raise errors.ConfigError(f"dataset={name}: {e}", {"name": name}) from e
+    raise _about_data(name, e) from e
   if whole in (*VALIDATION, TEST):
     raise errors.ConfigError(
       f"dataset={name} has the split {whole} alone; add one to train on"
     )
+  _check_every_class(name, whole, source)
   splits = {"train": (name, whole)}
   if val := next((x for x in names if x in VALIDATION), ""):
     splits["val"] = (name, val)
   else:
-    share = min(_SHARE, _MOST_HELD_BACK / images)
+    share = min(_SHARE, _MOST_HELD_BACK / len(source))
     parted = f"holdout:{share:.3f}*{name}"
     splits.update({x: (parted, x) for x in holdout.SPLITS})
     processes.say(
@@ -197,6 +200,23 @@ def _splits(wanted: Request) -> dict[str, tuple[str, str]]:
   return splits
 
 
+def _check_every_class(name: str, split: str, source: sources.Source) -> None:
+  """Refuses a class with a name and no image, where that is known at once."""
+  if isinstance(source, folder.Files) and source.class_names:
+    empty = np.flatnonzero(source.class_counts() == 0)
+    if len(empty):
+      raise errors.ConfigError(
+        f"dataset={name}: class {source.class_names[empty[0]]} has no image in"
+        f" the split {split}, so nothing is learned of it; add some, or remove"
+        " it from the other splits"
+      )
+
+
+def _about_data(name: str, error: errors.UserError) -> errors.ConfigError:
+  text = str(error).removeprefix(f"name={name}: ")
+  return errors.ConfigError(f"dataset={name}: {text}")
+
+
 def _open(wanted: Request, split: tuple[str, str]) -> sources.Source:
   """The examples to train on, which must have classes to tell apart."""
   name = wanted.dataset
@@ -204,7 +224,7 @@ def _open(wanted: Request, split: tuple[str, str]) -> sources.Source:
     source = sources.open_source(*split, wanted.data_dir)
     label = source[0]["label"] if source.num_classes else 0
   except errors.UserError as e:
-    raise errors.ConfigError(f"dataset={name}: {e}", {"name": name}) from e
+    raise _about_data(name, e) from e
   if source.num_classes < 2:
     raise errors.ConfigError(
       f"dataset={name} has {source.num_classes or 'no'}"
@@ -272,10 +292,10 @@ def pipelines(
   others = [o for o in rest if not _resizes(o)]
   fit = fit or [geometry.Resize(op.Size(*size), antialias=True)]
   crop: dict[str, Any] = {"size": op.Size(*size)}
-  if vars(fit[0]).get("method") not in ("area", "nearest"):
+  kernel = next((vars(o) for o in fit if "method" in vars(o)), {})
+  if kernel and kernel["method"] not in _NO_ZOOM:
     # How pixels are made is the checkpoint's.
-    names = {f.name for f in dataclasses.fields(geometry.InceptionCrop)}
-    crop = {k: v for k, v in vars(fit[0]).items() if k in names} | crop
+    crop |= {k: kernel[k] for k in ("method", "antialias")}
   if min(size) < _SMALL_PX:
     crop["area_min"] = _SMALL_AREA
   random: list[Any] = [geometry.InceptionCrop(**crop)]

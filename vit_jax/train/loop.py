@@ -5,11 +5,12 @@ import contextlib
 from typing import Any
 
 from vit_jax import checkpoints
-from vit_jax.checkpoints import run_checkpoints, steps
+from vit_jax.checkpoints import manifest, run_checkpoints, steps
 from vit_jax.cluster import lifeline, processes, signals
 from vit_jax.core import (
   config as config_lib,
   errors,
+  memory,
   mesh as mesh_lib,
   parts,
   rng,
@@ -17,6 +18,7 @@ from vit_jax.core import (
 from vit_jax.data import pipeline
 from vit_jax.train import (
   experiment as experiment_lib,
+  extend,
   initial,
   profiler,
   recording,
@@ -50,6 +52,7 @@ def train(
       touched if none is needed to tell; or the workdir has another config.
     DataError: the data set changed since the checkpoint was written.
     CheckpointError: the run has saved checkpoints, and none is good.
+    DeviceError: a device has too little memory.
     NonFiniteError: a loss or a norm is not a finite number.
     StorageError: the workdir cannot be written.
     Interrupted: SIGTERM or SIGINT; the state is saved.
@@ -61,12 +64,15 @@ def train(
     processes.check_same(parts.fingerprint, "code of the parts from outside")
     inputs = processes.together(lambda: experiment_lib.open_inputs(experiment))
     processes.check_same(lambda: workdir_lib.data(inputs), "data set")
+    for line in experiment_lib.summary(experiment, inputs):
+      processes.say(line)
     workdir = held.enter_context(
       workdir_lib.claim(folder, config, start_over, inferred)
     )
     stop = held.enter_context(signals.listen())
     loaded = None
-    if not processes.on_first(lambda: _has_saved(workdir)):
+    goes_on = processes.on_first(lambda: _has_saved(workdir))
+    if not (goes_on or experiment.start.resume):
       loaded = initial.load(experiment, inputs)
     run = setup.build(experiment, inputs)
     saved = held.enter_context(
@@ -77,10 +83,23 @@ def train(
       )
     )
     meta = workdir_lib.meta(config, run)
-    state, start = _start(run, saved, workdir, meta, loaded)
-    # Its arrays need not stay in memory.
-    del loaded
-    return _Loop(run, workdir, saved, meta, stop, start).run(state)
+    with memory.fits(_smaller(experiment)):
+      state, start = _start(run, saved, workdir, meta, loaded)
+      # Its arrays need not stay in memory.
+      del loaded
+      return _Loop(run, workdir, saved, meta, stop, start).run(state)
+
+
+def _smaller(experiment: experiment_lib.Experiment) -> str:
+  """What makes a step need less memory."""
+  runtime = experiment.runtime
+  return (
+    f"data.batch_size={experiment.data.batch_size},"
+    f" runtime.microbatches={runtime.microbatches},"
+    f" runtime.remat={runtime.remat}, runtime.mesh={runtime.mesh}; use more"
+    " microbatches, remat=full, fsdp in the mesh or a smaller batch"
+    " (python -m vit_jax plan says what fits)"
+  )
 
 
 def _has_saved(workdir: workdir_lib.Workdir) -> bool:
@@ -95,12 +114,18 @@ def _start(
   meta: dict[str, Any],
   loaded: checkpoints.Loaded | None,
 ) -> tuple[State, int]:
-  """The state of the newest good checkpoint, or a new one."""
+  """The state of the newest good checkpoint, of another run, or a new one."""
   step = saved.latest()
   if step is None:
     processes.on_first(lambda: workdir.check_new(run.inputs.save_every))
-    return initial.state(run, loaded), 0
-  workdir_lib.check_same(saved.read_meta(step), meta, step)
+    if not run.experiment.start.resume:
+      return initial.state(run, loaded), 0
+    state, step = extend.state(run, meta)
+    saved.save(step, state.replace(weights={}), meta)
+    return state, step
+  before = saved.read_meta(step)
+  workdir_lib.check_same(before, meta, step)
+  meta |= {k: before[k] for k in (manifest.SEAM,) if k in before}
   state, _ = saved.restore(step, run.state.replace(weights={}))
   processes.say(f"resuming from step {step:,}")
   return state.replace(weights=initial.weights(run)), step
@@ -133,6 +158,7 @@ class _Loop:
       log_every=runtime.log_every,
       batch_size=run.experiment.data.batch_size,
       last_good=self._last_good,
+      first=meta.get(manifest.SEAM, {"step": 0})["step"],
     )
     window = runtime.profile if processes.is_first() else (0, 0)
     self.profiler = profiler.Profiler(workdir.files / "profile", window)
@@ -202,7 +228,9 @@ class _Loop:
       if not (due or step == self.total) or known:
         continue
       self.recording.flush()
-      with self.recording.paused():
+      size = evaluator.config.batch_size
+      smaller = f"evals.{name}.batch_size={size}; use a smaller one"
+      with self.recording.paused(), memory.fits(smaller):
         variables = self.setup.task.evaluated(state.variables())
         scores = evaluator(variables, stop=self.stop.requested)
       if scores is None:

@@ -42,6 +42,7 @@ class Recording:
     log_every: steps between progress lines and TensorBoard points.
     batch_size: images a step.
     last_good: describes the checkpoint to go back to, for the error.
+    first: the step that the run itself began at, where it continues another.
 
   Attributes:
     scores: rows of evaluations at `start` or later, by (step, name).
@@ -60,8 +61,10 @@ class Recording:
     log_every: int,
     batch_size: int,
     last_good: Callable[[], str],
+    first: int = 0,
   ):
     self._last_good = last_good
+    self._first = first
     self._pending: tuple[int, Metrics, Any] | None = None
     self._files = contextlib.ExitStack()
     rows = processes.on_first(lambda: self._open(workdir, start))
@@ -80,7 +83,7 @@ class Recording:
 
       self._rows = journal("metrics.jsonl")
       self._scores = journal("evals.jsonl", "name")
-      _warn(self._rows, self._scores, start)
+      _warn(self._rows, self._scores, start - self._first)
       self._tensorboard = TensorBoard(workdir, start)
       opened.callback(self._tensorboard.close)
       self._files = opened.pop_all()
@@ -141,12 +144,7 @@ class Recording:
 
   def sync(self) -> None:
     """Puts the rows on the disk: they survive the death of the machine."""
-
-    def put() -> None:
-      self._rows.sync()
-      self._scores.sync()
-
-    processes.on_first(put)
+    processes.on_first(lambda: (self._rows.sync(), self._scores.sync()))
 
   def close(self) -> None:
     self._files.close()
@@ -210,7 +208,7 @@ class Journal:
     with self.cut_path.open("ab") as f:
       f.write(cut if cut.endswith(b"\n") else cut + b"\n")
       f.flush()
-      os.fsync(f.fileno())
+      files.sync(f.fileno())
     files.write(self.path, kept)
 
   def write(self, row: Mapping[str, Any]) -> None:
@@ -222,7 +220,7 @@ class Journal:
   def sync(self) -> None:
     """Puts the rows on the disk: they survive the death of the machine."""
     with writing(self.path):
-      os.fsync(self._file.fileno())
+      files.sync(self._file.fileno())
 
   def close(self) -> None:
     with writing(self.path):
@@ -262,8 +260,8 @@ def _row(line: bytes, keys: tuple[str, ...]) -> dict[str, Any] | None:
   return row if set(keys) <= set(row) else None
 
 
-def _warn(rows: Journal, scores: Journal, step: int) -> None:
-  """Says what the journals do not hold of the steps before `step`."""
+def _warn(rows: Journal, scores: Journal, steps: int) -> None:
+  """Says what the journals do not hold of so many steps of this run."""
   for journal in (rows, scores):
     if journal.unreadable:
       processes.say(
@@ -271,9 +269,9 @@ def _warn(rows: Journal, scores: Journal, step: int) -> None:
         f" kept in {journal.cut_path.name}"
       )
   have = len({row["step"] for row in rows.rows})
-  if have < step:
+  if have < steps:
     processes.say(
-      f"{rows.path} has rows of {have} of the {step} steps of this checkpoint;"
+      f"{rows.path} has rows of {have} of the {steps} steps of this checkpoint;"
       " the others were lost before this start"
     )
 

@@ -10,6 +10,7 @@ import os
 import pathlib
 import platform
 import re
+import shlex
 import subprocess
 from typing import Any
 
@@ -28,6 +29,7 @@ from vit_jax.core import (
   storage,
   tree,
 )
+from vit_jax.data import base as sources
 from vit_jax.train import (
   claims,
   experiment as experiment_lib,
@@ -158,7 +160,11 @@ def _belong(workdir: Workdir, config: config_lib.ConfigDict) -> None:
   path = workdir.files / _CONFIG
   if path.exists():
     theirs = _read_config(path, config)
-    _refuse_other(theirs, config, str(workdir.home))
+    longer = (
+      f"; to go on from its last step for longer, name a new workdir and"
+      f" --config.start.resume={shlex.quote(str(workdir.home))}"
+    )
+    _refuse_other(theirs, config, str(workdir.home), longer)
   elif not steps.finished(workdir.home / CHECKPOINTS):
     for name in (*_JOURNALS, CHECKPOINTS):
       if _holds_something(workdir.files / name):
@@ -219,17 +225,36 @@ def _set_aside(workdir: Workdir) -> None:
 
 
 def _refuse_other(
-  theirs: config_lib.ConfigDict, ours: config_lib.ConfigDict, where: str
+  theirs: config_lib.ConfigDict,
+  ours: config_lib.ConfigDict,
+  where: str,
+  longer: str = "",
 ) -> None:
-  added = identity.added_fields(experiment_lib.Experiment, ours)
-  changed = identity.difference(
-    identity.of_run(ours, added), identity.of_run(theirs, added)
-  )
+  changed = differences(theirs, ours)
   if changed:
+    is_longer = any(text.startswith("duration: ") for text in changed)
     raise errors.ConfigError(
       f"workdir={where} belongs to another config: {'; '.join(changed)}; use"
       " another workdir or the old values (only runtime.* may change)"
+      f"{longer if is_longer else ''}"
     )
+
+
+def differences(
+  theirs: config_lib.ConfigDict, ours: config_lib.ConfigDict
+) -> list[str]:
+  """`path: theirs -> ours` for what makes them configs of different runs."""
+  added = identity.added_fields(experiment_lib.Experiment, ours)
+  now, before = identity.of_run(ours, added), identity.of_run(theirs, added)
+  for key in now:
+    # Of all that has a name, only a data set has a preprocess as well.
+    group, _, field = key.rpartition(".")
+    name = f"{group}.name"
+    if field != "preprocess" or name not in now or name not in before:
+      continue
+    if sources.is_same(now[name], str(before[name])):
+      before[name] = now[name]
+  return identity.difference(now, before)
 
 
 def meta(config: config_lib.ConfigDict, run: setup.Run) -> dict[str, Any]:
@@ -295,26 +320,39 @@ def data(inputs: experiment_lib.Inputs) -> dict[str, Any]:
 def check_same(saved: dict[str, Any], ours: dict[str, Any], step: int) -> None:
   """Refuses to resume with another config or on other data.
 
-  Says so if the code of parts from outside has changed.
-
   Raises:
     ConfigError: the config differs in more than `runtime`.
-    DataError: the data set, or the weights that the task needs, are not those
-      of the checkpoint.
+    DataError: of `check_inputs`.
   """
   _refuse_other(
     config_lib.ConfigDict(saved["config"]),
     config_lib.ConfigDict(ours["config"]),
     f"(checkpoint {step})",
   )
+  check_inputs(saved, ours, step)
+
+
+def check_inputs(
+  saved: dict[str, Any], ours: dict[str, Any], step: int
+) -> None:
+  """Refuses to go on from a checkpoint with other data.
+
+  Says so if the code of parts from outside has changed.
+
+  Raises:
+    DataError: the data set, or the weights that the task needs, are not those
+      of the checkpoint.
+  """
   changed = identity.difference(ours["parts"], saved.get("parts", {}))
   if changed:
     processes.say(
       f"the code of parts from outside changed since step {step} was saved:"
       f" {'; '.join(changed)}"
     )
-  if saved["data"] != ours["data"]:
-    changed = identity.difference(ours["data"], saved["data"])
+  changed = identity.difference(
+    _placeless(ours["data"]), _placeless(saved["data"])
+  )
+  if changed:
     raise errors.DataError(
       f"the training data changed since step {step} was saved:"
       f" {'; '.join(changed)}; restore it, or start in another workdir"
@@ -327,6 +365,15 @@ def check_same(saved: dict[str, Any], ours: dict[str, Any], step: int) -> None:
       f"the weights of task.{', task.'.join(names)} changed since step {step}"
       " was saved; restore them, or start in another workdir"
     )
+
+
+def _placeless(data: dict[str, Any]) -> dict[str, Any]:
+  """A fingerprint whose parts, if it has any, are named without places."""
+  parts = {}
+  for key, inner in data.get("parts", {}).items():
+    place, _, name = key.partition(":")
+    parts[f"{place}:{sources.placeless(name)}"] = inner
+  return {**data, "parts": parts} if parts else data
 
 
 def provenance() -> dict[str, Any]:

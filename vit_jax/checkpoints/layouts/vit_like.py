@@ -100,8 +100,8 @@ def _image_size(
   side = math.isqrt(count)
   if side * side != count:
     raise errors.CheckpointError(
-      f"its {count} position embeddings are no square grid; say which it is"
-      " with resolution=(height, width) in px"
+      f"its {count} position embeddings do not form a square grid; give its"
+      " size with resolution=(height, width) in px"
     )
   return side * h, side * w
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.core import errors
-from vit_jax.data import base, index, manifest, paths, scan, slices
+from vit_jax.data import base, index, manifest, paths, scan, slices, walk
 
 
 class Files(base.Source):
@@ -34,7 +34,6 @@ class Files(base.Source):
     sizes = {k: stop - start for k, (start, stop) in files.splits.items()}
     split_name, start, stop = slices.parse(split, sizes)
     scheme, _, path = name.partition(":")
-    base_name = paths.printable(os.path.basename(os.path.abspath(path)))
     self._index, self._name, self._split = files, name, split
     self._start = files.splits[split_name][0] + start
     self._size = stop - start
@@ -43,7 +42,7 @@ class Files(base.Source):
     self.remarks = files.remarks
     self.fingerprint: dict[str, Any] = {
       # The same data in another folder is the same data.
-      "name": f"{scheme}:{base_name}",
+      "name": f"{scheme}:{placeless(path)}",
       "version": files.digests[split_name][:16],
       "split": split,
       "shard_sizes": [start, stop, sizes[split_name]],
@@ -85,6 +84,20 @@ class Files(base.Source):
   def where(self, index: int) -> str:
     """The file of an example."""
     return paths.printable(self._path(index))
+
+  def known_labels(self) -> np.ndarray | None:
+    if self._index.num_labels:
+      return None
+    return self._index.columns["labels"][self._start :][: self._size]
+
+  def notes(self) -> list[str]:
+    notes = list(self.remarks.notes)
+    count, example = self.remarks.ignored
+    if count:
+      notes.append(f"ignored: {count:,} other files, such as {example}")
+    if self.remarks.unread:
+      notes.append(walk.unread_text(self.remarks.unread))
+    return notes
 
   def class_counts(self) -> np.ndarray:
     """How many examples have each class, int64 [C]."""
@@ -169,6 +182,11 @@ def open_index(scheme: str, path: str, **options: Any) -> index.Index:
     "-".join([scheme, place.name, *map(str, options.values())]),
     lambda: manifest.read(file, many=scheme == "multilabel", **options),
   )
+
+
+def placeless(rest: str) -> str:
+  """The last name of a path, however the path is written."""
+  return paths.last_name(rest)
 
 
 def open_source(rest: str, split: str, data_dir: str) -> Files:

@@ -67,6 +67,13 @@ class Holdout(base.Source):
   def where(self, index: int) -> str:
     return self._source.where(self._place(index))
 
+  def known_labels(self) -> np.ndarray | None:
+    labels = self._source.known_labels()
+    return None if labels is None else labels[self._indices]
+
+  def notes(self) -> list[str]:
+    return self._source.notes()
+
   def _place(self, index: int) -> int:
     if not 0 <= index < len(self):
       raise IndexError(index)
@@ -95,6 +102,12 @@ def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
   """The two parts."""
   del rest, data_dir
   return SPLITS
+
+
+def placeless(rest: str) -> str:
+  """The share and the data set's name without its place."""
+  share, _, name = rest.partition("*")
+  return f"{share}*{base.placeless(name)}"
 
 
 def whole_split(name: str, data_dir: str = "") -> str:

@@ -69,6 +69,9 @@ class Mix(base.Source):
     source, i = self._find(index)
     return source.where(i)
 
+  def notes(self) -> list[str]:
+    return [note for source in self._sources for note in source.notes()]
+
   @property
   def parts(self) -> tuple[tuple[int, int], ...]:
     return tuple(zip(map(len, self._sources), self._weights, strict=True))
@@ -108,6 +111,13 @@ def open_source(rest: str, split: str, data_dir: str) -> Mix:
       text = f"{{name}}: {e}"
       raise errors.ConfigError(text, {"name": f"mix:{rest}"}) from e
   return Mix(names, weights, sources, split)
+
+
+def placeless(rest: str) -> str:
+  """The weights and the names of the parts without their places."""
+  names, weights = _parse(rest)
+  parts = zip(weights, map(base.placeless, names), strict=True)
+  return "+".join(f"{weight}*{name}" for weight, name in parts)
 
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:

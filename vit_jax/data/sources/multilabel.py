@@ -6,7 +6,7 @@ data/manifest.py for manifests.
 """
 
 from vit_jax.core import errors
-from vit_jax.data import index
+from vit_jax.data import index, paths
 from vit_jax.data.sources import folder
 
 
@@ -14,6 +14,11 @@ def open_source(rest: str, split: str, data_dir: str) -> folder.Files:
   """A part of the images that a manifest lists."""
   del data_dir
   return folder.Files(_index(rest), f"multilabel:{rest}", split)
+
+
+def placeless(rest: str) -> str:
+  """The last name of the manifest, with the confidence."""
+  return paths.last_name(rest)
 
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:

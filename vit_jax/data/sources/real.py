@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.core import errors
-from vit_jax.data import base
+from vit_jax.data import base, paths
 from vit_jax.data.sources import tfds as tfds_source
 
 NUM_CLASSES = 1000
@@ -82,6 +82,11 @@ def open_source(rest: str, split: str, data_dir: str) -> Real:
       {"split": split},
     )
   return Real(tfds_source.open_source(_DATA, split, data_dir), read(rest))
+
+
+def placeless(rest: str) -> str:
+  """The last name of the file."""
+  return paths.last_name(rest)
 
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import functools
 import re
+import shlex
 from typing import Any
 
 import numpy as np
@@ -179,7 +180,7 @@ def open_source(rest: str, split: str, data_dir: str) -> Tfds:
   except (ValueError, KeyError, AssertionError) as e:
     word = re.split(r"\W", split)[0]
     raise errors.ConfigError(
-      f"{{split}} is no split of tfds:{rest}"
+      f"{{split}} is not a split of tfds:{rest}"
       f"{errors.did_you_mean(word, known)} (splits: {', '.join(known)}, and"
       " parts of them such as train[:90%])",
       {"split": split},
@@ -285,5 +286,7 @@ def _directories(place: storage.AnyPath) -> list[str]:
 
 
 def _remedy(rest: str, data_dir: str) -> str:
-  where = f" --data_dir={data_dir}" if data_dir else ""
-  return f"python -m vit_jax data prepare tfds:{rest}{where}"
+  where = [f"--data_dir={data_dir}"] if data_dir else []
+  return shlex.join(
+    ["python", "-m", "vit_jax", "data", "prepare", f"tfds:{rest}", *where]
+  )

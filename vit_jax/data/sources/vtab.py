@@ -284,7 +284,7 @@ def open_source(rest: str, split: str, data_dir: str) -> Vtab:
   names = splits(chosen, {k: v.num_examples for k, v in info.splits.items()})
   if split not in names:
     raise errors.ConfigError(
-      f"{{split}} is no split of vtab:{rest}"
+      f"{{split}} is not a split of vtab:{rest}"
       f"{errors.did_you_mean(split, names)} (splits: {', '.join(names)})",
       {"split": split},
     )

@@ -1,6 +1,7 @@
 """PNG, BMP and WebP, and the JPEGs that need more than libjpeg-turbo's API."""
 
 import struct
+import zlib
 
 import cv2
 from jaxtyping import UInt8
@@ -15,6 +16,8 @@ cv2.setNumThreads(0)
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+# The parts of a PNG beside the critical ones that its pixels depend on.
+_PNG_USED = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
 _FLAGS = {
   1: cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION,
   3: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION,
@@ -50,8 +53,10 @@ class Other(base.Encoded):
   ) -> UInt8[np.ndarray, "h w {channels}"]:
     """The whole image, whatever part of it is asked for."""
     del rows, scale
+    is_png = self.data.startswith(_PNG)
+    data = _quiet_png(self.data) if is_png else self.data
     try:
-      image = cv2.imdecode(np.frombuffer(self.data, np.uint8), _FLAGS[channels])
+      image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[channels])
     except cv2.error as e:
       raise ValueError(f"cannot be decoded ({e.err})") from e
     if image is None:
@@ -68,6 +73,32 @@ def _png_size(data: bytes) -> tuple[int, int]:
   if data.rfind(b"IEND") < 0:
     raise IndexError
   return h, w
+
+
+def _quiet_png(data: bytes) -> bytes:
+  """A PNG without the parts that its pixels do not depend on.
+
+  libpng prints on stderr what it finds wrong with them, such as with a colour
+  profile, and does not say in which file. It also prints a wrong checksum.
+
+  Raises:
+    ValueError: a critical part is cut off or has another checksum.
+  """
+  parts, place = [data[: len(_PNG)]], len(_PNG)
+  while place + 12 <= len(data):
+    size, kind = struct.unpack_from(">I4s", data, place)
+    part = data[place : place + size + 12]
+    place += len(part)
+    # The names of critical parts begin with a capital.
+    if kind[:1].isupper():
+      if zlib.crc32(part[4:-4]) != int.from_bytes(part[-4:], "big"):
+        raise ValueError(f"cannot be decoded: {kind} has another checksum")
+      parts.append(part)
+    elif kind in _PNG_USED:
+      parts.append(part)
+    if kind == b"IEND":
+      break
+  return b"".join(parts)
 
 
 def _bmp_size(data: bytes) -> tuple[int, int]:
