@@ -141,3 +141,10 @@ def test_a_central_crop_is_filled(rounding, before):
 def test_fill_has_the_channels_of_the_image():
   with pytest.raises(errors.ConfigError, match=r"fill=\(0,\) has 1 channels"):
     run("central_crop(8, fill=(0,))", grid(4, 4))
+
+
+@pytest.mark.parametrize("name", ["resize_small", "resize_keep_ratio"])
+def test_a_long_and_narrow_image_is_refused_before_it_is_large(name):
+  wanted = r"1 x 60000 px becomes 500 x 30000000 = 15000000000 pixels"
+  with pytest.raises(errors.DataError, match=wanted):
+    run(f"{name}(500)", np.zeros((1, 60_000, 1), np.uint8))

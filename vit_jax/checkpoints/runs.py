@@ -59,12 +59,13 @@ def load_run(
   saved = module.Model(config_lib.build(module.Config, _fields(meta)))
   arrays, used, ignored, assumptions = _read(step)
   # The other groups are parameters of the task that the run was trained for.
-  shapes = model_shapes(saved, image_channels(arrays, saved.config))
+  channels = image_channels(arrays, saved.config)
+  shapes = model_shapes(saved, channels)
   groups = {x.partition("/")[0] for x in shapes}
   dropped = [x for x in arrays if x.partition("/")[0] not in groups]
   params, stats = nested({k: v for k, v in arrays.items() if k not in dropped})
   want = adapt.changed(given or saved.config, change)
-  preprocess, assumed = _preprocess(meta, saved.config, want)
+  preprocess, assumed = _preprocess(meta, saved.config, want, channels)
   loaded = Loaded(
     model=saved,
     params=params,
@@ -102,7 +103,8 @@ def describe_run(place: AnyPath) -> tuple[Any, str, int]:
   stem = f"{manifest.model_paths(step)['params']}/{module.STEM}"
   if stem not in content:
     raise errors.CheckpointError(f"{step} has no {stem}, as a {name} has")
-  return config, _preprocess(meta, config, config)[0], content[stem][1][2]
+  channels = content[stem][1][2]
+  return config, _preprocess(meta, config, config, channels)[0], channels
 
 
 def _steps(place: AnyPath) -> AnyPath:
@@ -159,7 +161,7 @@ def _read(
 
 
 def _preprocess(
-  meta: Mapping[str, Any], have: Any, want: Any
+  meta: Mapping[str, Any], have: Any, want: Any, channels: int
 ) -> tuple[str, list[str]]:
   """The pipeline of the run's evaluators, if the image size is the same."""
   evaluators = meta["config"].get("evals", {}).values()
@@ -168,7 +170,7 @@ def _preprocess(
     texts.insert(0, meta["preprocess"])
   if texts and have.image_size == want.image_size:
     return preprocessing.checked(texts[0]), []
-  text = preprocessing.checked(preprocessing.default(want.image_size))
+  text = preprocessing.checked(preprocessing.default(want.image_size, channels))
   return text, [f"preprocessing: {text}, as the run does not say"]
 
 

@@ -13,6 +13,7 @@ from vit_jax.core import errors
 from vit_jax.preprocess import op, resample
 
 _ATTEMPTS = 100
+_MAX_PIXELS = 100_000_000
 _BORDERS = {"zero": cv2.BORDER_CONSTANT, "edge": cv2.BORDER_REPLICATE}
 # What becomes of a fraction of a pixel; halves go to the even number.
 Rounding = Literal["down", "nearest"]
@@ -32,6 +33,16 @@ def _check_method(
       else ""
     ),
   )
+
+
+def _check_ratio(image: op.Image, h: int, w: int) -> None:
+  """Raises a DataError if `image`, which is long and narrow, gets too large."""
+  if h * w > _MAX_PIXELS:
+    h0, w0, _ = image.shape
+    raise errors.DataError(
+      f"an image of {h0} x {w0} px becomes {h} x {w} = {h * w} pixels where its"
+      f" smaller side is resized, more than {_MAX_PIXELS}; remove the record"
+    )
 
 
 def _crop(
@@ -100,6 +111,7 @@ class ResizeSmall(op.ImageOp):
     sides = np.asarray(image.shape[:2], np.float32)
     sides = np.round(sides * (np.float32(self.smaller_size) / sides.min()))
     h, w = map(int, sides)
+    _check_ratio(image, h, w)
     return resample.resize(image, h, w, self.method, self.antialias)
 
 
@@ -136,6 +148,7 @@ class ResizeKeepRatio(op.ImageOp):
   def change(self, image, rng):
     del rng
     h, w = self._sides(*image.shape[:2])
+    _check_ratio(image, h, w)
     return resample.resize(image, h, w, self.method, self.antialias)
 
   def _sides(self, h: int, w: int) -> tuple[int, int]:
