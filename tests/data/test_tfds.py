@@ -4,6 +4,7 @@ import io
 import json
 import pathlib
 import pickle
+import shlex
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,21 @@ def test_a_config_is_asked_for(digits_dir, tmp_path):
     shutil.copytree(whole, tmp_path / "digits" / name / "1.0.0")
   with pytest.raises(errors.ConfigError, match="has the configs big, small"):
     open_digits("train", str(tmp_path))
+
+
+def test_commands_to_prepare_it_can_be_pasted(digits_dir, tmp_path):
+  home = tmp_path / "Bob's data"
+  shutil.copytree(digits_dir, home)
+  with pytest.raises(errors.ConfigError) as absent:
+    base.open_source("tfds:digit", "train", str(home))
+  *_, folder = shlex.split(str(absent.value).partition("run: ")[2])
+  assert folder == f"--data_dir={home}"
+  info = home / "digits/1.0.0/dataset_info.json"
+  info.write_text(info.read_text().replace('"array_record"', '"tfrecord"'))
+  with pytest.raises(errors.ConfigError) as other:
+    open_digits("train", str(home))
+  command = str(other.value).partition("another directory: ")[2]
+  assert shlex.split(command)[-1] == f"--from_dir={home}"
 
 
 def test_tfrecord_is_refused(digits_dir, tmp_path):

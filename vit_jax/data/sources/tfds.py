@@ -215,7 +215,7 @@ def check_format(info: Any, rest: str) -> None:
     raise errors.ConfigError(
       f"{{name}} in {info.data_dir} is in {info.file_format.value}, which"
       " cannot be read at random; convert it into another directory:"
-      f" {_remedy(rest, 'DIR')} --from_dir={home}",
+      f" {_remedy(rest, 'DIR')} --from_dir={shlex.quote(home)}",
       {"name": f"tfds:{rest}"},
     )
 
