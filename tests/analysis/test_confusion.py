@@ -50,19 +50,19 @@ class Evaluator:
 
 
 def test_findings_by_hand():
-  found = confusion._findings("val", Evaluator(), {}, most=3)
-  assert found.data == "folder:x, split val"
-  assert found.counts.tolist() == [3, 4, 0]
-  assert found.right.tolist() == [1, 2, 0]
-  assert found.pairs == {(0, 1): 2, (1, 0): 2}
-  assert found.mean == pytest.approx((1 / 3 + 2 / 4) / 2)
-  assert [(m.where, m.label, m.predicted) for m in found.mistakes] == [
+  findings = confusion._findings("val", Evaluator(), {}, most=3)
+  assert findings.data == "folder:x, split val"
+  assert findings.counts.tolist() == [3, 4, 0]
+  assert findings.right.tolist() == [1, 2, 0]
+  assert findings.pairs == {(0, 1): 2, (1, 0): 2}
+  assert findings.mean == pytest.approx((1 / 3 + 2 / 4) / 2)
+  assert [(m.where, m.label, m.predicted) for m in findings.mistakes] == [
     ("7.png", "bee", "ant"),
     ("2.png", "ant", "bee"),
     ("5.png", "bee", "ant"),
   ]
   # As the model sees it.
-  assert found.mistakes[0].image.tolist() == np.full((2, 2, 3), 7).tolist()
+  assert findings.mistakes[0].image.tolist() == np.full((2, 2, 3), 7).tolist()
 
 
 def test_any_classifier_is_looked_at():

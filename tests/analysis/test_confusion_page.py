@@ -19,7 +19,7 @@ def findings(classes, mistakes=2):
   right = counts.copy()
   right[0] = 1
   image = np.zeros((300, 200, 3), np.uint8)
-  one = confusion.Mistake(f"{BAD}/1.png", image, BAD, "class 1", 0.75)
+  mistake = confusion.Mistake(f"{BAD}/1.png", image, BAD, "class 1", 0.75)
   return confusion.Findings(
     name="val",
     data="folder:x, split val",
@@ -27,7 +27,7 @@ def findings(classes, mistakes=2):
     counts=counts,
     right=right,
     pairs={(0, 1): 2, (0, 2): 1},
-    mistakes=[one] * mistakes,
+    mistakes=[mistake] * mistakes,
     mean=0.9,
   )
 

@@ -84,7 +84,7 @@ def write(
     processes.on_first(
       lambda: owners.check_file("out", place, flags.is_page, "a page")
     )
-    found = confusion.find(checkpoint, config, mistakes=mistakes, **how)
+    findings = confusion.find(checkpoint, config, mistakes=mistakes, **how)
     title = storage.path(checkpoint).absolute().name
-    text = confusion_page.page(f"Mistakes of {title}", found)
+    text = confusion_page.page(f"Mistakes of {title}", findings)
     processes.on_first(lambda: files.write(place, text))

@@ -223,10 +223,11 @@ def _run(path: str, arg: str) -> ConfigDict | Callable[[], ConfigDict]:
   if not hasattr(module, "get_config"):
     raise errors.ConfigError(f"config={path} defines no get_config(arg)")
   try:
-    config = module.get_config(arg)
+    config: Any = module.get_config(arg)
   except (AttributeError, KeyError) as e:
     raise errors.ConfigError(f"config={path}: {e.args[0]}") from e
-  if not isinstance(config, ConfigDict) and not callable(config):
+  is_config = isinstance(config, ConfigDict) or callable(config)
+  if not is_config:
     raise errors.ConfigError(
       f"config={path}: get_config returned a {type(config).__name__},"
       " not a ConfigDict"

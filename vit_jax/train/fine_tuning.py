@@ -34,10 +34,11 @@ from vit_jax.data.sources import folder, holdout
 from vit_jax.evals import confusion
 from vit_jax.models import segmenter, vit
 from vit_jax.optim import adamw
+from vit_jax.optim.schedule import Schedule
 from vit_jax.preprocess import decode, geometry, op
 from vit_jax.preprocess.pipeline import Pipeline
 from vit_jax.tasks import supervised
-from vit_jax.train.experiment import Experiment
+from vit_jax.train.experiment import Experiment, Runtime, Start
 
 VALIDATION = ("val", "valid", "validation")
 TEST = "test"
@@ -96,48 +97,48 @@ def config(wanted: Request) -> config_lib.ConfigDict:
   """
   splits = _splits(wanted)
   train = _open(wanted, splits["train"])
-  model, pipelines = _model(wanted, train.num_classes)
+  model, prepared = _model(wanted, train.num_classes)
   batch, steps, warmup, mixup = rule(len(train))
   duration = Duration(steps, "steps")
   if wanted.epochs:
     duration = Duration(wanted.epochs, "epochs")
     steps = round(wanted.epochs * len(train) / batch)
   data = {
-    name: data_config.Split(*split, pipelines[name == "train"], "skip")
+    name: data_config.Split(*split, prepared[name == "train"], "skip")
     for name, split in splits.items()
   }
   every = {"val": Duration(25, "%"), TEST: Duration(100, "%")}
   rate = float(f"{_RATE * math.sqrt(batch / _RATE_BATCH):.2g}")
-  c = config_lib.to_config_dict(
-    Experiment(
-      seed=wanted.seed,
-      duration=duration,
-      model=model,
-      task=supervised.Config(mixup=mixup),
-      optim=adamw.Config(
-        peak_lr=wanted.lr or rate,
-        clip_norm=1.0,
-        lr_multipliers=(("head/.*", _HEAD_RATE),),
-        frozen=frozen(wanted.freeze, model),
+  experiment = Experiment(
+    seed=wanted.seed,
+    duration=duration,
+    start=Start(wanted.checkpoint, layout=wanted.layout),
+    model=model,
+    task=supervised.Config(mixup=mixup),
+    optim=adamw.Config(
+      peak_lr=wanted.lr or rate,
+      schedule=Schedule(
+        warmup=Duration(min(warmup, max(steps, 1) // 5), "steps")
       ),
-      data=data_config.Config(batch, data.pop("train")),
-      evals={
-        name: confusion.Config(data=split, every=every[name])
-        for name, split in data.items()
-      },
-    )
+      clip_norm=1.0,
+      lr_multipliers=(("head/.*", _HEAD_RATE),),
+      frozen=frozen(wanted.freeze, model),
+    ),
+    data=data_config.Config(batch, data.pop("train")),
+    evals={
+      name: confusion.Config(data=split, every=every[name])
+      for name, split in data.items()
+    },
+    runtime=Runtime(
+      data_dir=wanted.data_dir, log_every=max(1, min(50, steps // 20))
+    ),
   )
-  c.start.checkpoint = wanted.checkpoint
-  c.start.layout = wanted.layout
-  c.optim.schedule.warmup = f"{min(warmup, max(steps, 1) // 5)} steps"
-  c.runtime.data_dir = wanted.data_dir
-  c.runtime.log_every = max(1, min(50, steps // 20))
   processes.say(
     f"fine-tunes the {parts.name_of(model)} of {wanted.checkpoint} at"
     f" {' x '.join(map(str, model.image_size))} px on {len(train):,} images of"
     f" {train.num_classes:,} classes: {duration}, {batch} images a step"
   )
-  return c
+  return config_lib.to_config_dict(experiment)
 
 
 def rule(images: int) -> tuple[int, int, int, float]:
@@ -254,7 +255,7 @@ def _model(wanted: Request, num_classes: int) -> tuple[Any, list[Pipeline]]:
       f"{place} is a segmenter, which labels pixels; this recipe is for models"
       " that classify images"
     )
-  size = (wanted.res,) * 2 if wanted.res else have.image_size
+  size = (wanted.res, wanted.res) if wanted.res else have.image_size
   head = dict(num_classes=num_classes, head_bias_init=0.0)
   if isinstance(have, vit.Config):
     # All that pre-training had behind the pooling goes (Section 3.2).

@@ -154,12 +154,13 @@ def _held_back(
     return [_facts(name, source[i]) for i in range(first, last)]
 
   seen = progress.Progress(f"{name}: compared", len(source))
-  facts: list[tuple[bytes, int]] = []
+  facts: list[tuple[Any, Any]] = []
   with futures.ThreadPoolExecutor(_THREADS) as pool:
     for some in pool.map(look, range(0, len(source), _CHUNK)):
       facts += some
       seen.add(len(some))
-  return choose(*zip(*facts, strict=True), share, source.class_names)
+  hashes, labels = ([fact[k] for fact in facts] for k in (0, 1))
+  return choose(hashes, labels, share, source.class_names)
 
 
 def _facts(name: str, example: dict[str, Any]) -> tuple[bytes, int]:
