@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-import jax
 import numpy as np
 
 from vit_jax.evals import base
@@ -17,8 +16,8 @@ class Config(base.Config):
 class Evaluator(base.OnData):
   """The mean over classes of the accuracy on the images of each class."""
 
-  def score(self, variables: Any, batch: base.Batch) -> dict[str, jax.Array]:
-    logits = self.model.apply(variables, batch["image"])["logits"]
+  def score(self, variables: Any, batch: base.Batch) -> base.Batch:
+    logits = self.logits(variables, batch)
     label = base.one_label(batch)
     return {"label": label, "hit": logits.argmax(axis=-1) == label}
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.export import test_predict
 from tests.models import small_models
 from vit_jax import checkpoints, models
 from vit_jax.checkpoints import Loaded, Report
@@ -173,3 +174,16 @@ def test_a_model_without_one_attention_is_refused(capsys, photos, tmp_path):
   assert code == 2
   (line,) = err.splitlines()
   assert "holds a bit, and analyze takes a vit or a hybrid" in line
+
+
+def test_a_model_of_four_channels_is_refused(capsys, photos, tmp_path):
+  saved = tmp_path / "four.npz"
+  checkpoints.save(test_predict.make(channels=4), "npz", saved)
+  code, _, err = run(
+    capsys,
+    f"--checkpoint={saved}",
+    f"--images={photos}",
+    f"--out={tmp_path / 'out'}",
+  )
+  assert code == 1
+  assert "takes images of 4 channel(s)" in err

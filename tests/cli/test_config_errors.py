@@ -71,6 +71,7 @@ CASES = [
   ("scheme", ["--config.data.train.name=tdfs:digits"], "unknown scheme tdfs; did you mean tfds?"),
   ("split", ["--config.evals.test.data.split=tset"], "evals.test.data.split=tset is not a split of tfds:digits; did you mean test?"),
   ("evaluator's batch", ["--config.evals.test.batch_size=0"], "evals.test.batch_size=0"),
+  ("evaluator's channels", ["--config.evals.test.data.preprocess=decode|value_range(-1, 1)"], "gives images of 3 channel(s), data.train.preprocess=decode(channels=1)|random_shift"),
   ("unknown evaluator", ["--config.evals.tset.batch_size=1"], "unknown field evals.tset; did you mean evals.test?"),
 ]
 # fmt: on

@@ -79,7 +79,8 @@ REFUSED = {
     ("cat", "dog"),
     "a=A has other classes than b=B: it alone has 'apple', 'zebra' (2 of 2"
     " names) and it lacks 'cat', 'dog' (2 of 2 names); give both the same"
-    " names, in any order",
+    " names, in any order, or leave out those of one side if the order is the"
+    " same",
   ),
   "one other": (
     ("ant", "cat"),

@@ -101,6 +101,6 @@ def test_libpng_prints_nothing_about_what_is_not_used(capfd, kind, data):
 def test_libpng_prints_nothing_about_a_wrong_checksum(capfd):
   data = bytearray(image_files.pillow(image_files.PICTURE, "PNG"))
   data[-13] ^= 1
-  with pytest.raises(errors.DataError, match="part b'IDAT' has another check"):
+  with pytest.raises(errors.DataError, match="b'IDAT' has another checksum"):
     decode(bytes(data))
   assert capfd.readouterr().err == ""

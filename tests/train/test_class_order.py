@@ -10,6 +10,7 @@ from tests.data import trees
 from tests.e2e import run as cli
 from vit_jax import checkpoints
 from vit_jax.core import config as config_lib, errors
+from vit_jax.data import class_names
 from vit_jax.models import vit
 from vit_jax.train import evaluate, experiment, initial, loop, setup
 
@@ -129,8 +130,8 @@ def test_other_classes_are_not_scored(tmp_path, to):
     evaluate.evaluate(saved, config(data))
   assert str(caught.value) == (
     f"evals.test.data.name={data} has other classes than checkpoint={saved}: it"
-    " alone has 'gnu' (1 of 3 names) and it lacks 'cat' (1 of 3 names); give"
-    " both the same names, in any order"
+    " alone has 'gnu' (1 of 3 names) and it lacks 'cat' (1 of 3 names);"
+    f" {class_names.REMEDY}"
   )
 
 
@@ -174,3 +175,45 @@ def test_a_head_of_other_classes_is_not_kept(tmp_path):
     first_params(start(saved, data, new_head=False))
   head = first_params(start(saved, data))["head"]
   assert not np.asarray(head["kernel"]).any()
+
+
+def command(name, data, *args):
+  flags = {
+    "model.num_classes": len(NAMES),
+    "data.batch_size": 8,
+    "data.train.name": data,
+    "data.train.preprocess": RGB,
+    "optim.schedule.warmup": "1 steps",
+    "evals.test.data.name": data,
+    "evals.test.data.split": "train",
+    "evals.test.data.preprocess": RGB,
+  }
+  values = [f"--config.{k}={v}" for k, v in flags.items()]
+  head = (name, f"--config={cli.TINY}:steps=2", *values)
+  return cli.run(*head, *args, devices=1)
+
+
+def test_the_commands(tmp_path):
+  """Folders of classes sort as their names do, a manifest's do not."""
+  files = {
+    f"{name}/{i}.png": trees.png(k, i)
+    for k, name in enumerate(NAMES)
+    for i in range(4)
+  }
+  folder = f"folder:{trees.write(tmp_path / 'folder', files)}"
+  workdir = tmp_path / "run"
+  done = command("train", folder, f"--workdir={workdir}")
+  assert done.returncode == 0, done.stderr
+  *_, inside = cli.rows(workdir / "evals.jsonl")
+  listed = write(tmp_path / "listed", ("cat", "ant", "bee"))
+  done = command("evaluate", listed, f"--checkpoint={workdir}")
+  assert done.returncode == 0, done.stderr
+  assert f"loss {inside['loss']:.4f}" in done.stdout
+  assert f"top_1 {inside['top_1']:.6f}" in done.stdout
+  others = write(
+    tmp_path / "others", ("cow", "gnu", "ewe"), 4, names=("cow", "gnu", "ewe")
+  )
+  done = command("evaluate", others, f"--checkpoint={workdir}")
+  assert done.returncode == 2
+  assert "alone has 'cow', 'gnu', 'ewe' (3 of 3 names)" in done.stderr
+  assert done.stderr.count("\n") == 1

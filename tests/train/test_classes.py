@@ -5,6 +5,7 @@ import pytest
 from tests.data import trees
 from tests.e2e import run as cli
 from vit_jax.core import config as config_lib, errors
+from vit_jax.data import class_names
 from vit_jax.evals import knn
 from vit_jax.train import experiment as experiment_lib
 
@@ -46,7 +47,7 @@ def test_other_names_are_refused(train, tmp_path):
   assert str(caught.value) == (
     f"evals.test.data.name={test} has other classes than data.train.name="
     f"{train}: it alone has 'cat' (1 of 2 names) and it lacks 'bee' (1 of 2"
-    " names); give both the same names, in any order"
+    f" names); {class_names.REMEDY}"
   )
 
 

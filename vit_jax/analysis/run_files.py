@@ -11,7 +11,6 @@ import numpy as np
 
 from vit_jax.checkpoints import manifest, steps
 from vit_jax.core import errors, files, identity, storage
-from vit_jax.train import extend
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,5 +107,5 @@ def read(workdir: str) -> RunFiles:
     },
     evals=files.read_rows(home / "evals.jsonl"),
     provenance=meta.get("provenance", {}),
-    continues=meta.get(extend.SEAM, {}),
+    continues=meta.get(manifest.SEAM, {}),
   )

@@ -74,7 +74,7 @@ def adapt(
     model=model,
     params=params,
     batch_stats=stats,
-    labels=() if reset else loaded.labels,
+    labels=() if reset else loaded.labels,  # Other classes, other names.
     report=dataclasses.replace(
       loaded.report,
       resized=tuple(resized),

@@ -20,6 +20,8 @@ from vit_jax.core.storage import AnyPath
 
 FILE = "manifest.json"
 FORMAT = 1
+# In the metadata of a run that continues another: which one, from which step.
+SEAM = "continues"
 # A manifest holds one line a file and array, and at most so much metadata.
 MAX_BYTES = 32 << 20
 MAX_META_BYTES = 8 << 20

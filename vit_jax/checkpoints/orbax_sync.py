@@ -4,12 +4,14 @@ It would give up there. Nothing is lost: `manifest.write` syncs every file and
 folder of a checkpoint before it counts, as far as the file system can.
 """
 
+from typing import Any
+
 from orbax.checkpoint._src.serialization import tensorstore_utils
 
 from vit_jax.core import files, storage
 
 # Orbax has no option for it. Every context that it makes is a copy of these.
-_CONTEXTS = (
+_CONTEXTS: tuple[dict[str, Any], ...] = (
   tensorstore_utils._BASE_TS_CONTEXT,
   tensorstore_utils._DEFAULT_OCDBT_TS_CONTEXT,
 )

@@ -98,9 +98,8 @@ def _read(
     bad: receives the errors of files that cannot be read.
   """
   from vit_jax.export import predict
-  from vit_jax.preprocess.pipeline import Pipeline
 
-  pipeline = Pipeline.parse(checkpoint.preprocess)
+  pipeline = predict.pipeline_for(checkpoint)
   size = checkpoint.model.config.image_size
   resized = 0
   for i, path in enumerate(paths, 1):

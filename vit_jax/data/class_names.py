@@ -18,6 +18,10 @@ import unicodedata
 from vit_jax.core import errors
 
 IMAGENET = "imagenet1k"
+REMEDY = (
+  "give both the same names, in any order, or leave out those of one side if"
+  " the order is the same"
+)
 _FILE = pathlib.Path(__file__).with_name(f"{IMAGENET}.txt")
 # What transformers writes where the classes have no names.
 _PLACEHOLDER = re.compile(r"LABEL_\d+")
@@ -87,7 +91,7 @@ def numbers(
   known: Sequence[str],
   here: str,
   there: str,
-  remedy: str = "give both the same names, in any order",
+  remedy: str = REMEDY,
 ) -> tuple[int, ...] | None:
   """The number that each class of `names` has among `known`.
 

@@ -107,7 +107,7 @@ def predict(
       "the model has no head, so it predicts nothing; fine-tune it first"
     )
   return _predictions(
-    checkpoint, _pipeline(checkpoint), paths, top_k, batch_size
+    checkpoint, pipeline_for(checkpoint), paths, top_k, batch_size
   )
 
 
@@ -148,7 +148,7 @@ def _predictions(
         yield Prediction(path, classes, probabilities, resized)
 
 
-def _pipeline(checkpoint: Loaded) -> Pipeline:
+def pipeline_for(checkpoint: Loaded) -> Pipeline:
   """The preprocessing, which gives the channels that the model takes.
 
   Raises:

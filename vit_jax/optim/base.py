@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AbstractMesh, Mesh, NamedSharding
 from jaxtyping import Array, Bool, Float, Int, Shaped
 import numpy as np
 import optax
@@ -260,7 +260,7 @@ def state_shardings(
   tx: optax.GradientTransformation,
   params: Any,
   param_shardings: Any,
-  mesh: Mesh,
+  mesh: Mesh | AbstractMesh,
 ) -> Any:
   """The NamedSharding of each leaf of the optimiser's state.
 
@@ -271,7 +271,7 @@ def state_shardings(
     tx: the chain that `make` returned.
     params: tree of arrays or of their shapes.
     param_shardings: the NamedSharding of each parameter.
-    mesh: the device mesh.
+    mesh: the device mesh; an abstract one will do.
   """
   whole = mesh_lib.replicated(mesh)
 

@@ -17,8 +17,6 @@ from vit_jax.train.state import State
 
 # What may differ, beside `runtime`: how long, at which rates, what is measured.
 _MAY_DIFFER = ("duration", "optim.schedule", "evals", "start.resume")
-# Of a checkpoint's metadata: the other run, and the step it was at.
-SEAM = "continues"
 
 
 def state(run: setup.Run, meta: dict[str, Any]) -> tuple[State, int]:
@@ -64,7 +62,10 @@ def state(run: setup.Run, meta: dict[str, Any]) -> tuple[State, int]:
       f" start.resume={resume} is at step {step:,} already; give a longer"
       " duration, of both together"
     )
-  meta[SEAM] = {"run": str(storage.path(resume).absolute()), "step": step}
+  meta[manifest.SEAM] = {
+    "run": str(storage.path(resume).absolute()),
+    "step": step,
+  }
   processes.say(f"continues {resume} from step {step:,}")
   restored, _ = run_checkpoints.restore_step(
     path, run.state.replace(weights={})

@@ -5,7 +5,7 @@ import contextlib
 from typing import Any
 
 from vit_jax import checkpoints
-from vit_jax.checkpoints import run_checkpoints, steps
+from vit_jax.checkpoints import manifest, run_checkpoints, steps
 from vit_jax.cluster import lifeline, processes, signals
 from vit_jax.core import (
   config as config_lib,
@@ -125,7 +125,7 @@ def _start(
     return state, step
   before = saved.read_meta(step)
   workdir_lib.check_same(before, meta, step)
-  meta |= {k: before[k] for k in (extend.SEAM,) if k in before}
+  meta |= {k: before[k] for k in (manifest.SEAM,) if k in before}
   state, _ = saved.restore(step, run.state.replace(weights={}))
   processes.say(f"resuming from step {step:,}")
   return state.replace(weights=initial.weights(run)), step
@@ -158,7 +158,7 @@ class _Loop:
       log_every=runtime.log_every,
       batch_size=run.experiment.data.batch_size,
       last_good=self._last_good,
-      first=meta.get(extend.SEAM, {"step": 0})["step"],
+      first=meta.get(manifest.SEAM, {"step": 0})["step"],
     )
     window = runtime.profile if processes.is_first() else (0, 0)
     self.profiler = profiler.Profiler(workdir.files / "profile", window)

@@ -92,7 +92,7 @@ def _quiet_png(data: bytes) -> bytes:
     # The names of critical parts begin with a capital.
     if kind[:1].isupper():
       if zlib.crc32(part[4:-4]) != int.from_bytes(part[-4:], "big"):
-        raise ValueError(f"is damaged: its part {kind} has another checksum")
+        raise ValueError(f"cannot be decoded: {kind} has another checksum")
       parts.append(part)
     elif kind in _PNG_USED:
       parts.append(part)
