@@ -1,5 +1,7 @@
 """What a data set holds, in a line for each split, before work on it begins."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from vit_jax.data import base, paths
@@ -7,7 +9,7 @@ from vit_jax.data import base, paths
 _FEW = 5
 
 
-def lines(name: str, opened: dict[str, base.Source]) -> list[str]:
+def lines(name: str, opened: Mapping[str, base.Source]) -> list[str]:
   """A line for each split, and one for whatever else was found with it.
 
   Args:
