@@ -188,6 +188,18 @@ class Layout(abc.ABC):
     config = dataclasses.replace(inferred.config, **self.ends(source))
     return Inferred(config, inferred.assumptions)
 
+  def folded(self, source: Source) -> tuple[Source, list[str]]:
+    """The file with factors that the model has no place for multiplied in.
+
+    Returns:
+      The source with the tensors that the table names, and sentences about
+      what was done. The outputs stay the same but for rounding.
+
+    Raises:
+      CheckpointError: a factor does not fit what it scales.
+    """
+    return source, []
+
   def notes(self, config: Any) -> list[str]:
     """How the outputs of other programs for the same weights differ."""
     return [

@@ -59,6 +59,8 @@ def load_file(
     source = dataclasses.replace(source, image_size=change.get("image_size"))
     kind = f"{layout.model} ({layout.format})"
     given = given_config(path, layout.model, kind, model)
+    in_file = source.tensors
+    source, folded = layout.folded(source)
     inferred = _inferred(layout, source, given)
     have = parts.find(MODELS, layout.model).Model(inferred.config)
     arrays = _read(layout, source, have)
@@ -73,9 +75,14 @@ def load_file(
     batch_stats=stats,
     source_format=layout.format,
     report=Report(
-      used=tuple(names[name] for name in source.tensors),
+      used=tuple(names[name] for name in in_file),
       ignored=tuple(ignored),
-      assumptions=(*inferred.assumptions, *_casts(source.tensors), *assumed),
+      assumptions=(
+        *folded,
+        *inferred.assumptions,
+        *_casts(in_file),
+        *assumed,
+      ),
     ),
     preprocess=preprocess,
     labels=labels if len(labels) == want.num_classes else (),

@@ -1,11 +1,16 @@
 """timm's VisionTransformer, on patches or on a ResNet."""
 
 import dataclasses
+import re
 from typing import Any
+
+import numpy as np
 
 from vit_jax.checkpoints.base import Inferred, Source, numbers
 from vit_jax.checkpoints.keys import Rule
 from vit_jax.checkpoints.layouts import timm, torch_like, vit_like
+from vit_jax.checkpoints.tensors import Tensor
+from vit_jax.core import errors
 from vit_jax.models import hybrid, vit
 
 # timm's constructors of models that differ in their ResNet.
@@ -34,6 +39,31 @@ class TimmVit(vit_like.VitLike, timm.Timm):
   def ends(self, source: Source) -> dict[str, Any]:
     dim = source.size(r"pre_logits\.fc\.(weight|bias)", 0, 0)
     return {**super().ends(source), "pre_logits_dim": dim}
+
+  def folded(self, source: Source) -> tuple[Source, list[str]]:
+    """Multiplies layer scale (arXiv:2103.17239) into what it follows."""
+    tensors, count = dict(source.tensors), 0
+    for name in source.tensors:
+      match = re.fullmatch(r"(blocks\.\d+\.)ls([12])\.gamma", name)
+      if not match:
+        continue
+      gamma, count = tensors.pop(name), count + 1
+      scaled = match[1] + {"1": "attn.proj", "2": "mlp.fc2"}[match[2]]
+      for end in ("weight", "bias"):
+        tensor = tensors.get(f"{scaled}.{end}")
+        if tensor is None or tensor.shape[:1] != gamma.shape:
+          raise errors.CheckpointError(
+            f"{source.path}: {name} of shape {gamma.shape} does not fit"
+            f" {scaled}.{end}, which "
+            + (f"is {tensor.shape}" if tensor else "is missing")
+          )
+        tensors[f"{scaled}.{end}"] = _scaled(tensor, gamma)
+    if not count:
+      return source, []
+    return dataclasses.replace(source, tensors=tensors), [
+      f"layer scale: {count} tensors ls1.gamma and ls2.gamma are multiplied"
+      " into the projections before them; the outputs are the same"
+    ]
 
   def new(self, source: Source) -> Inferred:
     args = timm.model_args(source)
@@ -122,6 +152,17 @@ class TimmVit(vit_like.VitLike, timm.Timm):
       "fc_norm": config.norm_at == "pooled",
       "act_layer": "gelu_tanh" if config.gelu == "tanh" else "gelu",
     }
+
+
+def _scaled(tensor: Tensor, gamma: Tensor) -> Tensor:
+  """The tensor with its first axis multiplied by gamma, read as float32."""
+
+  def read() -> np.ndarray:
+    factor = gamma.read().astype(np.float32)
+    value = tensor.read().astype(np.float32)
+    return value * factor.reshape(-1, *[1] * (value.ndim - 1))
+
+  return dataclasses.replace(tensor, read=read)
 
 
 class TimmHybrid(TimmVit):
