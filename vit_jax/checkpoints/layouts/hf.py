@@ -1,13 +1,13 @@
 """What the safetensors files of transformers have in common."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from vit_jax.checkpoints import preprocessing
 from vit_jax.checkpoints.base import CONFIG, Size, Source
-from vit_jax.checkpoints.layouts import torch_like
+from vit_jax.checkpoints.layouts import facts, torch_like
 from vit_jax.core import errors
 
 _PREPROCESSOR = "preprocessor_config.json"
@@ -43,28 +43,45 @@ _GELU = {
 _FILTERS = {2: "bilinear", 3: "bicubic"}
 
 
-def gelu(source: Source) -> str:
-  """The kind of GELU that config.json names.
-
-  Raises:
-    CheckpointError: it names another activation.
-  """
-  name = source.config.get("hidden_act", "gelu")
-  if name not in _GELU:
-    raise errors.CheckpointError(
-      f"{source.path}: hidden_act={name} of its config.json is not supported"
-      f" (there are: {', '.join(_GELU)})"
-    )
-  return _GELU[name]
-
-
 class HuggingFace(torch_like.TorchLike):
-  """A model of transformers."""
+  """A model of transformers.
+
+  Attributes:
+    model_type: of its config.json.
+    activations: our words for values of hidden_act.
+  """
 
   format = "hf"
   head = "classifier"
   side_names = (CONFIG, _PREPROCESSOR)
   ignored = (r".*relative_position_index", r".*\.position_ids")
+  foreign = (
+    (r".*\bdistillation_token|distillation_classifier\..*", "DeiT's token"),
+    (r".*\bregister_tokens", "register tokens, as in DINOv2"),
+    (r".*\b(detection_tokens|class_labels_classifier\..*)", "YOLOS's tokens"),
+    (
+      r".*\blambda_?[12]|.*layer_scale.*",
+      "layer scale, read from timm's files alone",
+    ),
+    (r"decoder\..*", "a decoder, as of a masked autoencoder"),
+  )
+  model_type: ClassVar[str]
+  activations: ClassVar[Mapping[str, str]] = _GELU
+
+  def config(self, source: Source) -> dict[str, Any]:
+    """config.json with the defaults of its class.
+
+    Raises:
+      CheckpointError: it is of another model, or is not understood.
+    """
+    config = facts.transformers_config(source, self.model_type)
+    name = config["hidden_act"]
+    if name not in self.activations:
+      raise errors.CheckpointError(
+        f"{source.path}: hidden_act={name} of its config.json is not supported"
+        f" (there are: {', '.join(self.activations)})"
+      )
+    return config
 
   def preprocess(self, source: Source, size: Size) -> tuple[str, list[str]]:
     """Reads preprocessor_config.json."""
@@ -95,16 +112,15 @@ class HuggingFace(torch_like.TorchLike):
       names = [names.get(str(i)) for i in range(len(names))]
     # transformers writes these where the classes have no names.
     unnamed = all(re.fullmatch(r"LABEL_\d+", str(name)) for name in names)
-    return () if unnamed else names
+    return () if unnamed or None in names else names
 
   @abc.abstractmethod
   def model_fields(self, config: Any) -> dict[str, Any]:
     """The fields of config.json for this kind of model."""
 
   def side_files(
-    self, config: Any, preprocess: str, labels: Sequence[str]
+    self, config: Any, preprocess: str, labels: Sequence[str], channels: int
   ) -> dict[str, dict[str, Any]]:
-    names = labels or [f"LABEL_{i}" for i in range(config.num_classes)]
     settings = preprocessing.settings(preprocess)
     crop = settings.smaller_size
     h, w = config.image_size
@@ -113,12 +129,13 @@ class HuggingFace(torch_like.TorchLike):
       **self.model_fields(config),
       "image_size": one_or_two(config.image_size),
       "patch_size": one_or_two(config.patch_size),
-      "num_channels": 3,
+      "num_channels": channels,
       "qkv_bias": True,
-      "id2label": {str(i): name for i, name in enumerate(names)},
-      "label2id": {name: i for i, name in enumerate(names)},
       "num_labels": config.num_classes,
     }
+    if labels:
+      fields["id2label"] = {str(i): name for i, name in enumerate(labels)}
+      fields["label2id"] = {name: i for i, name in enumerate(labels)}
     preprocessor = {
       "image_processor_type": "ViTImageProcessor",
       "do_resize": True,
@@ -129,8 +146,8 @@ class HuggingFace(torch_like.TorchLike):
       "do_rescale": True,
       "rescale_factor": 1 / 255,
       "do_normalize": True,
-      "image_mean": settings.mean,
-      "image_std": settings.std,
+      "image_mean": torch_like.per_channel(settings.mean, channels),
+      "image_std": torch_like.per_channel(settings.std, channels),
     }
     return {CONFIG: fields, _PREPROCESSOR: preprocessor}
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from vit_jax.checkpoints import safetensors_io
 from vit_jax.checkpoints.base import Layout, Size, Source
 from vit_jax.checkpoints.keys import Rule, layer
+from vit_jax.core import errors
 
 _NAMES = (".weight", ".bias")
 _CONV = ("O I kh kw", "kh kw I O")
@@ -115,3 +116,17 @@ def pair(value: Any) -> Size:
 def patch_size(source: Source, name: str, default: int) -> Size:
   """(height, width) of a patch, from the kernel of its embedding."""
   return source.size(name, 2, default), source.size(name, 3, default)
+
+
+def per_channel(values: Sequence[float], channels: int) -> list[float]:
+  """A mean or deviation with one number for each channel.
+
+  Raises:
+    CheckpointError: there are several numbers, of other channels.
+  """
+  if len(values) != channels and len(set(values)) > 1:
+    raise errors.CheckpointError(
+      f"normalise() has {len(values)} means and deviations for images of"
+      f" {channels} channels"
+    )
+  return list(values) if len(values) == channels else [values[0]] * channels
