@@ -2,8 +2,16 @@
 
 import json
 
+import numpy as np
+
 from tests.parity import rule
-from vit_jax.checkpoints import npz, safetensors_io, tensors
+from vit_jax import checkpoints
+from vit_jax.checkpoints import (
+  loaded as loaded_lib,
+  npz,
+  safetensors_io,
+  tensors,
+)
 
 
 def is_torch(name):
@@ -55,3 +63,16 @@ def read(path, name):
   """The arrays of a file by name."""
   with container(name).opened(path) as found:
     return {k: v.read() for k, v in found.items()}
+
+
+def save_random(model, to, out, channels=3, labels=()):
+  """Saves a model with random weights; its checkpoint and what was written."""
+  rng = np.random.default_rng(0)
+  shapes = loaded_lib.model_shapes(model, channels)
+  arrays = {k: rng.standard_normal(v).astype("f4") for k, v in shapes.items()}
+  params, stats = loaded_lib.nested(arrays)
+  text = f"decode({channels})|resize(32)|value_range(-1.0, 1.0)"
+  checkpoint = checkpoints.Loaded(
+    *(model, params, stats, "", checkpoints.Report(()), text, tuple(labels))
+  )
+  return checkpoint, checkpoints.save(checkpoint, to, out)

@@ -16,7 +16,7 @@ import pytest
 
 from vit_jax import checkpoints, models
 from vit_jax.checkpoints import keys, layouts, loaded as loaded_lib, tensors
-from vit_jax.checkpoints.loaded import OWN
+from vit_jax.checkpoints.base import OWN
 from vit_jax.core import errors, tree
 
 LAYOUTS = {type(layout).__name__: layout for layout in layouts.find_all()}

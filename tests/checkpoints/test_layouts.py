@@ -93,8 +93,8 @@ def test_a_layout_from_outside(tmp_path, mylab):
   assert again.source_format == "mylab"
   same(again.variables, loaded.variables)
   # What was exported from it names nothing that would be imported later.
-  checkpoints.save(again, "timm", tmp_path / "timm")
-  assert "mylab" not in (tmp_path / "timm" / "config.json").read_text()
+  checkpoints.save(again, "npz", tmp_path / "bit.npz")
+  assert "mylab" not in (tmp_path / "bit.npz.json").read_text()
   # The file alone brings in no module.
   with pytest.raises(errors.CheckpointError, match="of no known layout"):
     checkpoints.load(out)

@@ -10,7 +10,7 @@ import pytest
 from tests.checkpoints import files
 from tests.parity import rule
 from vit_jax import checkpoints, models
-from vit_jax.checkpoints import npz, safetensors_io, tensors
+from vit_jax.checkpoints import npz, tensors
 from vit_jax.core import errors, tree
 
 
@@ -265,21 +265,6 @@ def test_missing_extra_and_wrong_tensors_are_all_told(tmp_path, name):
   assert f"{gone}x (nearest: {gone})" in text
   assert "unheard_of" in text
   assert f"1 of another shape: {wrong}" in text
-
-
-def test_heads_of_a_fused_qkv_are_assumed_and_told(tmp_path):
-  width = 192
-  arrays = rule.params(rule.load("timm_vit_token"))
-  wide = {}
-  for name, value in arrays.items():
-    shape = [n * 4 if n % 48 == 0 else n for n in value.shape]
-    wide[name] = np.zeros(shape, np.float32)
-  path = write(tmp_path / "x", wide, safetensors_io)
-  got = checkpoints.load(path)
-  assert got.model.config.width == width
-  # Heads of 64 features.
-  assert got.model.config.num_heads == 3
-  assert any("num_heads=3" in x for x in got.report.assumptions)
 
 
 def test_a_given_model_says_what_shapes_do_not(tmp_path):

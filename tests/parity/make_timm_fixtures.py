@@ -20,6 +20,12 @@ _SIZES = dict(
 # What `create_model` is given for each fixture, and the architecture.
 FIXTURES = {
   "timm_vit_layer_scale": ("vit_small_patch14_dinov2", dict(_SIZES)),
+  "timm_vit_tanh_gap": ("vit_base_patch32_siglip_gap_256", dict(_SIZES)),
+  # The norm follows the pooling of the class token.
+  "timm_vit_fc_norm_token": (
+    "vit_base_patch16_224",
+    dict(_SIZES, fc_norm=True),
+  ),
 }
 
 

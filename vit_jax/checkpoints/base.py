@@ -21,6 +21,8 @@ from vit_jax.checkpoints.tensors import Tensors
 from vit_jax.core import errors
 
 CONFIG = "config.json"
+# Our own entry in config.json, which other programs pass over.
+OWN = "vit_jax"
 Size: TypeAlias = tuple[int, int]
 # The content of JSON files, by the names of the files.
 SideFiles: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -49,6 +51,10 @@ class Container(Protocol):
     ...
 
 
+class Untold(errors.CheckpointError):
+  """A file does not say what its model is; the caller has to."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
   """An opened file, and what lies beside it.
@@ -59,12 +65,14 @@ class Source:
     side_files: the layout's JSON files beside it, without those that are not
       there.
     image_size: (h, w) in px of the images, if the caller gave it.
+    num_heads: H, if the caller gave it.
   """
 
   path: pathlib.Path
   tensors: Tensors
   side_files: SideFiles = dataclasses.field(default_factory=dict)
   image_size: Size | None = None
+  num_heads: int | None = None
 
   @property
   def config(self) -> Mapping[str, Any]:
@@ -136,6 +144,10 @@ class Layout(abc.ABC):
     marks: regexes; a file is of this layout if each matches some name. Of
       several such layouts, the one with most marks is taken.
     renamed: (regex, replacement) of names in other versions of the format.
+    written_names: (regex, replacement) of names in the version that most
+      programs read, which a file gets unless it came with others.
+    foreign: (regex, what it is) of tensors of other models that begin like
+      this one.
     ignored: regexes of buffers, which hold nothing that was learned.
     vectors: regexes of tensors [1, 1, 1, D] that are [D] in the table.
     resize: how position embeddings of this format are resized, see
@@ -151,6 +163,8 @@ class Layout(abc.ABC):
   model: ClassVar[str]
   marks: ClassVar[tuple[str, ...]]
   renamed: ClassVar[Sequence[tuple[str, str]]] = ()
+  written_names: ClassVar[Sequence[tuple[str, str]]] = ()
+  foreign: ClassVar[Sequence[tuple[str, str]]] = ()
   ignored: ClassVar[Sequence[str]] = ()
   vectors: ClassVar[Sequence[str]] = ()
   resize: ClassVar[str] = "linear"
@@ -227,8 +241,7 @@ class Layout(abc.ABC):
 
   def labels(self, source: Source) -> Sequence[Any]:
     """The names of the classes; empty where no file beside it has them."""
-    del source
-    return ()
+    return source.config.get(OWN, {}).get("labels", ())
 
   def side_files(
     self, config: Any, preprocess: str, labels: Sequence[str], channels: int
@@ -262,6 +275,12 @@ class Layout(abc.ABC):
     for pattern, replacement in self.renamed:
       name = re.sub(pattern, replacement, name)
     return name
+
+  def own_file(self, weights: pathlib.Path) -> pathlib.Path:
+    """The JSON file with our own entry: config.json, or one of its own."""
+    if CONFIG in self.side_names:
+      return weights.with_name(CONFIG)
+    return weights.with_name(f"{weights.name}.json")
 
   def place(self, out: pathlib.Path) -> pathlib.Path:
     """The file of the weights, in a folder if others lie beside it."""

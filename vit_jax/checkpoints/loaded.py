@@ -16,8 +16,6 @@ from vit_jax.core import config as config_lib, errors, parts, tree
 Arrays: TypeAlias = dict[str, np.ndarray]
 MODELS = "vit_jax.models"
 STATS = "batch_stats"
-# Our own entry in config.json or among the tensors; other programs ignore it.
-OWN = "vit_jax"
 
 
 @dataclasses.dataclass(frozen=True)

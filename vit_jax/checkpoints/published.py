@@ -11,11 +11,26 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from vit_jax.checkpoints import adapt, keys, preprocessing
-from vit_jax.checkpoints.base import CONFIG, Container, Inferred, Layout, Source
+from vit_jax.checkpoints import (
+  adapt,
+  foreign,
+  keys,
+  prefixes,
+  preprocessing,
+  safetensors_io,
+  shards,
+)
+from vit_jax.checkpoints.base import (
+  CONFIG,
+  OWN,
+  Container,
+  Inferred,
+  Layout,
+  Source,
+  Untold,
+)
 from vit_jax.checkpoints.loaded import (
   MODELS,
-  OWN,
   Arrays,
   Loaded,
   Report,
@@ -41,6 +56,7 @@ def load_file(
   model: nn.Module | None,
   change: dict[str, Any],
   candidates: Sequence[Layout],
+  num_heads: int | None = None,
 ) -> Loaded:
   """A file of weights, with what lies beside it.
 
@@ -49,21 +65,27 @@ def load_file(
     model: the model that it is for, or None.
     change: fields of the model's config that are to have other values.
     candidates: the layouts that the file may have.
+    num_heads: H, for files that do not tell it.
 
   Raises:
     CheckpointError: see `loading.load`.
   """
   container = _container(path, candidates)
   candidates = [x for x in candidates if x.container is container]
-  with container.opened(path) as tensors:
-    layout, source, names, ignored = _recognised(path, candidates, tensors)
-    source = dataclasses.replace(source, image_size=change.get("image_size"))
+  with _opened(path, container) as tensors:
+    layout, source, names, ignored, stripped = _recognised(
+      path, candidates, tensors
+    )
+    source = dataclasses.replace(
+      source, image_size=change.get("image_size"), num_heads=num_heads
+    )
     kind = f"{layout.model} ({layout.format})"
     given = given_config(path, layout.model, kind, model)
     in_file = source.tensors
     source, folded = layout.folded(source)
     inferred = _inferred(layout, source, given)
     have = parts.find(MODELS, layout.model).Model(inferred.config)
+    sentences = (*stripped, *folded, *inferred.assumptions, *_casts(in_file))
     arrays = _read(layout, source, have)
   want = adapt.changed(given or inferred.config, change)
   with _one_line(source):
@@ -79,12 +101,7 @@ def load_file(
     report=Report(
       used=tuple(names[name] for name in in_file),
       ignored=tuple(ignored),
-      assumptions=(
-        *folded,
-        *inferred.assumptions,
-        *_casts(in_file),
-        *assumed,
-      ),
+      assumptions=(*sentences, *assumed),
     ),
     preprocess=preprocess,
     labels=labels if len(labels) == want.num_classes else (),
@@ -93,16 +110,34 @@ def load_file(
   return adapt.adapt(loaded, want, layout.resize, model)
 
 
+def _opened(
+  path: pathlib.Path, container: Container
+) -> contextlib.AbstractContextManager[Tensors]:
+  """The tensors of a file, or of all parts that an index names."""
+  if path.name.endswith(shards.SUFFIX):
+    return shards.opened(path)
+  return container.opened(path)
+
+
 def _container(path: pathlib.Path, candidates: Sequence[Layout]) -> Container:
   """The kind of the file, by its first bytes."""
   if not path.is_file():
     raise errors.CheckpointError(f"{path} is not a regular file")
+  if shards.is_part(path):
+    raise errors.CheckpointError(
+      f"{path} is one of several parts; name their folder, or the"
+      f" model{shards.SUFFIX} in it"
+    )
+  if path.name.endswith(shards.SUFFIX):
+    foreign.check_pointer(path)
+    return safetensors_io
   with path.open("rb") as f:
     head = f.read(9)
   containers = {x.container.SUFFIX[1:]: x.container for x in candidates}
   for container in containers.values():
     if container.begins(head):
       return container
+  foreign.check(path)
   raise refused(
     path,
     f"it does not begin like a file of {' or '.join(sorted(containers))}; if it"
@@ -112,8 +147,13 @@ def _container(path: pathlib.Path, candidates: Sequence[Layout]) -> Container:
 
 def _recognised(
   path: pathlib.Path, candidates: Sequence[Layout], tensors: Tensors
-) -> tuple[Layout, Source, dict[str, str], list[str]]:
-  """The layout, the source, its names in the file, and names left out."""
+) -> tuple[Layout, Source, dict[str, str], list[str], list[str]]:
+  """What the file is.
+
+  Returns:
+    The layout, the source, its names in the file, names left out, and
+    sentences about prefixes.
+  """
   own = tensors.get(OWN)
   if own is not None and (own.dtype != np.uint8 or own.nbytes > _MAX_JSON):
     raise refused(path, f"{OWN} is not text")
@@ -121,26 +161,30 @@ def _recognised(
   # Of a whole training state, only the parameters are of use here.
   params = {k: v for k, v in weights.items() if k.startswith("params/")}
   params = params or weights
+  in_file, sentences = prefixes.stripped(params)
   for layout in candidates:
     renamed: dict[str, Tensor] = {}
     names: dict[str, str] = {}
     ignored = [name for name in weights if name not in params]
-    for name, tensor in params.items():
-      new = layout.canonical(name.removeprefix("params/"))
+    for plain, name in in_file.items():
+      new = layout.canonical(plain.removeprefix("params/"))
       if any(re.fullmatch(pattern, new) for pattern in layout.ignored):
         ignored.append(name)
         continue
       if new in names:
         raise refused(path, f"{name} and {names[new]} are the same weights")
       names[new] = name
-      renamed[new] = _vector(layout, new, tensor)
+      renamed[new] = _vector(layout, new, params[name])
     source = Source(path, renamed)
     if all(source.has(mark) for mark in layout.marks):
       side = {name: _json_beside(path, name) for name in layout.side_names}
-      if own is not None and not side:
+      beside = layout.own_file(path)
+      side.setdefault(CONFIG, _json_beside(path, beside.name))
+      # Earlier our entry was among the arrays of an npz.
+      if own is not None:
         side[CONFIG] = {OWN: _json(path, own.read().tobytes())}
       source = dataclasses.replace(source, side_files=side)
-      return layout, source, names, ignored
+      return layout, source, names, ignored, sentences
   known = sorted({f"{x.format} ({x.model})" for x in candidates})
   raise errors.CheckpointError(
     f"{path} is of no known layout: its names, such as"
@@ -165,6 +209,7 @@ def _json_beside(weights: pathlib.Path, name: str) -> dict[str, Any]:
   path = weights.with_name(name)
   if not path.is_file():
     return {}
+  foreign.check_pointer(path)
   with path.open("rb") as f:
     return _json(path, f.read(_MAX_JSON + 1))
 
@@ -183,12 +228,17 @@ def _json(path: pathlib.Path, text: bytes) -> dict[str, Any]:
 
 def _inferred(layout: Layout, source: Source, given: Any) -> Inferred:
   """The config of the file's model, or of the given model for this file."""
+  _check_names(layout, source)
   with _one_line(source):
-    inferred = _from_file(layout, source, given)
     if given:
-      theirs = inferred.config
       inferred = layout.infer(source, given)
-      inferred.assumptions += _other_forms(theirs, given)
+      # What the file does not tell, the model does.
+      with contextlib.suppress(Untold):
+        theirs = _from_file(layout, source, given).config
+        inferred.assumptions += _other_forms(source, theirs, given)
+    else:
+      inferred = _from_file(layout, source, None)
+      _check_heads(source, inferred.config, source.num_heads)
     if max(inferred.config.image_size) > _MAX_SIDE_PX:
       raise errors.CheckpointError(
         f"{source.path}: images of {inferred.config.image_size} px"
@@ -218,19 +268,54 @@ def _from_file(layout: Layout, source: Source, given: Any) -> Inferred:
     module = parts.find(MODELS, layout.model)
     fields = dict(source.config[OWN]["model"])
     return Inferred(config_lib.build(module.Config, fields))
-  if given and not source.image_size:
-    source = dataclasses.replace(source, image_size=given.image_size)
+  if given:
+    names = {field.name for field in dataclasses.fields(given)}
+    source = dataclasses.replace(
+      source,
+      image_size=source.image_size or given.image_size,
+      num_heads=given.num_heads if "num_heads" in names else None,
+    )
   return layout.infer(source, None)
 
 
-def _other_forms(theirs: Any, given: Any) -> list[str]:
+def _other_forms(source: Source, theirs: Any, given: Any) -> list[str]:
   names = {field.name for field in dataclasses.fields(given)}
+  if "num_heads" in names:
+    _check_heads(source, theirs, given.num_heads)
   return [
     f"{name}={getattr(given, name)} as the model says; the file was made with"
     f" {getattr(theirs, name)}"
     for name in _FORMS
     if name in names and getattr(given, name) != getattr(theirs, name)
   ]
+
+
+def _check_heads(source: Source, config: Any, num_heads: Any) -> None:
+  """Refuses another number of heads than what the file tells.
+
+  Raises:
+    CheckpointError: they differ, which no shape of a fused qkv would show.
+  """
+  names = {field.name for field in dataclasses.fields(config)}
+  have = config.num_heads if "num_heads" in names else None
+  if num_heads is not None and num_heads != have:
+    raise errors.CheckpointError(
+      f"{source.path} has num_heads={have}, not num_heads={num_heads}"
+    )
+
+
+def _check_names(layout: Layout, source: Source) -> None:
+  """Says what a file is that only begins like one of the layout.
+
+  Raises:
+    CheckpointError: it has tensors of another model.
+  """
+  for pattern, what in layout.foreign:
+    names = [name for name in source.tensors if re.fullmatch(pattern, name)]
+    if names:
+      raise errors.CheckpointError(
+        f"{source.path} has {names[0]}: {what}; no model here has that"
+      )
 
 
 def _read(layout: Layout, source: Source, model: nn.Module) -> Arrays:

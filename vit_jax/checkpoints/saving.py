@@ -4,20 +4,13 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 from typing import Any
 
-import numpy as np
-
-from vit_jax.checkpoints import (
-  adapt,
-  keys,
-  layouts,
-  loading,
-  runs,
-  tensors,
-)
-from vit_jax.checkpoints.base import CONFIG, Layout
-from vit_jax.checkpoints.loaded import OWN, Arrays, Loaded, flat, image_channels
+from vit_jax.checkpoints import adapt, keys, layouts, loading, runs
+from vit_jax.checkpoints.base import CONFIG, OWN, Layout
+from vit_jax.checkpoints.loaded import Arrays, Loaded, flat, image_channels
+from vit_jax.checkpoints.tensors import Tensors
 from vit_jax.core import errors, files, owners, parts, storage
 
 _RUN = "orbax"
@@ -65,24 +58,35 @@ def save(checkpoint: Loaded, to: str, out: str | os.PathLike) -> Saved:
     raise errors.CheckpointError(
       f"{layout.format} has no place for {', '.join(sorted(lost))}"
     )
-  theirs = keys.save(rules, arrays)
+  theirs = _named(layout, checkpoint, keys.save(rules, arrays))
   notes += layout.notes(config)
   preprocess, channels = checkpoint.preprocess, image_channels(arrays, config)
   notes += layout.pixel_notes(config, preprocess, channels)
-  # Other programs ignore our entry; with it, our outputs are the same again.
-  own = {"model": runs.plain(config), "preprocess": preprocess}
-  beside = layout.side_files(config, preprocess, checkpoint.labels, channels)
-  if CONFIG in beside:
-    beside[CONFIG][OWN] = own
-  elif notes:
-    text = np.frombuffer(json.dumps(own).encode(), np.uint8)
-    theirs[OWN] = tensors.from_array(text)
+  labels = checkpoint.labels
+  beside = layout.side_files(config, preprocess, labels, channels)
   # Not in a bucket, which `_checked_place` refuses.
   file = layout.place(pathlib.Path(path))
+  # Other programs pass our entry over; with it, our outputs are the same again.
+  own = {"model": runs.plain(config), "preprocess": preprocess}
+  content = beside.setdefault(layout.own_file(file).name, {})
+  content[OWN] = own if CONFIG in beside else {**own, "labels": list(labels)}
   layout.container.write(file, theirs)
   for name, content in beside.items():
     files.write(file.with_name(name), json.dumps(content, indent=2) + "\n")
   return Saved(file, layout.format, tuple(notes))
+
+
+def _named(layout: Layout, checkpoint: Loaded, theirs: Tensors) -> Tensors:
+  """The tensors under the names of the layout's most readable version."""
+  came = checkpoint.source_format == layout.format
+  if came and set(theirs) <= set(checkpoint.report.used):
+    return theirs
+  out = {}
+  for name, tensor in theirs.items():
+    for pattern, replacement in layout.written_names:
+      name = re.sub(pattern, replacement, name)
+    out[name] = tensor
+  return out
 
 
 def convert(
@@ -142,14 +146,15 @@ def _checked_place(
     owners.check_folder("out", path)
   for layout in candidates:
     file, kind = layout.place(path), layout.container
+    own = layout.own_file(file)
     if not layout.side_names:
       what = f"an {kind.SUFFIX[1:]} file"
       owners.check_file("out", file, lambda x, k=kind: k.begins(x[:9]), what)
-    for name in layout.side_names:
+    for name in {own.name, *layout.side_names}:
       owners.check_file(
         "out",
         file.with_name(name),
-        lambda _, file=file: _is_converted_here(file.with_name(CONFIG)),
+        lambda _, own=own: _is_converted_here(own),
         "of a converted checkpoint",
       )
   return candidates, path

@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
     args.out,
     resolution=args.resolution,
     num_classes=args.num_classes,
+    num_heads=args.num_heads,
     layout=args.layout,
     allow_parts=args.allow_parts,
   )

@@ -36,6 +36,13 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     metavar="PX",
     help="another image size, SIDE or HEIGHTxWIDTH; positions are resized",
   )
+  parser.add_argument(
+    "--num_heads",
+    type=int,
+    metavar="H",
+    help="attention heads, for published weights that do not tell them: a fused"
+    " qkv without a config.json beside it",
+  )
   add_reading(parser)
 
 

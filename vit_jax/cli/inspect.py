@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> None:
   checkpoint = checkpoints.load(
     args.checkpoint,
     resolution=args.resolution,
+    num_heads=args.num_heads,
     layout=args.layout,
     allow_parts=args.allow_parts,
   )

@@ -10,6 +10,11 @@ from vit_jax.checkpoints.layouts import vision_transformer, vit_like
 from vit_jax.models import vit
 from vit_jax.preprocess import op
 
+_POOL = (
+  'pool=gap: as with pool_type="gap" there; pool_type="0" takes the first token'
+  " and has the same tensors"
+)
+
 
 class BigVision(vision_transformer.JaxVit):
   """ViT; the class token has a position embedding in older files only."""
@@ -36,12 +41,15 @@ class BigVision(vision_transformer.JaxVit):
       "pool": "token" if token else "map" if probe else "gap",
       "class_token_position": False,
     }
+    pooled = [] if token or probe else [_POOL]
     if not self.num_positions(source):
       config = vit_like.smallest({**fields, "posemb": "sincos_2d"})
-      return Inferred(config, ["posemb=sincos_2d: the file has no embeddings"])
+      sentences = ["posemb=sincos_2d: the file has no embeddings"]
+      return Inferred(config, sentences + pooled)
     config = vit_like.smallest(fields)
     own = token and self.has_own_position(source, config)
-    return Inferred(dataclasses.replace(config, class_token_position=own))
+    config = dataclasses.replace(config, class_token_position=own)
+    return Inferred(config, pooled)
 
   def rules(self, config: vit.Config) -> list[Rule]:
     rules = [

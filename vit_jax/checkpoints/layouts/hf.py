@@ -1,12 +1,12 @@
 """What the safetensors files of transformers have in common."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from vit_jax.checkpoints.base import CONFIG, Size, Source
-from vit_jax.checkpoints.layouts import hf_pixels, torch_like
+from vit_jax.checkpoints.layouts import facts, hf_pixels, torch_like
 from vit_jax.core import errors
 
 BLOCK = {
@@ -39,28 +39,45 @@ _GELU = {
 }
 
 
-def gelu(source: Source) -> str:
-  """The kind of GELU that config.json names.
-
-  Raises:
-    CheckpointError: it names another activation.
-  """
-  name = source.config.get("hidden_act", "gelu")
-  if name not in _GELU:
-    raise errors.CheckpointError(
-      f"{source.path}: hidden_act={name} of its config.json is not supported"
-      f" (there are: {', '.join(_GELU)})"
-    )
-  return _GELU[name]
-
-
 class HuggingFace(torch_like.TorchLike):
-  """A model of transformers."""
+  """A model of transformers.
+
+  Attributes:
+    model_type: of its config.json.
+    activations: our words for values of hidden_act.
+  """
 
   format = "hf"
   head = "classifier"
   side_names = (CONFIG, hf_pixels.FILE)
   ignored = (r".*relative_position_index", r".*\.position_ids")
+  foreign = (
+    (r".*\bdistillation_token|distillation_classifier\..*", "DeiT's token"),
+    (r".*\bregister_tokens", "register tokens, as in DINOv2"),
+    (r".*\b(detection_tokens|class_labels_classifier\..*)", "YOLOS's tokens"),
+    (
+      r".*\blambda_?[12]|.*layer_scale.*",
+      "layer scale, read from timm's files alone",
+    ),
+    (r"decoder\..*", "a decoder, as of a masked autoencoder"),
+  )
+  model_type: ClassVar[str]
+  activations: ClassVar[Mapping[str, str]] = _GELU
+
+  def config(self, source: Source) -> dict[str, Any]:
+    """config.json with the defaults of its class.
+
+    Raises:
+      CheckpointError: it is of another model, or is not understood.
+    """
+    config = facts.transformers_config(source, self.model_type)
+    name = config["hidden_act"]
+    if name not in self.activations:
+      raise errors.CheckpointError(
+        f"{source.path}: hidden_act={name} of its config.json is not supported"
+        f" (there are: {', '.join(self.activations)})"
+      )
+    return config
 
   def preprocess(
     self, source: Source, size: Size, channels: int
@@ -74,7 +91,7 @@ class HuggingFace(torch_like.TorchLike):
       names = [names.get(str(i)) for i in range(len(names))]
     # transformers writes these where the classes have no names.
     unnamed = all(re.fullmatch(r"LABEL_\d+", str(name)) for name in names)
-    return () if unnamed else names
+    return () if unnamed or None in names else names
 
   @abc.abstractmethod
   def model_fields(self, config: Any) -> dict[str, Any]:
@@ -83,17 +100,17 @@ class HuggingFace(torch_like.TorchLike):
   def side_files(
     self, config: Any, preprocess: str, labels: Sequence[str], channels: int
   ) -> dict[str, dict[str, Any]]:
-    names = labels or [f"LABEL_{i}" for i in range(config.num_classes)]
     fields = {
       **self.model_fields(config),
       "image_size": one_or_two(config.image_size),
       "patch_size": one_or_two(config.patch_size),
       "num_channels": channels,
       "qkv_bias": True,
-      "id2label": {str(i): name for i, name in enumerate(names)},
-      "label2id": {name: i for i, name in enumerate(names)},
       "num_labels": config.num_classes,
     }
+    if labels:
+      fields["id2label"] = {str(i): name for i, name in enumerate(labels)}
+      fields["label2id"] = {name: i for i, name in enumerate(labels)}
     pixels, _ = hf_pixels.words(preprocess, config.image_size, channels)
     return {CONFIG: fields, hf_pixels.FILE: pixels}
 

@@ -1,13 +1,17 @@
 """transformers' ViTForImageClassification and ViTModel."""
 
+import dataclasses
+import re
 from typing import Any
 
-from vit_jax.checkpoints.base import Inferred, Source, numbers
+from vit_jax.checkpoints.base import Inferred, Source, Untold, numbers
 from vit_jax.checkpoints.keys import Rule
 from vit_jax.checkpoints.layouts import hf, torch_like, vit_like
+from vit_jax.core import errors
 from vit_jax.models import vit
 
 _LAYER = r"vit\.layers\.\d+\."
+_POOLER = r"vit\.pooler\.dense\..*"
 
 
 class HuggingFaceViT(vit_like.VitLike, hf.HuggingFace):
@@ -24,36 +28,77 @@ class HuggingFaceViT(vit_like.VitLike, hf.HuggingFace):
     *hf.RENAMED,
   )
 
+  model_type = "vit"
+  token = "vit.embeddings.cls_token"
+
   def written_size(self, source: Source) -> Any:
-    return source.config.get("image_size")
+    known = "model_type" in source.config
+    return (
+      self.config(source)["image_size"]
+      if known
+      else source.config.get("image_size")
+    )
 
   def ends(self, source: Source) -> dict[str, Any]:
-    dim = source.size(r"vit\.pooler\.dense\..*", 0, 0)
+    dim = source.size(_POOLER, 0, 0)
     return {**super().ends(source), "pre_logits_dim": dim}
+
+  def folded(self, source: Source) -> tuple[Source, list[str]]:
+    """Leaves out the pooler where there is a classifier, which passes it by."""
+    pooler = [x for x in source.tensors if re.fullmatch(_POOLER, x)]
+    if not pooler or not source.has(r"classifier\..*"):
+      return source, []
+    tensors = {k: v for k, v in source.tensors.items() if k not in pooler}
+    return dataclasses.replace(source, tensors=tensors), [
+      f"{', '.join(pooler)}: left out, since ViTForImageClassification passes"
+      " its pooler by"
+    ]
+
+  def config(self, source: Source) -> dict[str, Any]:
+    config = super().config(source)
+    act = config.get("pooler_act", "tanh")
+    if act != "tanh" and source.has(_POOLER):
+      raise errors.CheckpointError(
+        f"{source.path}: pooler_act={act} of its config.json is not supported,"
+        " only tanh"
+      )
+    if config.get("is_hybrid"):
+      raise errors.CheckpointError(
+        f"{source.path}: is_hybrid of its config.json is not supported"
+      )
+    return config
 
   def new(self, source: Source) -> Inferred:
     assumptions: list[str] = []
+    config = self.config(source)
     width = source.size(_LAYER + r"layernorm_\w+\.(weight|bias)", 0, 768)
-    heads = source.config.get("num_attention_heads")
+    known = {"num_attention_heads", "model_type"} & {*source.config}
+    heads = config["num_attention_heads"] if known else source.num_heads
     if not heads:
-      heads = vit_like.usual_heads(width)
-      assumptions.append(f"num_heads={heads}: the shapes do not tell")
-    if "hidden_act" not in source.config:
-      assumptions.append("gelu=exact and norm_epsilon=1e-12: no config.json")
-    patch = r"vit\.embeddings\.patch_embeddings\.projection\.weight"
-    config = vit_like.smallest(
-      dict(
-        width=width,
-        depth=source.count(r"vit\.layers\.(\d+)\..*"),
-        mlp_dim=source.size(_LAYER + r"mlp\.fc1\..*", 0, 4 * width),
-        num_heads=heads,
-        patch_size=torch_like.patch_size(source, patch, 16),
-        pool="token",
-        gelu=hf.gelu(source),
-        norm_epsilon=source.config.get("layer_norm_eps", 1e-12),
+      raise Untold(
+        f"{source.path}: nothing tells num_heads: queries and keys of width"
+        f" {width} do not; give num_heads= (--num_heads), or the config.json of"
+        " transformers beside it"
       )
+    if not {"hidden_act", "model_type"} & {*source.config}:
+      assumptions.append("gelu=exact and norm_epsilon=1e-12: no config.json")
+    if not source.has(self.token):
+      raise errors.CheckpointError(
+        f"{source.path} has no {self.token}: a ViT without a class token, such"
+        " as I-JEPA, is read in timm's format alone"
+      )
+    patch = r"vit\.embeddings\.patch_embeddings\.projection\.weight"
+    fields = dict(
+      width=width,
+      depth=source.count(r"vit\.layers\.(\d+)\..*"),
+      mlp_dim=source.size(_LAYER + r"mlp\.fc1\..*", 0, 4 * width),
+      num_heads=heads,
+      patch_size=torch_like.patch_size(source, patch, 16),
+      pool="token",
+      gelu=self.activations[config["hidden_act"]],
+      norm_epsilon=config["layer_norm_eps"],
     )
-    return Inferred(config, assumptions)
+    return Inferred(vit_like.smallest(fields), assumptions)
 
   def rules(self, config: vit.Config) -> list[Rule]:
     rules = [

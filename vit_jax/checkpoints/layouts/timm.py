@@ -2,12 +2,13 @@
 
 import abc
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from vit_jax.checkpoints import preprocessing
 from vit_jax.checkpoints.base import CONFIG, Size, Source
 from vit_jax.checkpoints.keys import Rule
-from vit_jax.checkpoints.layouts import timm_pixels, torch_like
+from vit_jax.checkpoints.layouts import facts, timm_pixels, torch_like
+from vit_jax.core import errors
 
 BLOCK = {
   "norm_attention": "norm1",
@@ -17,22 +18,6 @@ BLOCK = {
   "mlp/hidden": "mlp.fc1",
   "mlp/out": "mlp.fc2",
 }
-
-
-def model_args(source: Source) -> Mapping[str, Any]:
-  """model_args of config.json, with defaults from its other entries."""
-  top = source.config
-  hub = top.get("pretrained_cfg", {})
-  known = {
-    key: values[key]
-    for values in (hub, top)
-    for key in ("num_classes", "global_pool")
-    if key in values
-  }
-  size = hub.get("input_size")
-  if size:
-    known["img_size"] = size[1:]
-  return {**known, **top.get("model_args", {})}
 
 
 def resnet_units(
@@ -66,18 +51,69 @@ class Timm(torch_like.TorchLike):
   """A model of timm.
 
   Attributes:
+    constructor: timm's class.
+    supported: values of its arguments that our model can have, for those that
+      change the outputs.
+    free: its arguments that change nothing, or that names and shapes show.
+    fixed_size: whether a model of timm takes images of one size alone.
     mean_and_std: mean and deviation of the pixels if there is no config.json.
   """
 
   format = "timm"
   side_names = (CONFIG,)
   head = "head.fc"
+  constructor: ClassVar[str]
+  supported: ClassVar[Mapping[str, tuple[Any, ...]]]
+  free: ClassVar[tuple[str, ...]] = ()
+  fixed_size: ClassVar[bool] = True
   mean_and_std = preprocessing.HALF
   ignored = (
     r".*\.num_batches_tracked",
     r".*\.relative_position_index",
     r".*\.attn_mask",
   )
+
+  def arguments(self, source: Source) -> facts.Arguments:
+    """The arguments that timm would make the model with, all supported.
+
+    Raises:
+      CheckpointError: it would be another model than ours.
+    """
+    config_args = facts.timm_arguments(source, self.constructor)
+    self.check(source, config_args.values)
+    top = source.config
+    pool = top.get(
+      "global_pool", top.get("pretrained_cfg", {}).get("global_pool")
+    )
+    if pool is not None and "global_pool" not in config_args.written:
+      return self.with_pool(source, config_args, pool)
+    return config_args
+
+  def with_pool(
+    self, source: Source, config_args: facts.Arguments, pool: str
+  ) -> facts.Arguments:
+    """The arguments where config.json names a pooling outside of model_args.
+
+    timm notes it there for readers, and makes the model without it.
+
+    Raises:
+      CheckpointError: the architecture has another pooling.
+    """
+    have = config_args.values.get("global_pool") or "avg"
+    if config_args.architecture and pool != have:
+      raise errors.CheckpointError(
+        f"{source.path}: its config.json says global_pool={pool}, but"
+        f" {config_args.architecture} has global_pool={have}; write the right"
+        " one into its model_args"
+      )
+    config_args = config_args.changed(global_pool=pool)
+    self.check(source, config_args.values)
+    return config_args
+
+  def check(self, source: Source, values: Mapping[str, Any]) -> None:
+    """Refuses arguments of another model than ours."""
+    free = ("num_classes", "in_chans", "img_size", *self.free)
+    facts.check_arguments(source, values, self.supported, free)
 
   def preprocess(
     self, source: Source, size: Size, channels: int
@@ -87,7 +123,11 @@ class Timm(torch_like.TorchLike):
     return timm_pixels.read(hub, self.mean_and_std, size, channels)
 
   def labels(self, source: Source) -> Sequence[Any]:
-    return source.config.get("label_names") or ()
+    hub = source.config.get("pretrained_cfg", {})
+    names = source.config.get("label_names") or hub.get("label_names") or ()
+    if isinstance(names, dict):
+      names = [names.get(str(i)) for i in range(len(names))]
+    return () if None in names else names
 
   @abc.abstractmethod
   def architecture(self, config: Any) -> str:
@@ -106,6 +146,8 @@ class Timm(torch_like.TorchLike):
     self, config: Any, preprocess: str, labels: Sequence[str], channels: int
   ) -> dict[str, dict[str, Any]]:
     args = self.model_args(config)
+    if channels != 3:
+      args = {**args, "in_chans": channels}
     pool = args.get("global_pool", "avg")
     pixels, _ = timm_pixels.words(preprocess, config.image_size, channels)
     content = {
@@ -116,7 +158,7 @@ class Timm(torch_like.TorchLike):
       **({"model_args": args} if args else {}),
       "pretrained_cfg": {
         "input_size": [channels, *config.image_size],
-        "fixed_input_size": True,
+        "fixed_input_size": self.fixed_size,
         **pixels,
         "num_classes": config.num_classes,
       },

@@ -21,8 +21,20 @@ class TimmMobileVit(timm.Timm):
   marks = (r"stages\.\d+\.\d+\.(conv1_1x1|conv_kxk|transformer)\..*",)
   mean_and_std = preprocessing.UNIT
 
+  constructor = "ByobNet"
+  fixed_size = False
+  supported = {
+    "global_pool": (None, "avg"),
+    "output_stride": (32,),
+    "class": (),
+  }
+  free = (
+    *("drop_rate", "drop_block_rate", "drop_block_size", "drop_path_rate"),
+    "zero_init_last",
+  )
+
   def new(self, source: Source) -> Inferred:
-    args = timm.model_args(source)
+    args = self.arguments(source).values
     depths = source.depths(r"stages\.{}\.(\d+)\.conv1_1x1\..*")
     stages = [rf"stages\.{i}\.\d+\." for i in range(len(depths))]
     deep = [x for x in stages if source.has(rf"{x}transformer\..*")]
@@ -31,10 +43,13 @@ class TimmMobileVit(timm.Timm):
     norm = r"transformer\.\d+\.norm\d\..*"
     widths = tuple(source.size(x + norm, 0, 96) for x in deep)
     assumptions = []
-    if "img_size" not in args and not source.image_size:
+    if not args.get("img_size") and not source.image_size:
       assumptions.append("images of (256, 256) px: the file does not tell")
-    assumptions.append("num_heads=4: a fused qkv does not tell")
-    size = args.get("img_size", 256)
+    assumptions.append(
+      "num_heads=4: a fused qkv does not tell, and all MobileViTs of timm have"
+      " as many"
+    )
+    size = args.get("img_size") or 256
     mlp_ratio = 2.0
     if deep:
       hidden = source.size(rf"{deep[0]}transformer\.\d+\.mlp\.fc1\..*", 0, 2)

@@ -6,6 +6,7 @@ from typing import Any
 from vit_jax.checkpoints import preprocessing
 from vit_jax.checkpoints.base import Source
 from vit_jax.checkpoints.layouts import swin_like, timm
+from vit_jax.core import errors
 from vit_jax.models import swin
 
 
@@ -23,8 +24,43 @@ class TimmSwin(swin_like.SwinLike, timm.Timm):
   norm = "norm"
   window_pad = "after_shift"
 
+  constructor = "SwinTransformer"
+  supported = {
+    "global_pool": ("avg",),
+    "head_dim": (None,),
+    "always_partition": (False,),
+    "qkv_bias": (True,),
+    "embed_layer": ("patchembed",),
+    "norm_layer": ("layernorm",),
+    "class": (),
+  }
+  free = (
+    *("patch_size", "embed_dim", "depths", "num_heads", "window_size"),
+    *("mlp_ratio", "strict_img_size", "dynamic_img_size", "weight_init"),
+    *("drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate"),
+  )
+
+  def check(self, source: Source, values: Mapping[str, Any]) -> None:
+    super().check(source, values)
+    windows = values["window_size"]
+    if not isinstance(windows, int) and len(windows) != 2:
+      raise errors.CheckpointError(
+        f"{source.path}: window_size={windows}, one for each stage, is not"
+        " supported"
+      )
+
   def written(self, source: Source) -> Mapping[str, Any]:
-    return timm.model_args(source)
+    config_args = self.arguments(source)
+    known = config_args.architecture or "window_size" in config_args.written
+    return {
+      "img_size": config_args.values.get("img_size"),
+      "window_size": config_args.values["window_size"] if known else None,
+    }
+
+  def objections(self, config: swin.Config) -> list[str]:
+    objections = super().objections(config)
+    h, w = config.patch_size
+    return objections + [f"patch_size={(h, w)}"] * (h != w)
 
   def architecture(self, config: swin.Config) -> str:
     names = {96: "tiny", 128: "base", 192: "large"}

@@ -1,15 +1,19 @@
 """timm's VisionTransformer, on patches or on a ResNet."""
 
+from collections.abc import Mapping
 import dataclasses
-import re
 from typing import Any
-
-import numpy as np
 
 from vit_jax.checkpoints.base import Inferred, Source, numbers
 from vit_jax.checkpoints.keys import Rule
-from vit_jax.checkpoints.layouts import timm, torch_like, vit_like
-from vit_jax.checkpoints.tensors import Tensor
+from vit_jax.checkpoints.layouts import (
+  facts,
+  layer_scale,
+  timm,
+  torch_like,
+  vit_like,
+  vit_readings,
+)
 from vit_jax.core import errors
 from vit_jax.models import hybrid, vit
 
@@ -32,45 +36,78 @@ class TimmVit(vit_like.VitLike, timm.Timm):
   pools = ("token", "gap", "patches")
   implied = {"norm_epsilon": 1e-6}
   head = "head"
+  token = "cls_token"
+  foreign = (
+    (r"dist_token|head_dist\..*", "DeiT's token or head of distillation"),
+    (r"reg_token|register_tokens", "register tokens, as in DINOv2"),
+    (r"norm_pre\..*", "a norm before the first block, as in CLIP"),
+    (r"attn_pool\..*", "timm's attention pooling (global_pool=map)"),
+    (r"decoder_(blocks\.\d+|pred)\..*", "the decoder of a masked autoencoder"),
+    (r"blocks\.\d+\.attn\.[qk]_norm\..*", "a norm of queries and keys"),
+    (r"blocks\.\d+\.attn\.(q_bias|relative_.*)", "BEiT's attention"),
+  )
+  constructor = vit_readings.CONSTRUCTOR
+  # Where names and shapes show an argument, a value that is not supported is
+  # refused all the same, for the sake of the words.
+  supported = {
+    "act_layer": (None, "gelu", "gelu_tanh"),
+    "global_pool": ("token", "avg"),
+    "embed_layer": ("patchembed", "hybridembed"),
+    "block_fn": ("block",),
+    "class": (),
+    **{name: (value,) for name, value in vit_readings.PLAIN.items()},
+  }
+  free = (
+    *("patch_size", "embed_dim", "depth", "num_heads", "mlp_ratio"),
+    *("init_values", "class_token", "no_embed_class", "fc_norm"),
+    *("pool_include_prefix", "norm_layer", "dynamic_img_size"),
+    *("dynamic_img_pad", "strict_img_size", "weight_init", "fix_init"),
+    *("drop_rate", "pos_drop_rate", "patch_drop_rate", "proj_drop_rate"),
+    *("attn_drop_rate", "drop_path_rate"),
+  )
+
+  def check(self, source: Source, values: Mapping[str, Any]) -> None:
+    super().check(source, values)
+    if values["pool_include_prefix"] and values["class_token"]:
+      raise errors.CheckpointError(
+        f"{source.path}: pool_include_prefix=True, where the mean of all tokens"
+        " has the class token in it, is not supported"
+      )
+    vit_readings.epsilon(source, values["norm_layer"])
+
+  def with_pool(
+    self, source: Source, config_args: facts.Arguments, pool: str
+  ) -> facts.Arguments:
+    if pool == "avg" and source.has(r"fc_norm\..*"):
+      # The norm after the pooling shows that the architecture was changed.
+      return config_args.changed(global_pool=pool)
+    return super().with_pool(source, config_args, pool)
 
   def written_size(self, source: Source) -> Any:
-    return timm.model_args(source).get("img_size")
+    return self.arguments(source).values.get("img_size")
 
   def ends(self, source: Source) -> dict[str, Any]:
     dim = source.size(r"pre_logits\.fc\.(weight|bias)", 0, 0)
     return {**super().ends(source), "pre_logits_dim": dim}
 
   def folded(self, source: Source) -> tuple[Source, list[str]]:
-    """Multiplies layer scale (arXiv:2103.17239) into what it follows."""
-    tensors, count = dict(source.tensors), 0
-    for name in source.tensors:
-      match = re.fullmatch(r"(blocks\.\d+\.)ls([12])\.gamma", name)
-      if not match:
-        continue
-      gamma, count = tensors.pop(name), count + 1
-      scaled = match[1] + {"1": "attn.proj", "2": "mlp.fc2"}[match[2]]
-      for end in ("weight", "bias"):
-        tensor = tensors.get(f"{scaled}.{end}")
-        if tensor is None or tensor.shape[:1] != gamma.shape:
-          raise errors.CheckpointError(
-            f"{source.path}: {name} of shape {gamma.shape} does not fit"
-            f" {scaled}.{end}, which "
-            + (f"is {tensor.shape}" if tensor else "is missing")
-          )
-        tensors[f"{scaled}.{end}"] = _scaled(tensor, gamma)
-    if not count:
-      return source, []
-    return dataclasses.replace(source, tensors=tensors), [
-      f"layer scale: {count} tensors ls1.gamma and ls2.gamma are multiplied"
-      " into the projections before them; the outputs are the same"
-    ]
+    return layer_scale.folded(source)
 
   def new(self, source: Source) -> Inferred:
-    args = timm.model_args(source)
-    assumptions: list[str] = []
-    config = self.without_size(source, self._fields(source, assumptions))
+    config_args = self.arguments(source)
+    args, assumptions = config_args.values, list[str]()
+    if not config_args.architecture and "num_heads" not in config_args.written:
+      shown = (
+        *self._sizes(source).values(),
+        *(source.has("cls_token"), source.has(r"fc_norm\..*")),
+      )
+      args = vit_readings.without_config(
+        source, config_args, shown, self.model == "hybrid", assumptions
+      )
+      self.check(source, args)
+    config = self.without_size(source, self._fields(source, args))
     own = self.has_own_position(source, config)
-    if "no_embed_class" in args:
+    if "no_embed_class" in config_args.written:
       own = not args["no_embed_class"]
     own = config.class_token and own
     config = dataclasses.replace(config, class_token_position=own)
@@ -81,25 +118,33 @@ class TimmVit(vit_like.VitLike, timm.Timm):
     del source
     return vit_like.smallest(fields)
 
-  def _fields(self, source: Source, assumptions: list[str]) -> dict[str, Any]:
-    args = timm.model_args(source)
+  def _sizes(self, source: Source) -> dict[str, Any]:
+    """The fields of the config that names and shapes tell."""
     width = source.size(r"blocks\.\d+\.norm\d\.(weight|bias)", 0, 768)
-    heads = args.get("num_heads")
-    if not heads:
-      heads = vit_like.usual_heads(width)
-      assumptions.append(f"num_heads={heads}: a fused qkv does not tell")
-    token, pooled = source.has("cls_token"), source.has(r"fc_norm\..*")
-    average = pooled or args.get("global_pool") == "avg"
-    kernel = r"patch_embed\.proj\.weight"
     return dict(
       width=width,
       depth=source.count(r"blocks\.(\d+)\..*"),
       mlp_dim=source.size(r"blocks\.\d+\.mlp\.fc1\..*", 0, 4 * width),
-      num_heads=heads,
-      patch_size=torch_like.patch_size(source, kernel, 16),
-      pool="gap" if not token else "patches" if average else "token",
-      norm_at="pooled" if pooled else "tokens",
-      gelu="tanh" if "tanh" in args.get("act_layer", "") else "exact",
+      patch_size=torch_like.patch_size(
+        source, r"patch_embed\.proj\.weight", 16
+      ),
+    )
+
+  def _fields(self, source: Source, args: Mapping[str, Any]) -> dict[str, Any]:
+    average = args["global_pool"] == "avg"
+    token = source.has("cls_token")
+    if not token and not average:
+      raise errors.CheckpointError(
+        f"{source.path}: global_pool={args['global_pool']}, but the file has no"
+        " cls_token"
+      )
+    return dict(
+      **self._sizes(source),
+      num_heads=args["num_heads"],
+      pool="token" if not average else "patches" if token else "gap",
+      norm_at="pooled" if source.has(r"fc_norm\..*") else "tokens",
+      norm_epsilon=vit_readings.epsilon(source, args["norm_layer"]),
+      gelu="tanh" if args["act_layer"] == "gelu_tanh" else "exact",
     )
 
   def rules(self, config: vit.Config) -> list[Rule]:
@@ -122,15 +167,10 @@ class TimmVit(vit_like.VitLike, timm.Timm):
 
   def objections(self, config: vit.Config) -> list[str]:
     objections = super().objections(config)
-    if config.norm_at == "pooled" and config.pool == "token":
-      objections.append("norm_at=pooled with pool=token")
+    if dim := config.pre_logits_dim:
+      # Old files have this layer, which timm dropped from its models.
+      objections.append(f"pre_logits_dim={dim}")
     return objections
-
-  def notes(self, config: vit.Config) -> list[str]:
-    notes = super().notes(config)
-    if config.pre_logits_dim:
-      notes.append("pre_logits: timm dropped this layer from its models")
-    return notes
 
   def architecture(self, config: vit.Config) -> str:
     sizes = {192: "tiny", 384: "small", 1024: "large", 1280: "huge"}
@@ -152,17 +192,6 @@ class TimmVit(vit_like.VitLike, timm.Timm):
       "fc_norm": config.norm_at == "pooled",
       "act_layer": "gelu_tanh" if config.gelu == "tanh" else "gelu",
     }
-
-
-def _scaled(tensor: Tensor, gamma: Tensor) -> Tensor:
-  """The tensor with its first axis multiplied by gamma, read as float32."""
-
-  def read() -> np.ndarray:
-    factor = gamma.read().astype(np.float32)
-    value = tensor.read().astype(np.float32)
-    return value * factor.reshape(-1, *[1] * (value.ndim - 1))
-
-  return dataclasses.replace(tensor, read=read)
 
 
 class TimmHybrid(TimmVit):

@@ -87,6 +87,7 @@ class JaxVit(vit_like.VitLike):
 
   export = "npz"
   container = npz
+  token = "cls"
   required = {"norm_at": "tokens"}
   implied = {"gelu": "tanh", "norm_epsilon": 1e-6}
 
@@ -109,6 +110,14 @@ class VisionTransformer(JaxVit):
     (r"^(Transformer/encoderblock_\d+/Multi\w+)_1/", r"\1_0/"),
     (r"^(Transformer/encoderblock_\d+/LayerNorm)_2/", r"\1_1/"),
     (r"^(Transformer/encoderblock_\d+/MlpBlock)_3/", r"\1_0/"),
+  )
+
+  # So are the published files, timm reads no others, and the published code
+  # both.
+  written_names = (
+    (r"^(Transformer/encoderblock_\d+/Multi\w+)_0/", r"\1_1/"),
+    (r"^(Transformer/encoderblock_\d+/LayerNorm)_1/", r"\1_2/"),
+    (r"^(Transformer/encoderblock_\d+/MlpBlock)_0/", r"\1_3/"),
   )
 
   def fields(self, source: Source) -> dict[str, Any]:

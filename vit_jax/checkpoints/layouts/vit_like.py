@@ -16,12 +16,14 @@ class VitLike(Layout):
 
   Attributes:
     positions: the name of the position embeddings, [1, N, D].
+    token: the name of the class token.
     pools: the kinds of pooling that the format can hold.
     required: values that fields of the model must have.
   """
 
   model = "vit"
   positions: ClassVar[str]
+  token: ClassVar[str]
   pools: ClassVar[tuple[str, ...]]
   required: ClassVar[Mapping[str, Any]] = {}
 
@@ -41,11 +43,28 @@ class VitLike(Layout):
     return [size for size in sizes if size]
 
   def infer(self, source: Source, given: vit.Config | None) -> Inferred:
+    if given:
+      self._check_token(source, given)
     inferred = super().infer(source, given)
     sizes, count = self.sizes(source, given), self.num_positions(source)
     size = _image_size(inferred.config, count, sizes, inferred.assumptions)
     inferred.config = dataclasses.replace(inferred.config, image_size=size)
     return inferred
+
+  def _check_token(self, source: Source, given: vit.Config) -> None:
+    """Refuses a model that pools another way than the file can.
+
+    Raises:
+      CheckpointError: only one of them has a class token.
+    """
+    has = source.has(re.escape(self.token))
+    if has != given.class_token:
+      pools = ("token", "patches") if has else ("gap", "map")
+      raise errors.CheckpointError(
+        f"{source.path} has {'a' if has else 'no'} class token ({self.token}),"
+        f" but the model's pool={given.pool} has {'none' if has else 'one'};"
+        f" set its pool to {' or '.join(pools)}"
+      )
 
   def has_own_position(self, source: Source, config: vit.Config) -> bool:
     """Whether one of the position embeddings is the class token's."""
@@ -99,11 +118,26 @@ def _image_size(
       return size
   side = math.isqrt(count)
   if side * side != count:
-    raise errors.CheckpointError(
-      f"its {count} position embeddings do not form a square grid; give its"
-      " size with resolution=(height, width) in px"
-    )
+    raise errors.CheckpointError(_no_grid(count, sizes))
   return side * h, side * w
+
+
+def _no_grid(count: int, sizes: Sequence[Size]) -> str:
+  """The words for positions of patches that are no square grid."""
+  text = f"its {count} position embeddings are no square grid"
+  if sizes:
+    text += f", nor the grid of images of {' or '.join(map(str, sizes))} px"
+  for more in (1, 2, 4, 5):
+    side = math.isqrt(max(count - more, 0))
+    if side > 1 and side**2 + more == count:
+      return (
+        f"{text}; they are one of {side} x {side} and {more} more, of tokens"
+        " that no model here has (distillation, registers or the like)"
+      )
+  return (
+    f"{text}; name the size that the file is of with resolution=(height, width)"
+    " in px"
+  )
 
 
 def _grid(config: vit.Config, size: Size) -> Size:
@@ -124,14 +158,3 @@ def smallest_hybrid(fields: Mapping[str, Any]) -> hybrid.Config:
   stride = hybrid.Config(resnet_depths=fields["resnet_depths"]).stride
   h, w = fields["patch_size"]
   return hybrid.Config(**fields, image_size=(h * stride, w * stride))
-
-
-def usual_heads(width: int) -> int:
-  """H of a known variant of this width, or of heads of 64 features."""
-  known = {size["width"]: size["num_heads"] for size in vit.VARIANTS.values()}
-  if width in known:
-    return known[width]
-  heads = max(width // 64, 1)
-  while width % heads:
-    heads -= 1
-  return heads
