@@ -64,8 +64,7 @@ def ready(
     config: None takes the config that was saved with a run's checkpoint. Its
       model may have another image size or other classes.
     devices: None takes all.
-    layout: layout of published weights, see `checkpoints.load`; "" recognises
-      it.
+    layout: layout of published weights, see `checkpoints.load`.
     allow_parts: modules and packages from outside that may be imported because
       a checkpoint names them.
     change: makes other configs of evaluators, by name, from those there are.
@@ -92,10 +91,11 @@ def ready(
   model = setup.make_model(experiment)
   load = functools.partial(_load, path, experiment, model, layout, allow_parts)
   loaded = None if own and not layout else load()
-  if loaded is None:
-    labels, channels = _facts(path, experiment, image_shape[2])
-  else:
-    labels, channels = loaded.labels, loaded.channels
+  labels, channels = (
+    (loaded.labels, loaded.channels)
+    if loaded
+    else _facts(path, experiment, image_shape[2])
+  )
   there = f"checkpoint={checkpoint}"
   _check_channels(experiment, image_shape[2], there, channels)
   sources = experiment_lib.by_head(experiment, sources, labels, there)
