@@ -97,9 +97,7 @@ def ready(
   else:
     labels, channels = loaded.labels, loaded.channels
   there = f"checkpoint={checkpoint}"
-  name, first = next(iter(experiment.evals.items()))
-  here = f"evals.{name}.data.preprocess={first.data.preprocess}"
-  experiment_lib.check_channels(here, image_shape[2], there, channels)
+  _check_channels(experiment, image_shape[2], there, channels)
   sources = experiment_lib.by_head(experiment, sources, labels, there)
   mesh = mesh_lib.make(experiment.runtime.mesh, devices)
   variables = None
@@ -134,6 +132,15 @@ def _experiment(
   # The saved run may have had other devices.
   runtime = experiment_lib.Runtime(data_dir=experiment.runtime.data_dir)
   return dataclasses.replace(experiment, runtime=runtime)
+
+
+def _check_channels(
+  experiment: experiment_lib.Experiment, have: int, there: str, want: int
+) -> None:
+  """Refuses images of other channels than those of the checkpoint `there`."""
+  name, first = next(iter(experiment.evals.items()))
+  here = f"evals.{name}.data.preprocess={first.data.preprocess}"
+  experiment_lib.check_channels(here, have, there, want)
 
 
 def _facts(
