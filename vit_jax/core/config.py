@@ -226,13 +226,12 @@ def _run(path: str, arg: str) -> ConfigDict | Callable[[], ConfigDict]:
     config: Any = module.get_config(arg)
   except (AttributeError, KeyError) as e:
     raise errors.ConfigError(f"config={path}: {e.args[0]}") from e
-  is_config = isinstance(config, ConfigDict) or callable(config)
-  if not is_config:
+  if not isinstance(config, ConfigDict) and not callable(config):
     raise errors.ConfigError(
       f"config={path}: get_config returned a {type(config).__name__},"
       " not a ConfigDict"
     )
-  return config
+  return typing.cast(Any, config)
 
 
 def parse_arg(arg: str, **defaults: Any) -> types.SimpleNamespace:

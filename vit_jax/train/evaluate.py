@@ -59,8 +59,8 @@ def ready(
   """Opens the data of the evaluators, and puts a checkpoint on the devices.
 
   Args:
-    checkpoint: a workdir, its folder of checkpoints, or one step; or
-      published weights of any format that `checkpoints.load` knows.
+    checkpoint: a workdir, its folder of checkpoints, one step, or published
+      weights that `checkpoints.load` knows.
     config: None takes the config that was saved with a run's checkpoint. Its
       model may have another image size or other classes.
     devices: None takes all.
@@ -71,14 +71,13 @@ def ready(
 
   Raises:
     ConfigError: the config breaks a rule or has no evaluator.
-    CheckpointError: there is no good checkpoint, it is of another model, or it
-      lacks the head that an evaluator needs.
+    CheckpointError: there is no good one, it is of another model, or it lacks
+      the head that an evaluator needs.
   """
   if layout:
     layouts.named(layout)
-  own = checkpoints.is_run(checkpoint)
-  place = storage.path(checkpoint)
-  path = _step(place) if own else place
+  own, path = checkpoints.is_run(checkpoint), storage.path(checkpoint)
+  path = _step(path) if own else path
   trust = contextlib.ExitStack()
   if config is None:
     trust.enter_context(parts.only(allow_parts))
@@ -137,6 +136,7 @@ def _experiment(
 def _check_channels(
   experiment: experiment_lib.Experiment, have: int, there: str, want: int
 ) -> None:
+  """Refuses images of other channels than those of the checkpoint `there`."""
   name, first = next(iter(experiment.evals.items()))
   here = f"evals.{name}.data.preprocess={first.data.preprocess}"
   experiment_lib.check_channels(here, have, there, want)
