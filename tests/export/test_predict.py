@@ -187,6 +187,8 @@ def test_one_channel_is_read_from_photographs(folder, tmp_path, to):
   checkpoints.save(grey, to, path)
   loaded = checkpoints.load(path)
   assert loaded.preprocess.startswith("decode(channels=1)|resize(")
-  assert "decodes to grey" in "".join(loaded.report.assumptions)
+  if to == "orbax":
+    # The others say nothing of their own that would have to be overruled.
+    assert "decodes to grey" in "".join(loaded.report.assumptions)
   (one,) = predict.predict(loaded, [folder / "0.PNG"])
   assert one.classes == tuple(np.argsort(-expected(loaded, one.path))[:5])
