@@ -81,7 +81,6 @@ def train(
       )
     )
     meta = workdir_lib.meta(config, run)
-    # After all that is refused in one line.
     for line in experiment_lib.summary(experiment, inputs):
       processes.say(line)
     with memory.fits(_smaller(experiment)):
