@@ -64,8 +64,6 @@ def train(
     processes.check_same(parts.fingerprint, "code of the parts from outside")
     inputs = processes.together(lambda: experiment_lib.open_inputs(experiment))
     processes.check_same(lambda: workdir_lib.data(inputs), "data set")
-    for line in experiment_lib.summary(experiment, inputs):
-      processes.say(line)
     workdir = held.enter_context(
       workdir_lib.claim(folder, config, start_over, inferred)
     )
@@ -83,6 +81,8 @@ def train(
       )
     )
     meta = workdir_lib.meta(config, run)
+    for line in experiment_lib.summary(experiment, inputs):
+      processes.say(line)
     with memory.fits(_smaller(experiment)):
       state, start = _start(run, saved, workdir, meta, loaded)
       # Its arrays need not stay in memory.
