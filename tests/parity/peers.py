@@ -65,7 +65,7 @@ MODELS = {
     *("swin", _SWIN | dict(image_size=(72, 72)), ("hf",), 3),
   ),
   "swin_small_grid": (
-    *("swin", _SWIN | dict(image_size=(32, 32), window_size=(7, 7))),
+    *("swin", _SWIN | dict(image_size=(24, 24), window_size=(7, 7))),
     *(("timm",), 3),
   ),
   "mobilevit": (
