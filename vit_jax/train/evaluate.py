@@ -99,12 +99,11 @@ def ready(
   _check_channels(experiment, image_shape[2], there, channels)
   sources = experiment_lib.by_head(experiment, sources, labels, there)
   mesh = mesh_lib.make(experiment.runtime.mesh, devices)
-  variables = None
-  if loaded is None:
-    variables = _restore(path, experiment, model, image_shape, mesh)
+  restored = (path, experiment, model, image_shape, mesh)
+  variables = None if loaded else _restore(*restored)
   if variables is None:
-    loaded = loaded or load()
-    variables = jax.device_put(loaded.variables, mesh_lib.replicated(mesh))
+    arrays = (loaded or load()).variables
+    variables = jax.device_put(arrays, mesh_lib.replicated(mesh))
   evaluators = setup.make_evaluators(experiment, sources, model, mesh)
   return Ready(experiment, evaluators, variables)
 
