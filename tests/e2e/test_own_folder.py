@@ -101,6 +101,22 @@ def test_another_argument_is_another_run(done, capsys):
   assert "optim.frozen: [] -> ['(?!head/).*']" in line
 
 
+def test_the_page_of_any_run(done, tmp_path, capsys):
+  home, config, workdir, _ = done
+  out = tmp_path / "page.html"
+  given = [f"--checkpoint={workdir}", f"--out={out}", "--mistakes=1"]
+  assert main.main(["confusion", *given]) == 0
+  assert "6 images are right" in out.read_text()
+  # A file that is no page of ours is not replaced.
+  out.write_text("mine")
+  assert main.main(["confusion", *given]) == 2
+  assert out.read_text() == "mine"
+  # Weights that somebody has published are no place for a page.
+  weights = [f"--checkpoint={home / 'run'}.npz", f"--config={config}"]
+  assert main.main(["confusion", *weights]) == 2
+  assert "is no workdir" in capsys.readouterr().err
+
+
 def test_other_processes_take_what_the_first_one_found(done, tmp_path):
   """The second one is told another place, where there is no checkpoint."""
   _, config, _, _ = done
