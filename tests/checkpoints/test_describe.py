@@ -49,5 +49,5 @@ def test_what_is_not_there(tmp_path):
   with pytest.raises(errors.CheckpointError, match="does not exist"):
     describe.describe(tmp_path / "nothing")
   (tmp_path / "checkpoints").mkdir()
-  with pytest.raises(errors.CheckpointError, match="is no checkpoint"):
+  with pytest.raises(errors.CheckpointError, match="is not a checkpoint"):
     describe.describe(tmp_path)

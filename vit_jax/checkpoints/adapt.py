@@ -86,22 +86,27 @@ def adapt(
 
 def _decoded(loaded: Loaded, channels: int) -> Loaded:
   """The checkpoint with images decoded to the channels that it takes."""
-  pipeline = Pipeline.parse(loaded.preprocess)
-  ops = tuple(
-    dataclasses.replace(o, channels=channels)
-    if isinstance(o, decode.Decode) and channels in decode.CHANNELS
-    else o
-    for o in pipeline.ops
-  )
-  if ops == pipeline.ops:
+  text = decoding(loaded.preprocess, channels)
+  if text == loaded.preprocess:
     return loaded
   kind = {1: "grey", 3: "RGB"}[channels]
   note = f"preprocessing: decodes to {kind}, which the first layer takes"
   report = dataclasses.replace(
     loaded.report, assumptions=(*loaded.report.assumptions, note)
   )
-  text = str(Pipeline(ops))
   return dataclasses.replace(loaded, preprocess=text, report=report)
+
+
+def decoding(text: str, channels: int) -> str:
+  """A pipeline that decodes to so many channels; the same if it does so."""
+  pipeline = Pipeline.parse(text)
+  ops = tuple(
+    dataclasses.replace(o, channels=channels)
+    if isinstance(o, decode.Decode) and channels in decode.CHANNELS
+    else o
+    for o in pipeline.ops
+  )
+  return text if ops == pipeline.ops else str(Pipeline(ops))
 
 
 def reordered(

@@ -104,7 +104,8 @@ def describe_run(place: AnyPath) -> tuple[Any, str, int]:
   if stem not in content:
     raise errors.CheckpointError(f"{step} has no {stem}, as a {name} has")
   channels = content[stem][1][2]
-  return config, _preprocess(meta, config, config, channels)[0], channels
+  text, _ = _preprocess(meta, config, config, channels)
+  return config, adapt.decoding(text, channels), channels
 
 
 def _steps(place: AnyPath) -> AnyPath:
