@@ -145,8 +145,9 @@ def test_wishes(home):
   assert "flip" not in c.data.train.preprocess
   # A fifth of 9 steps.
   assert c.optim.schedule.warmup == "1 steps"
+  # A batch of 16, and features of width 16.
   rate = load(home / "photos", home / "vit").optim.peak_lr
-  assert rate == pytest.approx(1e-4 * math.sqrt(16 / 128), rel=0.05)
+  assert rate == pytest.approx(1e-4 * math.sqrt(16 / 128) * 768 / 16, rel=0.05)
 
 
 def splits(home, folder):

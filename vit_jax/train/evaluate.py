@@ -40,10 +40,13 @@ class Ready:
 
 
 def evaluate(
-  checkpoint: str, config: config_lib.ConfigDict | None = None, **how: Any
+  checkpoint: str,
+  config: config_lib.ConfigDict | None = None,
+  devices: Sequence[Any] | None = None,
+  **how: Any,
 ) -> dict[str, dict[str, float]]:
   """The scores of every evaluator; arguments and errors as those of `ready`."""
-  made = ready(checkpoint, config, **how)
+  made = ready(checkpoint, config, devices, **how)
   return {name: f(made.variables) for name, f in made.evaluators.items()}
 
 

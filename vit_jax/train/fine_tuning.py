@@ -14,9 +14,11 @@ that code's, or HyperRule's where images are small.
 Differs from BiT-HyperRule in the batch, which has 512 images only where an
 epoch is 16 such steps, so that a small data set is seen some tens and not some
 hundreds of times; and in the optimiser: AdamW, whose one rate fits every family
-of models, at 1e-4 for a batch of 128, times the square root of the batch's
-share of that (Section 5 of arXiv:2205.10287). The new head learns ten times as
-fast, so that it fits before the features are bent to it (arXiv:2202.10054).
+of models: 1e-4 for a batch of 128 and features of width 768, times the square
+root of the batch's share of that (Section 5 of arXiv:2205.10287), and the less
+the wider the features are (Table 3 of arXiv:2203.03466; results/transfer has
+both for a small model). The new head learns ten times as fast, so that it fits
+before the features are bent to it (arXiv:2202.10054).
 """
 
 import dataclasses
@@ -26,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.checkpoints import describe
+from vit_jax.checkpoints.loaded import model_shapes
 from vit_jax.cluster import processes
 from vit_jax.core import config as config_lib, errors, parts
 from vit_jax.core.duration import Duration
@@ -52,7 +55,7 @@ _HYPER_RULE = (
   (math.inf, (20_000, 500, 0.1)),
 )
 _BATCHES, _STEPS_AN_EPOCH = (16, 512), 16
-_RATE, _RATE_BATCH, _HEAD_RATE = 1e-4, 128, 10.0
+_RATE, _RATE_BATCH, _RATE_WIDTH, _HEAD_RATE = 1e-4, 128, 768, 10.0
 # Kernels that enlarge a small crop to blocks of pixels.
 _NO_ZOOM = ("area", "nearest", "pillow_box", "pillow_nearest")
 # Of BiT-HyperRule: below it, crops are 128 of 160 px each way.
@@ -97,7 +100,7 @@ def config(wanted: Request) -> config_lib.ConfigDict:
   """
   splits = _splits(wanted)
   train = _open(wanted, splits["train"])
-  model, prepared = _model(wanted, train.num_classes)
+  model, prepared, width = _model(wanted, train.num_classes)
   batch, steps, warmup, mixup = rule(len(train))
   duration = Duration(steps, "steps")
   if wanted.epochs:
@@ -108,7 +111,6 @@ def config(wanted: Request) -> config_lib.ConfigDict:
     for name, split in splits.items()
   }
   every = {"val": Duration(25, "%"), TEST: Duration(100, "%")}
-  rate = float(f"{_RATE * math.sqrt(batch / _RATE_BATCH):.2g}")
   experiment = Experiment(
     seed=wanted.seed,
     duration=duration,
@@ -116,7 +118,7 @@ def config(wanted: Request) -> config_lib.ConfigDict:
     model=model,
     task=supervised.Config(mixup=mixup),
     optim=adamw.Config(
-      peak_lr=wanted.lr or rate,
+      peak_lr=wanted.lr or rate(batch, width),
       schedule=Schedule(
         warmup=Duration(min(warmup, max(steps, 1) // 5), "steps")
       ),
@@ -148,6 +150,12 @@ def rule(images: int) -> tuple[int, int, int, float]:
   while batch < most and 2 * batch * _STEPS_AN_EPOCH <= images:
     batch *= 2
   return batch, *next(row for limit, row in _HYPER_RULE if images < limit)
+
+
+def rate(batch: int, width: int) -> float:
+  """The peak learning rate for a batch and features of a width."""
+  value = _RATE * math.sqrt(batch / _RATE_BATCH) * _RATE_WIDTH / width
+  return float(f"{value:.2g}")
 
 
 def frozen(freeze: str, model: Any) -> tuple[str, ...]:
@@ -240,8 +248,10 @@ def _open(wanted: Request, split: tuple[str, str]) -> sources.Source:
   return source
 
 
-def _model(wanted: Request, num_classes: int) -> tuple[Any, list[Pipeline]]:
-  """The model's config, and its pipelines to be scored and to be trained."""
+def _model(
+  wanted: Request, num_classes: int
+) -> tuple[Any, list[Pipeline], int]:
+  """The model's config, its pipelines to be scored and to be trained, and D."""
   place = f"checkpoint={wanted.checkpoint}"
   try:
     about = describe.describe(
@@ -264,7 +274,10 @@ def _model(wanted: Request, num_classes: int) -> tuple[Any, list[Pipeline]]:
     model = dataclasses.replace(have, image_size=size, **head)
   except errors.ConfigError as e:
     raise errors.ConfigError(f"res={wanted.res}: {e}") from e
-  return model, pipelines(about, size, wanted.flip)
+  module = config_lib.module_for(model).Model(model)
+  shapes = model_shapes(module, about.channels)
+  width = shapes.get("head/kernel", (_RATE_WIDTH,))[0]
+  return model, pipelines(about, size, wanted.flip), width
 
 
 def pipelines(
