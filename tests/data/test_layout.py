@@ -174,6 +174,8 @@ def test_names_that_differ_by_form_alone(tmp_path, names, splits):
   text = str(caught.value)
   assert "differ by blanks or Unicode form alone" in text
   assert all(f"{name}'" in text for name in names)
+  # What looks the same can be told apart.
+  assert all(ascii(name) in text for name in names)
 
 
 def test_class_names_are_clean(tmp_path):

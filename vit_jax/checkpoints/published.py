@@ -257,8 +257,9 @@ def _one_line(source: Source) -> Iterator[None]:
     *(TypeError, ValueError, LookupError, AttributeError),
     *(ZeroDivisionError, OverflowError),
   ) as e:
+    reason = " ".join(str(e).split())
     raise errors.CheckpointError(
-      f"{source.path}: its shapes or its config.json make no model ({e})"
+      f"{source.path}: its shapes or its config.json make no model ({reason})"
     ) from e
 
 

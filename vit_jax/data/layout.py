@@ -193,7 +193,8 @@ def _refuse_alike(top: bytes, classes: Classes) -> None:
     first, other = (_printable(top, folders[name]) for name in group[:2])
     raise errors.DataError(
       f"{first!r} and {other!r} have names that differ by blanks or Unicode"
-      " form alone; put their images into one folder, or rename one of them"
+      f" form alone ({group[0]!a}, {group[1]!a}); put their images into"
+      " one folder, or rename one of them"
     )
   for name, folder in folders.items():
     if not class_names.clean(name):

@@ -123,8 +123,8 @@ def _image_size(
 
 
 def _no_grid(count: int, sizes: Sequence[Size]) -> str:
-  """The words for positions of patches that are no square grid."""
-  text = f"its {count} position embeddings are no square grid"
+  """The words for positions of patches that do not form a square grid."""
+  text = f"its {count} position embeddings do not form a square grid"
   if sizes:
     text += f", nor the grid of images of {' or '.join(map(str, sizes))} px"
   for more in (1, 2, 4, 5):
@@ -135,8 +135,7 @@ def _no_grid(count: int, sizes: Sequence[Size]) -> str:
         " that no model here has (distillation, registers or the like)"
       )
   return (
-    f"{text}; name the size that the file is of with resolution=(height, width)"
-    " in px"
+    f"{text}; give the size of its images with resolution=(height, width) in px"
   )
 
 
