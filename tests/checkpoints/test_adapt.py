@@ -9,7 +9,7 @@ import pytest
 from tests.checkpoints import files
 from tests.parity import rule
 from vit_jax import checkpoints, models
-from vit_jax.checkpoints import adapt
+from vit_jax.checkpoints import adapt, layouts
 from vit_jax.core import errors, tree
 from vit_jax.models import segmenter, vit
 from vit_jax.nn import posemb_resize
@@ -18,6 +18,16 @@ BICUBIC = [
   [-0.589028, -0.412414, -0.038573, 0.315056, 0.602009, 0.737627],
   [-0.01417, -0.178307, -0.525958, -0.693043, -0.657608, -0.640996],
 ]
+
+NO_ANTIALIAS = {
+  (4, 5): (
+    *(-0.0541832, 0.4885334, 0.9008535, -0.064627, -0.9405338),
+    *(-0.1584162, 0.4388966, 0.9274362, -0.0024813, -0.8656532),
+    *(-0.3300941, 0.3571419, 0.9712194, 0.0998762, -0.7423205),
+    *(-0.4343271, 0.3075051, 0.9978022, 0.1620218, -0.6674401),
+  ),
+  (1, 2): (0.1632677, -0.2496844),
+}
 
 
 def published_resize():
@@ -55,6 +65,26 @@ def test_bicubic_as_pytorch_does_it():
   grid = np.sin(5 * i + j).astype(np.float32).reshape(12, 1)
   got = posemb_resize.resize(grid, (4, 3), (2, 6), "bicubic").reshape(2, 6)
   np.testing.assert_allclose(got, BICUBIC, atol=2e-6)
+
+
+@pytest.mark.parametrize(("new", "expected"), NO_ANTIALIAS.items())
+def test_bicubic_as_transformers_does_it(new, expected):
+  # torch 2.13: F.interpolate(x, new, mode="bicubic") of x[i, j] =
+  # sin(6 i + 2 j) with 2 rows and 3 columns.
+  grid = np.sin(2 * np.arange(6, dtype=np.float32)).reshape(6, 1)
+  got = posemb_resize.resize(grid, (2, 3), new, "bicubic_no_antialias")
+  np.testing.assert_allclose(got.ravel(), expected, atol=1e-6)
+
+
+def test_every_format_resizes_as_its_code_does():
+  methods = {x.format: x.resize for x in layouts.find_all() if x.model == "vit"}
+  assert methods == {
+    "big_vision": "linear",
+    "big_vision_scan": "linear",
+    "vision_transformer": "linear",
+    "timm": "bicubic",
+    "hf": "bicubic_no_antialias",
+  }
 
 
 def test_a_larger_image(tmp_path):

@@ -54,12 +54,15 @@ def resize(
     method: "linear" keeps the outermost embeddings in place, as google-
       research's vision_transformer does with scipy.ndimage.zoom, and is done
       by NumPy; "bicubic" keeps the places of the pixels and antialiases, as
-      timm does, and can be traced and differentiated by JAX.
+      timm does, and can be traced and differentiated by JAX;
+      "bicubic_no_antialias" is transformers' (PyTorch's cubic with a = -0.75),
+      done by NumPy.
   """
   *batch, _, width = table.shape
   grid = table.reshape(-1, *old, width)
-  if method == "linear":
-    rows, columns = (_linear(a, b) for a, b in zip(old, new, strict=True))
+  if method in _WEIGHTS:
+    weights = _WEIGHTS[method]
+    rows, columns = (weights(a, b) for a, b in zip(old, new, strict=True))
     grid = np.einsum("Yy,Xx,byxd->bYXd", rows, columns, grid, optimize=True)
   else:
     shape = (grid.shape[0], *new, width)
@@ -71,3 +74,23 @@ def _linear(old: int, new: int) -> Float[np.ndarray, "{new} {old}"]:
   """Weights of linear interpolation between aligned ends."""
   at = np.arange(new) * ((old - 1) / max(new - 1, 1))
   return np.maximum(1 - np.abs(at[:, None] - np.arange(old)), 0)
+
+
+def _cubic(old: int, new: int) -> Float[np.ndarray, "{new} {old}"]:
+  """Weights of cubic interpolation between the centres of pixels."""
+  a = -0.75
+  at = (np.arange(new) + 0.5) * (old / new) - 0.5
+  taps = np.floor(at)[:, None] + np.arange(-1, 3)
+  t = np.abs(at[:, None] - taps)
+  near = ((a + 2) * t - (a + 3)) * t * t + 1
+  far = ((t - 5) * t + 8) * t * a - 4 * a
+  weights = np.zeros((new, old))
+  # Beyond the border the outermost embedding goes on.
+  places = np.clip(taps, 0, old - 1).astype(int)
+  np.add.at(
+    weights, (np.arange(new)[:, None], places), np.where(t < 1, near, far)
+  )
+  return weights
+
+
+_WEIGHTS = {"linear": _linear, "bicubic_no_antialias": _cubic}

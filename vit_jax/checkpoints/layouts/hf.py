@@ -49,6 +49,7 @@ class HuggingFace(torch_like.TorchLike):
 
   format = "hf"
   head = "classifier"
+  resize = "bicubic_no_antialias"
   side_names = (CONFIG, hf_pixels.FILE)
   ignored = (r".*relative_position_index", r".*\.position_ids")
   foreign = (
