@@ -14,14 +14,6 @@ from vit_jax.cli.main import main
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-  """A file in google-research's layout."""
-  path = tmp_path_factory.mktemp("weights") / "tiny.npz"
-  checkpoints.save(make(), "npz", path)
-  return path
-
-
-@pytest.fixture(scope="module")
 def four(tmp_path_factory):
   """A model of four channels."""
   path = tmp_path_factory.mktemp("four") / "four.npz"

@@ -9,21 +9,12 @@ import jax
 import pytest
 
 from tests.e2e import run as cli
-from tests.export.test_predict import make
-from vit_jax import checkpoints
 from vit_jax.cli import failures, main
 from vit_jax.core import errors
 
 # A UTF-8 terminal of which Python is strict, as under LANG=en_US.UTF-8.
 STRICT = {"PYTHONIOENCODING": "utf-8:strict"}
 BROKEN_PIPE = 141
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-  path = tmp_path_factory.mktemp("weights") / "tiny.npz"
-  checkpoints.save(make(), "npz", path)
-  return path
 
 
 @pytest.fixture(scope="module")
