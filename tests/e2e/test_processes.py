@@ -203,3 +203,44 @@ def test_one_that_differs_stops_all(data_dir, tmp_path, differs):
   names = (f"process {i} ({host})" for i in range(2))
   assert first.startswith("ConfigError: " + said.format(*names)), first
   assert not workdir.exists()
+
+
+def test_two_continue_the_run_of_one(data_dir, tmp_path):
+  """For longer, from its whole state, each with its part of it."""
+
+  def arguments(steps, workdir, *more):
+    fields = {
+      "duration": f"{steps} steps",
+      # The same rates in a run of any length.
+      "optim.schedule.warmup": "2 steps",
+      "optim.schedule.decay": "constant",
+      "evals.test.every": "100 %",
+      "runtime.data_dir": data_dir,
+    }
+    flags = (f"--config.{name}={value}" for name, value in fields.items())
+    return (
+      *("train", f"--config={cli.TINY}", f"--workdir={tmp_path / workdir}"),
+      *(*flags, *more),
+    )
+
+  for steps, workdir in ((4, "first"), (8, "whole")):
+    done = cli.wait([cli.start(*arguments(steps, workdir), devices=2)])
+    assert [p.returncode for p in done] == [0], done[0].stderr
+  address = cli.free_address()
+  done = cli.wait(
+    cli.start(
+      *arguments(8, "second", f"--config.start.resume={tmp_path / 'first'}"),
+      f"--coordinator_address={address}",
+      "--num_processes=2",
+      f"--process_id={i}",
+      devices=1,
+    )
+    for i in range(2)
+  )
+  assert [p.returncode for p in done] == [0, 0], done[0].stderr
+  rows = cli.rows(tmp_path / "second" / "metrics.jsonl")
+  whole = cli.rows(tmp_path / "whole" / "metrics.jsonl")[4:]
+  assert [row["step"] for row in rows] == [5, 6, 7, 8]
+  np.testing.assert_allclose(
+    [row["loss"] for row in rows], [row["loss"] for row in whole], rtol=1e-5
+  )

@@ -110,9 +110,12 @@ def test_the_schedule_is_of_the_new_length(data_dir, tmp_path, half):
 
 
 def test_the_report_shows_the_seam(half, longer):
-  page = report.page([run_files.read(str(longer))])
+  page = report.page([run_files.read(str(half)), run_files.read(str(longer))])
   assert f"{longer.name} continues {half} from step 4." in page
-  assert "continues" not in report.page([run_files.read(str(half))])
+  assert 'id="seam"' in page
+  alone = report.page([run_files.read(str(half))])
+  assert "continues" not in alone
+  assert 'id="seam"' not in alone
 
 
 @pytest.mark.parametrize(

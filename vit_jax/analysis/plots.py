@@ -1,6 +1,6 @@
 """Curves as SVG and figures as PNG; only this file uses matplotlib."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import io
 from typing import Any
 
@@ -19,6 +19,7 @@ def curves(
   x_label: str,
   y_label: str,
   log: bool = False,
+  seams: Sequence[int] = (),
 ) -> str:
   """An SVG element with one line for each run; "" if there are no points.
 
@@ -27,6 +28,7 @@ def curves(
     x_label: label of the x axis.
     y_label: label of the y axis.
     log: whether the y axis is logarithmic.
+    seams: x of vertical lines, where one run continues another.
   """
   # Imported here, because it takes a second and only drawing needs it.
   from matplotlib import rc_context
@@ -47,6 +49,8 @@ def curves(
     for name, (x, y) in finite.items():
       marker = "o" if len(x) < 25 else None
       axes.plot(x, y, label=name, linewidth=1.2, marker=marker, markersize=3)
+    for x in seams:
+      axes.axvline(x, color="grey", linestyle="--", linewidth=1, gid="seam")
     if log:
       axes.set_yscale("log")
     axes.set_xlabel(x_label)

@@ -92,7 +92,16 @@ def _training(runs: Sequence[RunFiles]) -> Iterable[tuple[str, str]]:
       for run in runs
       if key in run.metrics
     }
-    yield title, plots.curves(lines, x_label="step", y_label=key, log=log)
+    yield (
+      title,
+      plots.curves(
+        lines,
+        x_label="step",
+        y_label=key,
+        log=log,
+        seams=[run.continues["step"] for run in runs if run.continues],
+      ),
+    )
   lines = {run.name: _throughput(run) for run in runs}
   yield "Throughput", plots.curves(lines, x_label="step", y_label="images/s")
 
