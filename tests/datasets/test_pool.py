@@ -53,7 +53,9 @@ def test_ctrl_c_ends_all_processes(root, small_shards, tmp_path):
     text=True,
     start_new_session=True,
   ) as process:
-    assert "(45 to be written)" in process.stderr.readline()
+    summary, plan = (process.stderr.readline() for _ in range(2))
+    assert "500 examples of 3 classes" in summary
+    assert "(45 to be written)" in plan
     # While the workers start, which is when they are easily hurt.
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)

@@ -109,7 +109,10 @@ def jpeg_claiming(h, w):
 
 HOSTILE = {
   "empty": (b"", "is empty"),
-  "text": (b"# readme", "no JPEG, PNG, GIF, BMP or WebP (it begins with 23 20"),
+  "text": (
+    b"# readme",
+    "no JPEG, PNG, GIF, BMP, WebP, TIFF or AVIF (it begins",
+  ),
   "png cut off": (PNG[:-20], "cut off after"),
   "png header cut off": (PNG[:18], "cut off after 18 bytes"),
   "png damaged": (PNG[:40] + b"\0" * 12 + PNG[52:], "cannot be decoded"),

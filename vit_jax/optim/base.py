@@ -226,7 +226,9 @@ def _add_decay(
   decay: float, factors: Mapping[str, Float[np.ndarray, "..."]]
 ) -> optax.GradientTransformation:
   def add(
-    name: str, update: Float[Array, "*shape"], param: Float[Array, "*shape"]
+    name: str,
+    update: Float[Array, "*shape"],
+    param: Float[Array, "*shape"] | Float[np.ndarray, "*shape"],
   ) -> Float[Array, "*shape"]:
     weight = decay * factors[name]
     if not weight.any():
