@@ -27,7 +27,6 @@ STATED = {
   "cluster/processes": "core/test_agreement.py",
   "cluster/signals": "e2e/test_resume.py",
   "cluster/timeouts": "cli/test_config_errors.py",
-  "core/identity": "core/test_config.py",
   "core/terminal": "e2e/test_hangup.py",
   "models/base": "models/test_every_model.py",
   "nn/attention": "nn/test_layers.py",

@@ -12,6 +12,15 @@ from vit_jax.checkpoints import (
   safetensors_io,
   tensors,
 )
+from vit_jax.core import tree
+
+
+def same(a, b):
+  """Asserts that trees have the same arrays, bit for bit."""
+  a, b = tree.flatten(a), tree.flatten(b)
+  assert a.keys() == b.keys()
+  for name, value in a.items():
+    np.testing.assert_array_equal(value, b[name])
 
 
 def is_torch(name):

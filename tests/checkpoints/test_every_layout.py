@@ -14,10 +14,12 @@ import shutil
 import numpy as np
 import pytest
 
+from tests.checkpoints import files
 from vit_jax import checkpoints, models
 from vit_jax.checkpoints import keys, layouts, loaded as loaded_lib, tensors
 from vit_jax.checkpoints.base import OWN
-from vit_jax.core import errors, tree
+from vit_jax.core import errors
+from vit_jax.nn import posemb_resize
 
 LAYOUTS = {type(layout).__name__: layout for layout in layouts.find_all()}
 VIT = dict(
@@ -118,13 +120,6 @@ def without_effect(config):
   return config
 
 
-def same(a, b):
-  a, b = tree.flatten(a), tree.flatten(b)
-  assert a.keys() == b.keys()
-  for name, value in a.items():
-    np.testing.assert_array_equal(value, b[name])
-
-
 def test_each_module_defines_layouts_or_helps_them():
   """No class is left out for want of an attribute."""
   for module in pkgutil.iter_modules(layouts.__path__):
@@ -151,7 +146,7 @@ def test_what_it_declares(layout):
     *(old for old, _ in layout.renamed),
   ):
     re.compile(pattern)
-  assert layout.resize in ("linear", "bicubic")
+  assert layout.resize in posemb_resize.METHODS
   config = models.create(layout.model, **MODELS[layout.model][0]).config
   for field in layout.implied:
     assert hasattr(config, field)
@@ -189,7 +184,7 @@ def test_round_trips_of_all_that_it_can_hold(layout, tmp_path):
     again = checkpoints.load(saved.path, resolution=config.image_size)
     assert again.source_format == layout.format
     assert without_effect(again.model.config) == without_effect(config)
-    same(again.variables, checkpoint.variables)
+    files.same(again.variables, checkpoint.variables)
     for name in layout.side_names:
       assert json.loads(saved.path.with_name(name).read_text())
 
@@ -204,13 +199,13 @@ def test_a_file_without_our_own_entry(layout, copy):
     config.write_text(json.dumps(content))
   size = checkpoint.model.config.image_size
   again = checkpoints.load(path, resolution=size)
-  same(again.variables, checkpoint.variables)
+  files.same(again.variables, checkpoint.variables)
   assert again.preprocess.startswith("decode|")
   # Nor with a hub's files missing.
   for name in layout.side_names:
     path.with_name(name).unlink()
   given = checkpoints.load(path, model=checkpoint.model)
-  same(given.variables, checkpoint.variables)
+  files.same(given.variables, checkpoint.variables)
 
 
 def test_what_it_cannot_hold_is_refused(layout, tmp_path):

@@ -12,7 +12,7 @@ from tests.checkpoints import files
 from tests.parity import rule
 from vit_jax import checkpoints, models
 from vit_jax.checkpoints import tensors
-from vit_jax.core import errors, tree
+from vit_jax.core import errors
 
 VIT = dict(
   image_size=(32, 32), patch_size=(8, 8), width=16, depth=2, mlp_dim=32,
@@ -31,13 +31,6 @@ LABELS = ("tabby cat", "dog", "Zürich")
 
 def config_of(saved):
   return json.loads(saved.path.with_name("config.json").read_text())
-
-
-def same(a, b):
-  a, b = tree.flatten(a), tree.flatten(b)
-  assert a.keys() == b.keys()
-  for name, value in a.items():
-    np.testing.assert_array_equal(value, b[name])
 
 
 @pytest.mark.parametrize(
@@ -97,7 +90,7 @@ def test_one_channel(tmp_path, to):
     name = saved.path.with_name("preprocessor_config.json")
     assert json.loads(name.read_text())["image_std"] == [0.5]
   again = checkpoints.load(saved.path)
-  same(again.params, checkpoint.params)
+  files.same(again.params, checkpoint.params)
   # Pictures are decoded to as many channels.
   assert again.preprocess.startswith("decode(channels=1)|")
 
@@ -180,4 +173,4 @@ def test_numbers_of_modules_that_every_reader_knows(tmp_path):
     *("LayerNorm_0", "LayerNorm_2", "MlpBlock_3"),
     "MultiHeadDotProductAttention_1",
   }
-  same(checkpoints.load(saved.path).params, checkpoint.params)
+  files.same(checkpoints.load(saved.path).params, checkpoint.params)

@@ -9,7 +9,7 @@ from tests.checkpoints import files
 from vit_jax import checkpoints
 from vit_jax.checkpoints import layouts
 from vit_jax.cli.main import main
-from vit_jax.core import errors, tree
+from vit_jax.core import errors
 
 MY_LAYOUT = r"""
 from vit_jax.checkpoints.layouts import bit
@@ -40,13 +40,6 @@ def mylab(tmp_path, monkeypatch):
     sys.modules.pop(name, None)
 
 
-def same(a, b):
-  a, b = tree.flatten(a), tree.flatten(b)
-  assert a.keys() == b.keys()
-  for name, value in a.items():
-    np.testing.assert_array_equal(value, b[name])
-
-
 def names(found):
   return {type(layout).__name__ for layout in found}
 
@@ -71,7 +64,7 @@ def test_a_file_is_read_in_the_named_layout_alone(tmp_path, to):
     saved = checkpoints.save(checkpoints.load(path), to, tmp_path / to)
     path, right, wrong = saved.path, to, "hf_swin"
   loaded = checkpoints.load(path, layout=right)
-  same(loaded.variables, checkpoints.load(path).variables)
+  files.same(loaded.variables, checkpoints.load(path).variables)
   with pytest.raises(errors.CheckpointError, match="is of no known layout"):
     checkpoints.load(path, layout=wrong)
 
@@ -91,7 +84,7 @@ def test_a_layout_from_outside(tmp_path, mylab):
     assert "net/stage1/unit01/conv1/kernel" in arrays
   again = checkpoints.load(out, layout=name)
   assert again.source_format == "mylab"
-  same(again.variables, loaded.variables)
+  files.same(again.variables, loaded.variables)
   # What was exported from it names nothing that would be imported later.
   checkpoints.save(again, "npz", tmp_path / "bit.npz")
   assert "mylab" not in (tmp_path / "bit.npz.json").read_text()

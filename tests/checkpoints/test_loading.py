@@ -1,20 +1,12 @@
 """What a path leads to: a file of weights, a folder with one, or a run."""
 
-import numpy as np
 import pytest
 
 from tests.checkpoints import files
 from tests.parity import rule
 from vit_jax import checkpoints
 from vit_jax.checkpoints import npz, tensors
-from vit_jax.core import errors, tree
-
-
-def same(a, b):
-  a, b = tree.flatten(a), tree.flatten(b)
-  assert a.keys() == b.keys()
-  for name, value in a.items():
-    np.testing.assert_array_equal(value, b[name])
+from vit_jax.core import errors
 
 
 def write(path, arrays):
@@ -29,7 +21,7 @@ def test_importing_names():
 
 def test_a_folder(tmp_path):
   path = files.write(tmp_path, "hf_vit")
-  same(checkpoints.load(tmp_path).params, checkpoints.load(path).params)
+  files.same(checkpoints.load(tmp_path).params, checkpoints.load(path).params)
 
 
 def test_a_folder_with_two_files(tmp_path):

@@ -11,14 +11,7 @@ from tests.checkpoints import files
 from tests.parity import rule
 from vit_jax import checkpoints, models
 from vit_jax.checkpoints import npz, tensors
-from vit_jax.core import errors, tree
-
-
-def same(a, b):
-  a, b = tree.flatten(a), tree.flatten(b)
-  assert a.keys() == b.keys()
-  for name, value in a.items():
-    np.testing.assert_array_equal(value, b[name])
+from vit_jax.core import errors
 
 
 def renamed(arrays, *pairs):
@@ -57,7 +50,7 @@ def test_module_numbers_of_before_linen(tmp_path):
 
   new = checkpoints.load(files.write(tmp_path, "vit_token"))
   old = checkpoints.load(files.write(tmp_path / "old", "vit_token", old))
-  same(new.params, old.params)
+  files.same(new.params, old.params)
   assert any("MlpBlock_3" in name for name in old.report.used)
 
 
@@ -67,7 +60,7 @@ def test_a_whole_training_state(tmp_path):
     arrays["opt/0/count"] = np.zeros((), np.int64)
 
   got = checkpoints.load(files.write(tmp_path / "a", "bv_gap_scan", state))
-  same(
+  files.same(
     got.params, checkpoints.load(files.write(tmp_path, "bv_gap_scan")).params
   )
   assert got.report.ignored == ("opt/0/count",)
@@ -79,7 +72,7 @@ def test_attention_pooling_that_is_no_module_of_its_own(tmp_path):
 
   got = checkpoints.load(files.write(tmp_path / "a", "bv_map_learn", old))
   assert got.model.config.pool == "map"
-  same(
+  files.same(
     got.params, checkpoints.load(files.write(tmp_path, "bv_map_learn")).params
   )
 
@@ -107,7 +100,7 @@ def test_group_norms_of_four_axes(tmp_path):
         arrays[name] = arrays[name].reshape(1, 1, 1, -1)
 
   got = checkpoints.load(files.write(tmp_path / "a", "hybrid_r_b11", old))
-  same(
+  files.same(
     got.params, checkpoints.load(files.write(tmp_path, "hybrid_r_b11")).params
   )
 
@@ -150,7 +143,7 @@ def test_bit_of_the_first_release(tmp_path):
   assert got.source_format == "bit_first_release"
   assert got.model.config.root_padding == "zeros"
   new = checkpoints.load(files.write(tmp_path, "bit_r1211_x05"))
-  same(got.params, new.params)
+  files.same(got.params, new.params)
   assert got.model.config.depths == new.model.config.depths == (1, 2, 1, 1)
 
 
@@ -183,7 +176,7 @@ def test_names_of_transformers_4(tmp_path, name, pairs):
     renamed(arrays, *pairs)
 
   got = checkpoints.load(files.write(tmp_path / "a", name, old))
-  same(got.params, checkpoints.load(files.write(tmp_path, name)).params)
+  files.same(got.params, checkpoints.load(files.write(tmp_path, name)).params)
 
 
 def test_vit_model_with_a_pooler(tmp_path):

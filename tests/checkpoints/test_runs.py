@@ -5,16 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.checkpoints import files
 from vit_jax import checkpoints, models
 from vit_jax.checkpoints import run_checkpoints
-from vit_jax.core import errors, tree
-
-
-def same(a, b):
-  a, b = tree.flatten(a), tree.flatten(b)
-  assert a.keys() == b.keys()
-  for name, value in a.items():
-    np.testing.assert_array_equal(value, b[name])
+from vit_jax.core import errors
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +50,14 @@ def test_an_own_run(run, part):
   got = checkpoints.load(workdir / part)
   assert got.source_format == "orbax"
   assert got.model.config == model.config
-  same(got.params, jax.tree.map(lambda x: 2 * x, params))
+  files.same(got.params, jax.tree.map(lambda x: 2 * x, params))
   assert got.preprocess == "decode(channels=1)|value_range(0.0, 1.0)"
   assert "opt_state/n" in got.report.ignored
 
 
 def test_an_older_step_of_a_run(run):
   workdir, _, params = run
-  same(checkpoints.load(workdir / "checkpoints/1").params, params)
+  files.same(checkpoints.load(workdir / "checkpoints/1").params, params)
 
 
 def test_an_own_run_at_another_size(run):
@@ -81,7 +75,7 @@ def test_averaged_parameters_are_taken(run, tmp_path):
   with run_checkpoints.Checkpointer(tmp_path / "checkpoints", keep=1) as saved:
     saved.save(1, state, meta)
   got = checkpoints.load(tmp_path)
-  same(got.params, averaged)
+  files.same(got.params, averaged)
   assert any("averaged" in x for x in got.report.assumptions)
   # Nothing says how this run evaluated, but its images are grey.
   assert got.preprocess == "decode(channels=1)|resize(8)|value_range(-1.0, 1.0)"
@@ -96,7 +90,7 @@ def test_parameters_of_the_task_are_dropped_and_reported(run, tmp_path):
   with run_checkpoints.Checkpointer(tmp_path / "checkpoints", keep=1) as saved:
     saved.save(1, state, meta)
   got = checkpoints.load(tmp_path)
-  same(got.params, params)
+  files.same(got.params, params)
   assert set(got.report.dropped) == {"decoder/kernel", "aux"}
   # A parameter that is missing, or is another in the model's own groups.
   state["params"]["posemb"] = {"other": jnp.ones(2)}

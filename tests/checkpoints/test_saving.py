@@ -9,7 +9,7 @@ import pytest
 from tests.checkpoints import files
 from tests.parity import rule
 from vit_jax import checkpoints
-from vit_jax.core import errors, tree
+from vit_jax.core import errors
 
 OWN = {"timm": "timm", "hf": "hf"}
 NAMES = [
@@ -25,13 +25,6 @@ def load(tmp_path, name):
   fixture = rule.load(name)
   size = tuple(fixture["image_shape"][1:3])
   return checkpoints.load(files.write(tmp_path, name), resolution=size)
-
-
-def same(a, b):
-  a, b = tree.flatten(a), tree.flatten(b)
-  assert a.keys() == b.keys()
-  for name, value in a.items():
-    np.testing.assert_array_equal(value, b[name])
 
 
 def logits(loaded, images):
@@ -88,7 +81,7 @@ def test_export_then_import_gives_the_same_outputs(tmp_path, name, to):
   assert again.source_format != loaded.source_format or to == "npz"
   assert again.preprocess == loaded.preprocess
   if again.model == loaded.model:
-    same(again.variables, loaded.variables)
+    files.same(again.variables, loaded.variables)
     return
   # Only positions are ever written in another way.
   assert again.model.config.posemb == "learned_1d"

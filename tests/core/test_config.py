@@ -1,14 +1,12 @@
 """Dataclasses <-> ConfigDict, on a small package of components of its own."""
 
 import dataclasses
-import json
 import sys
 from typing import Any, Literal
 
-import ml_collections
 import pytest
 
-from vit_jax.core import config as config_lib, errors, identity
+from vit_jax.core import config as config_lib, errors
 from vit_jax.core.duration import Duration
 
 NET = """
@@ -381,73 +379,3 @@ def test_parse_arg_refuses(arg, message):
   with pytest.raises(errors.ConfigError) as e:
     config_lib.parse_arg(arg, res=224, flip=False)
   assert str(e.value).startswith(message)
-
-
-def test_fingerprint_covers_everything_but_runtime():
-  base = identity.fingerprint(default())
-  assert len(base) == 64
-  config = default()
-  config.runtime.workers = 8
-  assert identity.fingerprint(config) == base
-  for path, value in [
-    ("seed", 1),
-    ("model.width", 780),
-    ("crop.size", (224, 225)),
-    ("length", "4 epochs"),
-  ]:
-    config = default()
-    _set(path, value)(config)
-    assert identity.fingerprint(config) != base, path
-
-
-def test_fingerprint_does_not_depend_on_the_order_of_fields():
-  one = ml_collections.ConfigDict({"a": 1, "b": {"c": 2, "d": 3}})
-  two = ml_collections.ConfigDict({"b": {"d": 3, "c": 2}, "a": 1})
-  assert identity.fingerprint(one) == identity.fingerprint(two)
-  assert config_lib.to_json(one) == config_lib.to_json(two)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Inner:
-  old: int = 1
-  new: tuple[int, ...] = config_lib.added((2, 3))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Outer:
-  inner: _Inner = dataclasses.field(default_factory=_Inner)
-
-
-def test_a_config_on_record_lacks_added_fields():
-  config = config_lib.to_config_dict(_Outer())
-  earlier = ml_collections.ConfigDict({"inner": {"old": 1}})
-  assert config_lib.build(_Outer, earlier) == _Outer()
-  added = identity.added_fields(_Outer, config)
-  assert added == {"inner.new": [2, 3]}
-  same = identity.fingerprint(earlier)
-  assert identity.fingerprint(config, added) == same
-  assert identity.fingerprint(config) != same
-  config.inner.new = (2, 4)
-  assert identity.fingerprint(config, added) != same
-  assert identity.difference(
-    identity.of_run(config, added), identity.of_run(earlier, added)
-  ) == ["inner.new: '(absent)' -> [2, 4]"]
-
-
-def test_identity_survives_json():
-  config = default()
-  config.crop.rates = (("head", 0.5),)
-  ours = identity.of_run(config)
-  assert ours["crop.size"] == [224, 224]
-  assert "runtime.workers" not in ours
-  assert identity.difference(ours, json.loads(json.dumps(ours))) == []
-
-
-def test_difference_shows_both_values_of_each_leaf():
-  ours = {"a": 1, "b": [2], "new": "x"}
-  theirs = {"a": 1, "b": [3], "old": 0.5}
-  assert identity.difference(ours, theirs) == [
-    "b: [3] -> [2]",
-    "new: '(absent)' -> 'x'",
-    "old: 0.5 -> '(absent)'",
-  ]

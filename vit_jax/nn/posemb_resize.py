@@ -94,3 +94,4 @@ def _cubic(old: int, new: int) -> Float[np.ndarray, "{new} {old}"]:
 
 
 _WEIGHTS = {"linear": _linear, "bicubic_no_antialias": _cubic}
+METHODS = ("bicubic", *_WEIGHTS)
