@@ -26,7 +26,7 @@ FORMATS = {
   "orbax": "linear",
   "npz": "linear",
   "timm": "bicubic",
-  "hf": "bicubic",
+  "hf": "bicubic_no_antialias",
 }
 
 
