@@ -28,7 +28,7 @@ UNIT = ((0.0,) * 3, (1.0,) * 3)
 # Kernels of Pillow by the names that timm has for them.
 KERNELS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 
-_RESIZES = (geometry.Resize, geometry.ResizeSmall, geometry.ResizeKeepRatio)
+_RESIZES = (geometry.Resize, geometry.ResizeSmall)
 # Ops that other programs have words for, or that leave the pixels alone.
 _KNOWN = (
   *_RESIZES,
@@ -54,13 +54,9 @@ def described(
   std: Sequence[float],
   channels: int,
 ) -> str:
-  """The pipeline with these resizes and crops.
+  """The pipeline with these resizes and crops, which are texts of ops.
 
-  Args:
-    steps: texts of the ops that resize and crop.
-    mean: mean of each channel, for pixels in [0, 1].
-    std: standard deviation of each channel, likewise.
-    channels: number of channels of the images.
+  Mean and standard deviation are of each channel, for pixels in [0, 1].
   """
   colours = f"normalise({tuple(mean)}, {tuple(std)})"
   for low, unit in ((-1, HALF), (0, UNIT)):
@@ -89,11 +85,7 @@ def fitted(
 
 
 def rectangle(h: float, w: float) -> op.Size:
-  """The size in whole pixels, rounded down, that images are resized to.
-
-  Raises:
-    ValueError: it is no such size, or too large to be meant.
-  """
+  """A size rounded down to whole pixels; a ValueError if it cannot be meant."""
   if not (1 <= h <= _MAX_SIDE_PX and 1 <= w <= _MAX_SIDE_PX):
     raise ValueError(
       f"preprocessing resizes images to {h:g} x {w:g} px, not to sides in"
@@ -140,13 +132,7 @@ class Settings:
 
 
 def settings(text: str, size: tuple[int, int], channels: int) -> Settings:
-  """The settings of a pipeline.
-
-  Args:
-    text: the pipeline.
-    size: (h, w) in px of the model's images.
-    channels: number of channels of the images.
-  """
+  """The settings of a pipeline for a model's images of (h, w) px."""
   ops = pipeline.Pipeline.parse(text).ops
   resize: Any = next((o for o in ops if isinstance(o, _RESIZES)), None)
   crop = next((o for o in ops if isinstance(o, geometry.CentralCrop)), None)
@@ -183,13 +169,13 @@ def settings(text: str, size: tuple[int, int], channels: int) -> Settings:
 def _resized(resize: Any, size: tuple[int, int]) -> tuple[Any, Any, Any]:
   """`resized`, `fit` and `rounding` of Settings for a resize or None."""
   match resize:
-    case geometry.Resize():
-      return (resize.size.h, resize.size.w), "squash", "down"
     case geometry.ResizeSmall():
       return (resize.smaller_size,) * 2, "cover", "nearest"
     case geometry.ResizeKeepRatio():
       sides = (resize.size.h, resize.size.w)
       return sides, resize.fit, resize.rounding
+    case geometry.Resize():
+      return (resize.size.h, resize.size.w), "squash", "down"
   return size, "squash", "down"
 
 

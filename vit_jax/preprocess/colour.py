@@ -55,7 +55,7 @@ def _hue(image: op.Image, turn: float) -> op.Image:
 
 
 @dataclasses.dataclass(frozen=True)
-class ColourJitter(op.ImageOp):
+class ColourJitter(op.RandomOp):
   """Brightness, contrast, saturation and hue changed in a random order.
 
   The first three are multiplied by a factor from [max(0, 1 - x), 1 + x]; the
@@ -77,7 +77,7 @@ class ColourJitter(op.ImageOp):
   p: float = 1.0
 
   def __post_init__(self):
-    op.check(self, 0 <= self.p <= 1, "{p} must be in [0, 1]")
+    super().__post_init__()
     op.check(self, 0 <= self.hue <= 0.5, "{hue} must be in [0, 0.5]")
     for name in ("brightness", "contrast", "saturation"):
       op.check(self, getattr(self, name) >= 0, f"{{{name}}} must be >= 0")
@@ -88,9 +88,7 @@ class ColourJitter(op.ImageOp):
       " or leave colour_jitter out",
     )
 
-  def change(self, image, rng):
-    if rng.random() >= self.p:
-      return image
+  def apply(self, image, rng):
     changes = self._changes()
     for i in rng.permutation(len(changes)):
       change, x = changes[i]
@@ -110,22 +108,17 @@ class ColourJitter(op.ImageOp):
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomGrayscale(op.ImageOp):
+class RandomGrayscale(op.RandomOp):
   """Grey in all channels with probability `p`."""
 
   p: float = 0.1
 
-  def __post_init__(self):
-    op.check(self, 0 <= self.p <= 1, "{p} must be in [0, 1]")
-
-  def change(self, image, rng):
-    if rng.random() >= self.p:
-      return image
+  def apply(self, image, rng):
     return np.repeat(_grey(image), image.shape[2], axis=2)
 
 
 @dataclasses.dataclass(frozen=True)
-class GaussianBlur(op.ImageOp):
+class GaussianBlur(op.RandomOp):
   """Blurred with probability `p`, by a Gaussian of a random width.
 
   Its standard deviation is uniform within `sigma`, in px. The kernel ends 4
@@ -136,16 +129,14 @@ class GaussianBlur(op.ImageOp):
   sigma: tuple[float, float] = (0.1, 2.0)
 
   def __post_init__(self):
-    op.check(self, 0 <= self.p <= 1, "{p} must be in [0, 1]")
+    super().__post_init__()
     op.check(
       self,
       0 < self.sigma[0] <= self.sigma[1],
       "{sigma} must be (low, high) with 0 < low <= high",
     )
 
-  def change(self, image, rng):
-    if rng.random() >= self.p:
-      return image
+  def apply(self, image, rng):
     sigma = rng.uniform(*self.sigma)
     side = 2 * int(np.ceil(4 * sigma)) + 1
     blurred = cv2.GaussianBlur(
@@ -158,19 +149,17 @@ class GaussianBlur(op.ImageOp):
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomSolarize(op.ImageOp):
+class RandomSolarize(op.RandomOp):
   """Pixels of at least `threshold` inverted, with probability `p`."""
 
   threshold: int = 128
   p: float = 0.5
 
   def __post_init__(self):
-    op.check(self, 0 <= self.p <= 1, "{p} must be in [0, 1]")
+    super().__post_init__()
     op.check(
       self, 0 <= self.threshold <= 255, "{threshold} must be in [0, 255]"
     )
 
-  def change(self, image, rng):
-    if rng.random() >= self.p:
-      return image
+  def apply(self, image, rng):
     return np.where(image < self.threshold, image, 255 - image)

@@ -70,16 +70,13 @@ class Decode(op.HostOp):
     op.check(self, self.max_pixels > 0, "{max_pixels} must be > 0")
 
   def __call__(self, example, rng):
-    del rng
     whole = self.draw(example, lambda h, w: (0, 0, op.Size(h, w)))
     return self.part(whole, None)[0]
 
   def draw(self, example: op.Example, draw: Draw) -> op.Example:
     """The example with a `Begun` image: its header was read, nothing decoded.
 
-    Args:
-      example: "image", encoded or uint8 [h, w, c].
-      draw: called once, with the size in px of the whole image.
+    Its image was encoded or uint8 [h, w, c].
     """
     image = example["image"]
     try:
@@ -106,11 +103,8 @@ class Decode(op.HostOp):
     A JPEG is decoded no further down than its part goes. Where the part is at
     least 2, 4 or 8 times as large as `needed` on both axes, it is decoded at
     one half, quarter or eighth of its size, unless `scaled` is False; the
-    edges of the box are then seldom on whole pixels.
-
-    Args:
-      example: "image", as `draw` returns it.
-      needed: what the part will be resized to; None keeps the scale.
+    edges of the box are then seldom on whole pixels. Where nothing is needed,
+    the scale is kept. The example is as `draw` returns it.
     """
     image, (y, x, size) = example["image"]
     scale = 1

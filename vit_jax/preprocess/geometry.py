@@ -19,9 +19,7 @@ _BORDERS = {"zero": cv2.BORDER_CONSTANT, "edge": cv2.BORDER_REPLICATE}
 Rounding = Literal["down", "nearest"]
 
 
-def _check_method(
-  o: "Resize | ResizeSmall | ResizeKeepRatio | InceptionCrop",
-) -> None:
+def _check_method(o: "Resize | ResizeSmall | InceptionCrop") -> None:
   op.check(
     o,
     not o.antialias or o.method in {"bilinear", "bicubic"},
@@ -81,7 +79,6 @@ class Resize(op.ImageOp):
     _check_method(self)
 
   def change(self, image, rng):
-    del rng
     return resample.resize(
       image, self.size.h, self.size.w, self.method, self.antialias
     )
@@ -106,7 +103,6 @@ class ResizeSmall(op.ImageOp):
     _check_method(self)
 
   def change(self, image, rng):
-    del rng
     # In float32 and half to even, as published: the sizes decide the crop.
     sides = np.asarray(image.shape[:2], np.float32)
     sides = np.round(sides * (np.float32(self.smaller_size) / sides.min()))
@@ -116,37 +112,28 @@ class ResizeSmall(op.ImageOp):
 
 
 @dataclasses.dataclass(frozen=True)
-class ResizeKeepRatio(op.ImageOp):
+class ResizeKeepRatio(Resize):
   """The image resized until it covers `size`, or fits into it.
 
-  Its aspect ratio is kept, and one of its sides is then that of `size`. With a
-  square `size` and sides rounded down this is torchvision's `Resize` of the
-  shorter side and transformers' `shortest_edge`; with sides rounded to the
-  nearest it is timm's `ResizeKeepRatio`.
+  `size`, `method` and `antialias` are those of `Resize`. The aspect ratio is
+  kept, and one of the sides is then that of `size`. With a square `size` and
+  sides rounded down this is torchvision's `Resize` of the shorter side and
+  transformers' `shortest_edge`; with sides rounded to the nearest it is timm's
+  `ResizeKeepRatio`.
 
   Differs from `resize_small` in how sides are rounded, and in that `size` can
   be any rectangle.
 
   Attributes:
-    size: height and width in px.
-    method: the kernel; see `resample.resize`.
-    antialias: whether the kernel is widened when the image shrinks.
     fit: "cover" for no side smaller than that of `size`, "inside" for none
       that is larger.
     rounding: how the other side is rounded: "down", or to the "nearest" pixel.
   """
 
-  size: op.Size
-  method: resample.Method = "bilinear"
-  antialias: bool = False
   fit: Literal["cover", "inside"] = "cover"
   rounding: Rounding = "down"
 
-  def __post_init__(self):
-    _check_method(self)
-
   def change(self, image, rng):
-    del rng
     h, w = self._sides(*image.shape[:2])
     _check_ratio(image, h, w)
     return resample.resize(image, h, w, self.method, self.antialias)
@@ -188,7 +175,6 @@ class CentralCrop(op.HostOp):
     )
 
   def __call__(self, example, rng):
-    del rng
     if self.fill:
       example = {**example, "image": self._filled(op.pixels(example))}
     return _crop(
@@ -317,17 +303,12 @@ class InceptionCrop(op.ImageOp):
 
 
 @dataclasses.dataclass(frozen=True)
-class FlipLr(op.ImageOp):
+class FlipLr(op.RandomOp):
   """Left and right swapped with probability `p`."""
 
   p: float = 0.5
 
-  def __post_init__(self):
-    op.check(self, 0 <= self.p <= 1, "{p} must be in [0, 1]")
-
-  def change(self, image, rng):
-    if rng.random() >= self.p:
-      return image
+  def apply(self, image, rng):
     # Copying a view with its pixels backwards into a batch takes 40 times as
     # long.
     return cv2.flip(image, 1).reshape(image.shape)

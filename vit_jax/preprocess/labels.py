@@ -31,7 +31,6 @@ class Keep(op.HostOp):
     op.check(self, len(self.keys) > 0, "{keys} must name a feature")
 
   def __call__(self, example, rng):
-    del rng
     return {k: _feature(example, k) for k in dict.fromkeys((*self.keys, "id"))}
 
 
@@ -43,7 +42,6 @@ class Copy(op.HostOp):
   outkey: str
 
   def __call__(self, example, rng):
-    del rng
     return {**example, self.outkey: _feature(example, self.inkey)}
 
 
@@ -69,7 +67,6 @@ class PadLabels(op.HostOp):
     op.check(self, self.max_labels > 0, "{max_labels} must be > 0")
 
   def __call__(self, example, rng):
-    del rng
     labels = np.asarray(_feature(example, self.key))
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
       raise errors.DataError(

@@ -32,11 +32,7 @@ def name_of(cls: type[Op]) -> str:
 
 
 def find(name: str) -> type[Op]:
-  """The op of that name.
-
-  Raises:
-    ConfigError: there is no such op, or it does not keep the contract.
-  """
+  """The op of that name; a ConfigError if none keeps the contract."""
   if "." in name:
     return _from_outside(name)
   known = known_ops()

@@ -37,7 +37,6 @@ class HostOp(abc.ABC):
     The pipeline may call it, for the first op alone; the op is then called with
     what it returns.
     """
-    del rng
     return example
 
   @abc.abstractmethod
@@ -56,6 +55,22 @@ class ImageOp(HostOp):
     self, image: Image, rng: np.random.Generator
   ) -> UInt8[np.ndarray, "h2 w2 c"]:
     """The changed image; its size may be another one."""
+
+
+class RandomOp(ImageOp):
+  """An image op that is applied with the probability `p`, a field of it."""
+
+  p: float
+
+  def __post_init__(self):
+    check(self, 0 <= self.p <= 1, "{p} must be in [0, 1]")
+
+  def change(self, image, rng):
+    return image if rng.random() >= self.p else self.apply(image, rng)
+
+  @abc.abstractmethod
+  def apply(self, image: Image, rng: np.random.Generator) -> Image:
+    """The changed image."""
 
 
 class DeviceOp(abc.ABC):

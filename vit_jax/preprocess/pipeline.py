@@ -70,12 +70,9 @@ class Pipeline:
   def host(
     self, example: dict[str, Any], rng: np.random.Generator
   ) -> dict[str, Any]:
-    """Runs the host ops on one example.
+    """Runs the host ops on one example, as it is or as `begin` returned it.
 
-    Args:
-      example: "image" (bytes or uint8 [h, w, c]), "label", "id" (int); or
-        what `begin` made of it.
-      rng: the source of all randomness.
+    Features are "image" (bytes or uint8 [h, w, c]), "label", "id" (int).
     """
     for _, o in self.host_steps:
       example = o(example, rng)

@@ -111,10 +111,6 @@ def _contrast(image: op.Image, factor: float) -> op.Image:
   )
 
 
-def _contrast_by_mean(image: op.Image, factor: float) -> op.Image:
-  return _blend(_cast(_grey(image).mean(keepdims=True)), image, factor)
-
-
 def _sharpness(image: op.Image, factor: float) -> op.Image:
   h, w = image.shape[:2]
   # TensorFlow fuses multiply and add, OpenCV only in whole vectors; with the
@@ -129,11 +125,7 @@ def _sharpness(image: op.Image, factor: float) -> op.Image:
 _Weights = tuple[SupportsFloat, SupportsFloat, SupportsFloat]
 
 
-def _warp(
-  image: op.Image,
-  x_from: _Weights,
-  y_from: _Weights,
-) -> op.Image:
+def _warp(image: op.Image, x_from: _Weights, y_from: _Weights) -> op.Image:
   """The nearest pixel at x = a x + b y + c for (a, b, c), and y likewise."""
   h, w = image.shape[:2]
   x = np.arange(w, dtype=np.float32)
@@ -258,7 +250,7 @@ class Randaug(op.ImageOp):
     if name in _SIGNED and rng.random() < 0.5:
       value = -value
     if name == "Contrast" and self.contrast == "mean":
-      return _contrast_by_mean(image, value)
+      return _blend(_cast(_grey(image).mean(keepdims=True)), image, value)
     return OPS[name](image, value)
 
 

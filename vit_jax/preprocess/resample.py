@@ -50,13 +50,8 @@ def resize(
 ) -> UInt8[np.ndarray, "{h} {w} c"]:
   """The image at another size.
 
-  Args:
-    image: the pixels.
-    h: height of the result in px.
-    w: width of the result in px.
-    method: the kernel; "area" is the mean over the covered area.
-    antialias: widen the kernel when the image shrinks; for "bilinear" and
-      "bicubic".
+  "area" is the mean over the covered area. `antialias` widens the kernel of
+  "bilinear" and "bicubic" when the image shrinks.
   """
   h0, w0 = image.shape[:2]
   if (h0, w0) == (h, w):

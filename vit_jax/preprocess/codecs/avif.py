@@ -48,7 +48,6 @@ class Avif(base.Encoded):
     self, channels: int, rows: int = 0, scale: int = 1
   ) -> UInt8[np.ndarray, "h w 3"]:
     """The whole first picture in RGB, whatever is asked for."""
-    del channels, rows, scale
     try:
       image = np.asarray(_opened(self.data).convert("RGB"))
     except (SyntaxError, OSError, ValueError, RuntimeError) as e:

@@ -25,8 +25,7 @@ class Encoded(abc.ABC):
 
   Attributes:
     data: the whole file.
-    h: the height in px that the header claims.
-    w: the width in px that the header claims.
+    h, w: the height and width in px that the header claims.
     scales: the scales below full size that `decode` offers, largest first.
   """
 

@@ -36,7 +36,6 @@ class Gif(base.Encoded):
     self, channels: int = 3, rows: int = 0, scale: int = 1
   ) -> UInt8[np.ndarray, "h w 3"]:
     """The whole first picture in RGB, whatever is asked for."""
-    del channels, rows, scale
     try:
       return _first_picture(self.data, self.h, self.w)
     except (struct.error, IndexError) as e:

@@ -52,7 +52,6 @@ class Other(base.Encoded):
     self, channels: int, rows: int = 0, scale: int = 1
   ) -> UInt8[np.ndarray, "h w {channels}"]:
     """The whole image, whatever part of it is asked for."""
-    del rows, scale
     is_png = self.data.startswith(_PNG)
     data = _quiet_png(self.data) if is_png else self.data
     try:
@@ -79,10 +78,8 @@ def _quiet_png(data: bytes) -> bytes:
   """A PNG without the parts that its pixels do not depend on.
 
   libpng prints on stderr what it finds wrong with them, such as with a colour
-  profile, and does not say in which file. It also prints a wrong checksum.
-
-  Raises:
-    ValueError: a critical part is cut off or has another checksum.
+  profile, and does not say in which file. It also prints a wrong checksum of a
+  critical part, which is refused here.
   """
   parts, place = [data[: len(_PNG)]], len(_PNG)
   while place + 12 <= len(data):

@@ -18,15 +18,8 @@ from vit_jax.preprocess.codecs import base
 
 _BEGINS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Tags of the directory.
-_WIDTH, _HEIGHT, _BITS, _COLOURS, _SAMPLES, _PALETTE = (
-  256,
-  257,
-  258,
-  262,
-  277,
-  320,
-)
-_TILE_WIDTH, _TILE_HEIGHT, _FORMAT = 322, 323, 339
+_WIDTH, _HEIGHT, _BITS, _COLOURS, _SAMPLES = 256, 257, 258, 262, 277
+_PALETTE, _TILE_WIDTH, _TILE_HEIGHT, _FORMAT = 320, 322, 323, 339
 # What counts where a tag is left out.
 _DEFAULTS = {_WIDTH: 0, _HEIGHT: 0, _BITS: 1, _COLOURS: -1, _SAMPLES: 1}
 _DEFAULTS |= {_PALETTE: 0, _TILE_WIDTH: 0, _TILE_HEIGHT: 0, _FORMAT: 1}
@@ -142,7 +135,6 @@ class Tiff(base.Encoded):
     self, channels: int, rows: int = 0, scale: int = 1
   ) -> UInt8[np.ndarray, "h w 3"]:
     """The whole first picture in RGB, whatever is asked for."""
-    del channels, rows, scale
     mode, raw = self.modes
     try:
       image = Image.frombytes(
