@@ -67,6 +67,25 @@ class Source(Protocol):
     return ((len(self), 1),)
 
 
+class Wrapped(Source):
+  """The examples of another source, which a class derived from it changes."""
+
+  def __init__(self, source: Source):
+    self._source = source
+    self.num_classes = source.num_classes
+    self.class_names = source.class_names
+    self.fingerprint = source.fingerprint
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def where(self, index: int) -> str:
+    return self._source.where(index)
+
+  def notes(self) -> list[str]:
+    return self._source.notes()
+
+
 class SourceModule(Protocol):
   """What a module must define whose name is the scheme of a data set.
 
@@ -77,12 +96,10 @@ class SourceModule(Protocol):
   """
 
   def open_source(self, rest: str, split: str, data_dir: str) -> Source:
-    """Opens a split.
+    """Opens a split, as the function `open_source` below.
 
-    Args:
-      rest: what follows the scheme in the data set's name.
-      split: such as "train" or "train[:90%]".
-      data_dir: where TFDS data sets are; other sources ignore it.
+    `rest` is what follows the scheme in the data set's name. Sources of other
+    data than TFDS's ignore `data_dir`.
 
     Raises:
       ConfigError: no such data set or split.

@@ -29,13 +29,9 @@ _Drawn = tuple[op.Example, np.random.Generator]
 class Options:
   """How to read the data set.
 
-  Attributes:
-    split: such as "train".
-    preprocess: ops in the preprocessing language.
-    batch_size: examples of a batch.
-    workers: processes that make batches; 0 uses threads of this process.
-    seconds: how long to measure single stages, and then all of them at once;
-      at least two batches each.
+  `workers` are processes that make batches, 0 for threads of this process.
+  `seconds` is how long to measure single stages, and then all of them at once;
+  at least two batches each.
   """
 
   split: str = "train"
@@ -45,12 +41,9 @@ class Options:
   seconds: float = 5.0
 
   def __post_init__(self):
-    least = {"batch_size": 1, "workers": 0, "seconds": 0}
-    for name, low in least.items():
+    for name, low in {"batch_size": 1, "workers": 0, "seconds": 0}.items():
       if getattr(self, name) < low:
-        raise errors.ConfigError(
-          f"{{{name}}} must be at least {low}", {name: getattr(self, name)}
-        )
+        raise errors.about(self, f"{{{name}}} must be at least {low}")
 
 
 def benchmark(
@@ -58,10 +51,7 @@ def benchmark(
 ) -> dict[str, Any]:
   """Times a data set's input pipeline, training batches in their real order.
 
-  Args:
-    name: name of the data set; see base.open_source.
-    data_dir: where TFDS data sets are.
-    options: how to read it.
+  See `base.open_source` for the name and `data_dir`.
 
   Returns:
     {"name", "split", "batch_size", "workers", "cores", "stages": {stage:

@@ -95,23 +95,13 @@ def numbers(
 ) -> tuple[int, ...] | None:
   """The number that each class of `names` has among `known`.
 
-  Names are the same if they differ in case, underscores for blanks, Unicode
-  form or leading zeros alone. ImageNet's 1,000 classes are also the same if
-  one list has WordNet ids and the other has words.
-
-  Args:
-    names: by class.
-    known: likewise.
-    here: what `names` are of, for the error.
-    there: what `known` are of.
-    remedy: what to do if they differ.
-
-  Returns:
-    None if one of the lists does not tell names, so that labels can only be
-    taken by number.
+  None if one of the lists does not tell names, so that labels can only be taken
+  by number. Names are the same if they differ in case, underscores for blanks,
+  Unicode form or leading zeros alone. ImageNet's 1,000 classes are also the
+  same if one list has WordNet ids and the other has words.
 
   Raises:
-    ConfigError: the lists name other classes.
+    ConfigError: the lists, which are of `here` and `there`, name other classes.
   """
   if list(names) == list(known):
     return tuple(range(len(names)))

@@ -53,6 +53,4 @@ class Config:
 
   def __post_init__(self):
     if self.batch_size < 1:
-      raise errors.ConfigError(
-        "{batch_size} must be at least 1", {"batch_size": self.batch_size}
-      )
+      raise errors.about(self, "{batch_size} must be at least 1")

@@ -47,7 +47,7 @@ class Remarks:
 
   Attributes:
     ignored: how many files are no images by their names, and one of them.
-    unread: how many images are of a kind that is not read, by suffix.
+    unread: see walk.Found.
     notes: what was decided that a person may see otherwise.
   """
 
@@ -105,10 +105,8 @@ def open_or_build(
 ) -> Index:
   """The index of a data set, which is built if there is no valid one.
 
-  Args:
-    root: the folder that paths are relative to.
-    name: file name of the index.
-    build: makes the table, what it depends on, and remarks about it.
+  Paths are relative to `root`, and the file of the index has this name. `build`
+  makes the table, what it depends on, and remarks about it.
 
   Raises:
     DataError: of `build`, or the data changed meanwhile.
@@ -213,6 +211,7 @@ def read(file: str, root: str) -> Index | None:
       place = stop
     if any(watch(root, seen[0]) != tuple(seen) for seen in meta["watched"]):
       return None
+    seen = meta["remarks"]
     return Index(
       file=file,
       root=root,
@@ -222,14 +221,12 @@ def read(file: str, root: str) -> Index | None:
       class_names=tuple(meta["class_names"]),
       num_classes=meta["num_classes"],
       num_labels=meta["num_labels"],
-      remarks=_remarks(**meta["remarks"]),
+      remarks=Remarks(
+        tuple(seen["ignored"]), dict(seen["unread"]), tuple(seen["notes"])
+      ),
     )
   except (ValueError, LookupError, TypeError, AttributeError):
     return None
-
-
-def _remarks(ignored: Any, unread: Any, notes: Any) -> Remarks:
-  return Remarks(tuple(ignored), dict(unread), tuple(notes))
 
 
 def watch(root: str, path: str) -> tuple[str, int, int]:

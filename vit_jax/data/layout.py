@@ -127,11 +127,7 @@ def _are_splits(
   others: list[bytes],
   layout: Layout,
 ) -> bool:
-  """Whether folders with the names of splits are splits, beside others.
-
-  Raises:
-    DataError: they may be either.
-  """
+  """Whether folders with the names of splits are splits, beside others."""
   inside = {n: walk.listing(top, os.path.join(base, n)) for n in named}
   if not any(here.folders for here in inside.values()):
     # A train or a valid part may be what is on the pictures.
@@ -140,7 +136,7 @@ def _are_splits(
   else:
     walked = [walk.walk(top, os.path.join(base, name)) for name in others]
     if not any(other.images for other in walked):
-      layout.watched += [seen for other in walked for seen in other.folders]
+      layout.watched += [seen for other in walked for seen in other.watched]
       layout.notes.append(f"folders without images: {_few(others)}")
       return True
   splits, rest = _few(named), _few(others)

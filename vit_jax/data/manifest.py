@@ -48,12 +48,8 @@ class _RowError(Exception):
 class Survey:
   """What must be known of a whole manifest before its first image is written.
 
-  Attributes:
-    numbers: the class of each label that occurs.
-    class_names: names by class; empty if the classes have no names.
-    num_classes: how many classes there are.
-    most_labels: the largest number of labels of an image.
-    has_confidence: whether any row has confidences.
+  `numbers` has the class of each label that occurs, `class_names` the names by
+  class or nothing, and `most_labels` is the largest number of an image.
   """
 
   numbers: dict[Any, int]
@@ -96,10 +92,8 @@ def read(
 ) -> tuple[table.Table, index.Watched, index.Remarks]:
   """The table of a manifest, what it depends on, and remarks about its labels.
 
-  Args:
-    file: *.csv or *.jsonl.
-    many: whether an example has several labels ("labels") or one ("label").
-    min_confidence: labels with less are left out.
+  An example has `many` labels ("labels") or one ("label"); those with less than
+  `min_confidence` are left out.
 
   Raises:
     DataError: what cannot be read, with its line.

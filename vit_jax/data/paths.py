@@ -24,12 +24,7 @@ def last_name(path: str) -> str:
 
 @contextlib.contextmanager
 def reading(path: AnyPath, name: str = "") -> Iterator[None]:
-  """Turns an OSError into a DataError.
-
-  Args:
-    path: what is read.
-    name: name of the part that is read within that file, for the message.
-  """
+  """Turns an OSError into a DataError about a path, or a part of it by name."""
   try:
     yield
   except OSError as e:

@@ -176,16 +176,8 @@ def train_batches(
   """Shuffled batches; every epoch visits each example exactly once.
 
   Epochs follow each other without a gap, so a batch may hold the end of one
-  and the beginning of the next. Each part of a mixture has its own epochs.
-
-  Args:
-    source: the examples.
-    preprocess: its host ops are run.
-    batch_size: rows of the global batch.
-    seed: a number in [0, 2^32).
-    num_steps: length of the run.
-    rows: the contiguous rows of the global batch to make.
-    on_error: "raise" or "skip"; see config.Split.
+  and the beginning of the next. Each part of a mixture has its own epochs. The
+  seed is in [0, 2^32); see `Batches`, and config.Split for `on_error`.
   """
   return Batches(
     source,

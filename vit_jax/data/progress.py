@@ -9,9 +9,7 @@ _PERIOD_S = 5.0
 class Progress:
   """Prints every few seconds how many are done, how fast, and the time left.
 
-  Args:
-    what: such as "written".
-    total: how many there are; 0 if this is not known yet.
+  `what` is a word such as "written"; the total is 0 if it is not known yet.
   """
 
   def __init__(self, what: str, total: int):

@@ -10,45 +10,30 @@ from vit_jax.cluster import processes
 from vit_jax.data import base, class_names
 
 
-class Relabelled(base.Source):
+class Relabelled(base.Wrapped):
   """The examples of a source with other numbers for its classes.
 
-  Its fingerprint is that of the source: what the labels become follows from
-  the names on both sides.
-
-  Args:
-    source: the examples.
-    numbers: the new number of each class of the source.
-    names: by new number.
+  `numbers` has the new one of each class of the source, and `names` are by new
+  number. The fingerprint is that of the source: what the labels become follows
+  from the names on both sides.
   """
 
   def __init__(
     self, source: base.Source, numbers: Sequence[int], names: Sequence[str]
   ):
-    self._source = source
+    super().__init__(source)
     # The last entry is for -1, which fills up several labels, or means none.
     self._numbers = np.array([*numbers, -1], np.int32)
-    self.num_classes = source.num_classes
     self.class_names = tuple(names)
-    self.fingerprint = source.fingerprint
-
-  def __len__(self) -> int:
-    return len(self._source)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
     example = self._source[index]
     label = self._numbers[example["label"]]
     return {**example, "label": label if np.ndim(label) else int(label)}
 
-  def where(self, index: int) -> str:
-    return self._source.where(index)
-
   def known_labels(self) -> np.ndarray | None:
     labels = self._source.known_labels()
     return None if labels is None else self._numbers[labels]
-
-  def notes(self) -> list[str]:
-    return self._source.notes()
 
   @property
   def parts(self) -> tuple[tuple[int, int], ...]:
@@ -60,11 +45,8 @@ def to(
 ) -> base.Source:
   """A source with the labels that its classes have among `names`.
 
-  Args:
-    source: the examples.
-    names: by class.
-    here: what the source is, such as "data.train.name=folder:photos".
-    there: what `names` are of.
+  For errors, `here` and `there` say what the source and `names` are of, such as
+  "data.train.name=folder:photos".
 
   Raises:
     ConfigError: `names` are of other classes than the source.

@@ -47,7 +47,7 @@ def scan(root: str) -> tuple[table.Table, index.Watched, index.Remarks]:
   with futures.ThreadPoolExecutor(_THREADS) as pool:
     walks = pool.map(lambda row: look(row[2]), folders)
     for (label, split, _), (walked, sizes) in zip(folders, walks, strict=True):
-      watched += walked.folders
+      watched += walked.watched
       others += walked.others
       unread += walked.unread
       counts[label] += len(sizes)

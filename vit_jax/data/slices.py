@@ -16,10 +16,7 @@ def parse(split: str, sizes: Mapping[str, int]) -> tuple[str, int, int]:
 
   A percentage is rounded to the nearest example, a half upwards, so that
   [:90%] and [90%:] and likewise [-10%:] share nothing and leave nothing out.
-
-  Args:
-    split: what is wanted.
-    sizes: examples of each split that there is.
+  `sizes` has the examples of each split that there is.
 
   Raises:
     ConfigError: no such split, or a part that is empty or beyond its end.

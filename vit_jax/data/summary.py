@@ -10,12 +10,7 @@ _FEW = 5
 
 
 def lines(name: str, opened: Mapping[str, base.Source]) -> list[str]:
-  """A line for each split, and one for whatever else was found with it.
-
-  Args:
-    name: of the data set, as in the config.
-    opened: its splits.
-  """
+  """A line for each split, and one for whatever else was found with it."""
   out = []
   name = paths.printable(name)
   for split, source in opened.items():

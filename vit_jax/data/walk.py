@@ -5,7 +5,7 @@ of macOS and .ipynb_checkpoints), and so is what other programs put among
 pictures: thumbnails, wastebaskets and the like.
 """
 
-import collections
+from collections import Counter
 import dataclasses
 import os
 
@@ -34,45 +34,27 @@ _READ = frozenset(os.fsencode(suffix) for suffix in decode.SUFFIXES)
 
 
 @dataclasses.dataclass
-class Listing:
-  """What is directly in a folder, by name.
+class Found:
+  """What is in a folder: names of `listing`, paths below the top of `walk`.
 
   Attributes:
-    folders, images: in the order of their names' bytes.
+    images: in the order of their names' bytes.
     others: files that are no images.
     unread: how many images are of a kind that is not read, by suffix.
+    folders: as the images.
+    watched: all folders that were looked at.
   """
 
-  folders: list[bytes]
-  images: list[bytes]
-  others: list[bytes]
-  unread: collections.Counter[str]
+  images: list[bytes] = dataclasses.field(default_factory=list)
+  others: list[bytes] = dataclasses.field(default_factory=list)
+  unread: Counter[str] = dataclasses.field(default_factory=Counter)
+  folders: list[bytes] = dataclasses.field(default_factory=list)
+  watched: index.Watched = dataclasses.field(default_factory=list)
 
 
-@dataclasses.dataclass
-class Found:
-  """What is below a folder, also in folders of folders.
-
-  Attributes:
-    images: paths below the top.
-    folders: all folders that were looked at.
-    others: paths of files that are no images.
-    unread: see Listing.
-  """
-
-  images: list[bytes]
-  folders: index.Watched
-  others: list[bytes]
-  unread: collections.Counter[str]
-
-
-def listing(top: bytes, inner: bytes) -> Listing:
-  """What is directly in the folder `inner` below `top`.
-
-  Raises:
-    DataError: it cannot be read.
-  """
-  here = Listing([], [], [], collections.Counter())
+def listing(top: bytes, inner: bytes) -> Found:
+  """What is directly in the folder `inner` below `top`; or a DataError."""
+  here = Found()
   path = os.path.join(top, inner) if inner else top
   with paths.reading(path), os.scandir(path) as entries:
     visible = [e for e in entries if not _is_foreign(e.name)]
@@ -98,12 +80,9 @@ def _is_foreign(name: bytes) -> bool:
 def walk(
   top: bytes, inner: bytes = b"", above: tuple[tuple[int, int], ...] = ()
 ) -> Found:
-  """All that is below the folder `inner` of `top`.
+  """The files below the folder `inner` of `top`, also in folders of folders.
 
-  Args:
-    top: the folder that paths are relative to.
-    inner: the folder to look through; b"" is `top` itself.
-    above: device and number of each folder on the way from `top`.
+  `above` has device and number of each folder on the way from `top`.
 
   Raises:
     DataError: what cannot be read, or a loop of links.
@@ -117,10 +96,12 @@ def walk(
       f"{paths.printable(folder)} is a link to a folder that it is in; remove"
       " it"
     )
-  watched = [index.watch(os.fsdecode(top), os.fsdecode(inner))]
   here = listing(top, inner)
-  whole = Found([], watched, [], here.unread)
-  whole.others += [os.path.join(inner, name) for name in here.others]
+  whole = Found(
+    others=[os.path.join(inner, name) for name in here.others],
+    unread=here.unread,
+    watched=[index.watch(os.fsdecode(top), os.fsdecode(inner))],
+  )
   # Images and folders in the order of their names.
   folders = set(here.folders)
   for name in sorted([*here.images, *here.folders]):
@@ -130,7 +111,7 @@ def walk(
       continue
     below = walk(top, path, (*above, identity))
     whole.images += below.images
-    whole.folders += below.folders
+    whole.watched += below.watched
     whole.others += below.others
     whole.unread += below.unread
   return whole

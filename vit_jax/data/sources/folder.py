@@ -17,17 +17,15 @@ import numpy as np
 from vit_jax.core import errors
 from vit_jax.data import base, index, manifest, paths, scan, slices, walk
 
+placeless = paths.last_name
+
 
 class Files(base.Source):
   """A part of a split whose images are files of their own, still encoded.
 
   An example's label is a number, or int32 [K] padded with -1 where examples of
-  the data set have several.
-
-  Args:
-    files: the index of all splits.
-    name: name of the data set, as in the config.
-    split: such as "train[:90%]".
+  the data set have several. The index is of all splits, the name as in the
+  config.
   """
 
   def __init__(self, files: index.Index, name: str, split: str):
@@ -148,12 +146,9 @@ def _reopen(
 
 
 def open_index(scheme: str, path: str, **options: Any) -> index.Index:
-  """The index of a folder or a manifest.
+  """The index of a *.csv or *.jsonl file, or with "folder" also of a folder.
 
-  Args:
-    scheme: "folder" or "multilabel".
-    path: a *.csv or *.jsonl file, or with "folder" also a folder.
-    **options: of manifest.read.
+  The scheme is "folder" or "multilabel"; options are those of manifest.read.
 
   Raises:
     ConfigError: there is no such folder or manifest.
@@ -184,18 +179,11 @@ def open_index(scheme: str, path: str, **options: Any) -> index.Index:
   )
 
 
-def placeless(rest: str) -> str:
-  """The last name of a path, however the path is written."""
-  return paths.last_name(rest)
-
-
 def open_source(rest: str, split: str, data_dir: str) -> Files:
   """A part of the images in a folder, or of those that a manifest lists."""
-  del data_dir
   return Files(open_index("folder", rest), f"folder:{rest}", split)
 
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
   """The splits of a folder or manifest."""
-  del data_dir
   return tuple(open_index("folder", rest).splits)

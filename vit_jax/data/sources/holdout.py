@@ -27,23 +27,18 @@ _CHUNK = 64
 _NAME = re.compile(r"(0?\.\d+)\*(.+)")
 
 
-class Holdout(base.Source):
-  """One of the two parts of a split.
+class Holdout(base.Wrapped):
+  """One of the two parts of a split, "train" or "val".
 
-  Args:
-    source: all examples.
-    indices: of those in this part, increasing.
-    name: of the data set, as in the config.
-    split: "train" or "val".
+  The source has all examples, and `indices` are of those in this part,
+  increasing.
   """
 
   def __init__(
     self, source: base.Source, indices: np.ndarray, name: str, split: str
   ):
-    self._source, self._indices = source, indices
-    self._arguments = (name, split)
-    self.num_classes = source.num_classes
-    self.class_names = source.class_names
+    super().__init__(source)
+    self._indices, self._arguments = indices, (name, split)
     inner = source.fingerprint
     self.fingerprint: dict[str, Any] = {
       "name": f"holdout:{inner['name']}",
@@ -71,9 +66,6 @@ class Holdout(base.Source):
     labels = self._source.known_labels()
     return None if labels is None else labels[self._indices]
 
-  def notes(self) -> list[str]:
-    return self._source.notes()
-
   def _place(self, index: int) -> int:
     if not 0 <= index < len(self):
       raise IndexError(index)
@@ -87,10 +79,7 @@ def open_source(rest: str, split: str, data_dir: str) -> Holdout:
     ConfigError: another form, no such part, or a class with a single image.
     DataError: an image cannot be read.
   """
-  if split not in SPLITS:
-    raise errors.ConfigError(
-      f"{{split}} is not one of: {', '.join(SPLITS)}", {"split": split}
-    )
+  errors.check_one_of("split", split, SPLITS)
   share, name = _parse(rest)
   whole = base.open_source(name, whole_split(name, data_dir), data_dir)
   held = _held_back(name, share, data_dir, str(whole.fingerprint))
@@ -100,7 +89,6 @@ def open_source(rest: str, split: str, data_dir: str) -> Holdout:
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
   """The two parts."""
-  del rest, data_dir
   return SPLITS
 
 
@@ -111,11 +99,7 @@ def placeless(rest: str) -> str:
 
 
 def whole_split(name: str, data_dir: str = "") -> str:
-  """The split that is parted: "train", or the only one.
-
-  Raises:
-    ConfigError: there are several, none of them "train".
-  """
+  """The split that is parted: "train", or the only one; or a ConfigError."""
   names = base.split_names(name, data_dir)
   if "train" in names or len(names) != 1:
     errors.check_one_of("split", "train", names)
@@ -140,7 +124,6 @@ def _held_back(
   name: str, share: float, data_dir: str, fingerprint: str
 ) -> np.ndarray:
   """Whether each image is held back, bool [n]; again if the data changes."""
-  del fingerprint
   source = base.open_source(name, whole_split(name, data_dir), data_dir)
   if len(source.parts) > 1:
     raise errors.ConfigError(
@@ -187,15 +170,10 @@ def choose(
   share: float,
   class_names: Sequence[str] = (),
 ) -> np.ndarray:
-  """Whether each image is held back, bool [n].
+  """Whether each image is held back, bool [n], by the hash of its contents.
 
-  Copies count for the class of the first of them.
-
-  Args:
-    hashes: of the contents.
-    labels: the class of each image.
-    share: of each class, between 0 and 1.
-    class_names: for errors.
+  A share of each class is, between 0 and 1; copies count for the class of the
+  first of them.
 
   Raises:
     ConfigError: a class has only one image, not counting copies.

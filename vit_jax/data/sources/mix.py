@@ -25,13 +25,10 @@ _PART = re.compile(rf"({_WEIGHT})\*(.+)")
 
 
 class Mix(base.Source):
-  """Sources one after another, each with its weight.
+  """Sources one after another, each with its name and its weight.
 
-  Args:
-    names: names of the parts.
-    weights: whole numbers > 0.
-    sources: the parts, with the same classes in the same order.
-    split: split of each part.
+  Weights are whole numbers > 0. The sources have the same classes in the same
+  order, and each is of the same split.
   """
 
   def __init__(
@@ -86,11 +83,7 @@ class Mix(base.Source):
 
 
 def open_source(rest: str, split: str, data_dir: str) -> Mix:
-  """The same split of each part of "WEIGHT*NAME+WEIGHT*NAME...".
-
-  Raises:
-    ConfigError: another form, or parts whose classes differ.
-  """
+  """The same split of all parts, whose classes must be the same."""
   names, weights = _parse(rest)
   sources = [base.open_source(name, split, data_dir) for name in names]
   # Numbers are those of the first part whose classes have names.

@@ -9,21 +9,17 @@ from vit_jax.core import errors
 from vit_jax.data import index, paths
 from vit_jax.data.sources import folder
 
+# The last name of the manifest, with the confidence.
+placeless = paths.last_name
+
 
 def open_source(rest: str, split: str, data_dir: str) -> folder.Files:
   """A part of the images that a manifest lists."""
-  del data_dir
   return folder.Files(_index(rest), f"multilabel:{rest}", split)
-
-
-def placeless(rest: str) -> str:
-  """The last name of the manifest, with the confidence."""
-  return paths.last_name(rest)
 
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
   """The splits of a manifest."""
-  del data_dir
   return tuple(_index(rest).splits)
 
 

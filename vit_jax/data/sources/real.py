@@ -26,21 +26,16 @@ NUM_CLASSES = 1000
 SHA256 = "d83e9bff374c631aae8439eb064c7019acc56e1b3bc3f56b8380c2a710b0220b"
 _DATA = "imagenet2012"
 _MAX_BYTES = 16 << 20
+placeless = paths.last_name
 _FILE_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
 
 
-class Real(base.Source):
-  """Validation images with their reassessed labels.
-
-  Args:
-    images: source of imagenet2012's images.
-    labels: see `read`.
-  """
+class Real(base.Wrapped):
+  """Images of imagenet2012 with their reassessed labels; see `read`."""
 
   def __init__(self, images: base.Source, labels: np.ndarray):
-    self._images, self._labels = images, labels
-    self.num_classes = images.num_classes
-    self.class_names = images.class_names
+    super().__init__(images)
+    self._labels = labels
     self.fingerprint: dict[str, Any] = {
       **images.fingerprint,
       "name": "real",
@@ -48,11 +43,8 @@ class Real(base.Source):
       "labels": hashlib.sha256(labels.tobytes()).hexdigest()[:16],
     }
 
-  def __len__(self) -> int:
-    return len(self._images)
-
   def __getitem__(self, index: int) -> dict[str, Any]:
-    example = self._images[index]
+    example = self._source[index]
     name = example["file_name"].decode("utf-8", "backslashreplace")
     match = _FILE_NAME.fullmatch(name)
     rows = len(self._labels)
@@ -63,9 +55,6 @@ class Real(base.Source):
       )
     labels = self._labels[int(match[1]) - 1]
     return {"image": example["image"], "label": labels, "id": index}
-
-  def where(self, index: int) -> str:
-    return self._images.where(index)
 
 
 def open_source(rest: str, split: str, data_dir: str) -> Real:
@@ -84,14 +73,8 @@ def open_source(rest: str, split: str, data_dir: str) -> Real:
   return Real(tfds_source.open_source(_DATA, split, data_dir), read(rest))
 
 
-def placeless(rest: str) -> str:
-  """The last name of the file."""
-  return paths.last_name(rest)
-
-
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
   """The only split."""
-  del rest, data_dir
   return ("validation",)
 
 

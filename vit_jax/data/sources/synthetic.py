@@ -20,11 +20,7 @@ _DEFAULT = "1000x32x32x3x10"
 class Synthetic(base.Source):
   """Examples of class i % classes: noise around a pattern of that class.
 
-  Args:
-    split: each has other noise.
-    size: how many examples.
-    shape: shape of the images, [h, w, c].
-    num_classes: how many classes.
+  Each split has other noise. The shape of the images is [h, w, c].
   """
 
   def __init__(
@@ -57,13 +53,11 @@ class Synthetic(base.Source):
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
   """The splits, each with examples of its own."""
-  del rest, data_dir
   return _SPLITS
 
 
 def open_source(rest: str, split: str, data_dir: str) -> Synthetic:
   """A split, which has N examples of its own."""
-  del data_dir
   match = re.fullmatch(r"[1-9]\d*(x[1-9]\d*){4}", rest or _DEFAULT)
   if not match:
     raise errors.ConfigError(

@@ -24,14 +24,10 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 class Tfds(base.Source):
-  """A split of a prepared data set; images stay encoded.
+  """A split, in TFDS's syntax, of the data set in a version directory.
 
-  A feature "labels" of lists of classes becomes the padded "label" of
-  base.Source.
-
-  Args:
-    directory: the data set's version directory.
-    split: in TFDS's syntax, such as "train[:90%]".
+  Images stay encoded. A feature "labels" of lists of classes becomes the padded
+  "label" of base.Source.
   """
 
   def __init__(self, directory: str, split: str):

@@ -173,11 +173,7 @@ TASKS: dict[str, Task] = {
 
 
 def task(name: str) -> Task:
-  """The task of that name.
-
-  Raises:
-    ConfigError: there is none.
-  """
+  """The task of that name; a ConfigError if there is none."""
   if name not in TASKS:
     raise errors.ConfigError(
       f"{{name}}: no task {name or '(none)'}"
@@ -190,9 +186,7 @@ def task(name: str) -> Task:
 def splits(task: Task, sizes: Mapping[str, int]) -> dict[str, str]:
   """TFDS's name of each split of a task, such as "train[:800]".
 
-  Args:
-    task: the task.
-    sizes: examples of each split of its data set.
+  `sizes` has the examples of each split of its data set.
 
   Raises:
     ConfigError: the data set is too small to be the published one.
@@ -223,19 +217,16 @@ def splits(task: Task, sizes: Mapping[str, int]) -> dict[str, str]:
   }
 
 
-class Vtab(base.Source):
+class Vtab(base.Wrapped):
   """A split of a task: only "image", "label" and "id".
 
-  Args:
-    name: name of the task.
-    split: split of the task.
-    examples: the same examples as TFDS gives them.
+  `examples` are the same as TFDS gives them.
   """
 
   def __init__(self, name: str, split: str, examples: base.Source):
+    super().__init__(examples)
     self._arguments = (name, split, examples)
     self._task = task(name)
-    self._examples = examples
     self.num_classes = self._task.num_classes
     self.class_names = self._task.class_names or examples.class_names
     self.fingerprint: dict[str, Any] = {
@@ -249,11 +240,8 @@ class Vtab(base.Source):
     # The functions that compute labels are found by the task's name.
     return Vtab, self._arguments
 
-  def __len__(self) -> int:
-    return len(self._examples)
-
   def __getitem__(self, index: int) -> dict[str, Any]:
-    example = self._examples[index]
+    example = self._source[index]
     image = example["image"]
     if self._task.binary:
       to_grey = decode.Decode(channels=1)
@@ -266,16 +254,9 @@ class Vtab(base.Source):
       )
     return {"image": image, "label": label, "id": index}
 
-  def where(self, index: int) -> str:
-    return self._examples.where(index)
-
 
 def open_source(rest: str, split: str, data_dir: str) -> Vtab:
-  """A split of the task `rest`.
-
-  Raises:
-    ConfigError: no such task or split, or its data set is not prepared.
-  """
+  """A split of the task `rest`, whose data set must be prepared."""
   # Not at the top: TFDS takes long to import, and TASKS needs none of it.
   from vit_jax.data.sources import tfds as tfds_source
 
@@ -293,5 +274,4 @@ def open_source(rest: str, split: str, data_dir: str) -> Vtab:
 
 def split_names(rest: str, data_dir: str) -> tuple[str, ...]:
   """The splits that each task has."""
-  del rest, data_dir
   return (*SIZES, "test")
