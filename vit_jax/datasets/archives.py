@@ -39,11 +39,7 @@ class Slice:
 
 
 def read(path: str, offset: int, size: int, name: str = "") -> bytes:
-  """The bytes of a slice.
-
-  Raises:
-    DataError: they cannot be read completely.
-  """
+  """The bytes of a slice; a DataError if they are not all there."""
   with paths.reading(path, name), open(path, "rb") as f:
     f.seek(offset)
     data = f.read(size)
@@ -92,11 +88,7 @@ def nested(tar: pathlib.Path) -> Iterator[tuple[str, Iterator[Slice]]]:
 
 
 def files(folder: pathlib.Path) -> Iterator[Slice]:
-  """The images of a folder.
-
-  Raises:
-    DataError: there is something else, or it cannot be read.
-  """
+  """The images of a folder; a DataError if there is anything else."""
   with paths.reading(folder):
     names = sorted(n for n in os.listdir(folder) if not n.startswith("."))
   for name in names:
@@ -115,13 +107,9 @@ def members(
   name: re.Pattern[str] = IMAGE,
   most_bytes: int = _MOST_BYTES,
 ) -> Iterator[Slice]:
-  """The files of a tar file, or of a tar file that is a slice of it.
+  """The files of a tar file, or of a tar file that is a slice inside it.
 
-  Args:
-    tar: the file.
-    inside: the slice.
-    name: what the names must look like, without their folders.
-    most_bytes: the largest size that a file may have.
+  A file may have at most `most_bytes`; its name without folders must match.
 
   Raises:
     DataError: what this module refuses, a name that occurs twice, or a file

@@ -10,9 +10,7 @@ from vit_jax.datasets import shards
 def run(jobs: Sequence[shards.Job], options: str) -> None:
   """Writes shards; all workers of the pipeline must see the same files.
 
-  Args:
-    jobs: the shards.
-    options: options of the pipeline, such as "--runner=DirectRunner".
+  Its options are text, such as "--runner=DirectRunner".
 
   Raises:
     ConfigError: Beam is not installed, or does not know an option.

@@ -40,9 +40,7 @@ class Facts:
   def faults(self, version: str, sizes: Mapping[str, int]) -> list[str] | None:
     """Splits that do not have as many examples as published.
 
-    Args:
-      version: version of the data set; another major number gives None.
-      sizes: examples by split.
+    None for a version with another major number.
     """
     if version.partition(".")[0] != self.version.partition(".")[0]:
       return None

@@ -21,11 +21,9 @@ def of_file(file: pathlib.Path) -> dict[str, Any]:
 def record(
   directory: pathlib.Path, known: Mapping[str, dict[str, Any]] | None = None
 ) -> None:
-  """Notes the checksums of every file of a prepared TFDS data set.
+  """Notes the checksums of every file in the folder of a TFDS version.
 
-  Args:
-    directory: folder of a version.
-    known: checksums by file name, of files that need not be read again.
+  Files with a known one, by file name, need not be read again.
   """
   known = known or {}
   sums = {

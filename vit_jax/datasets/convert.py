@@ -33,12 +33,8 @@ def convert(name: str, from_dir: str, data_dir: str) -> str:
 
   It continues after an interruption: finished shards are kept in
   VERSION.incomplete, which is renamed at the end. The result takes as much
-  room as the data set.
-
-  Args:
-    name: "tfds:NAME[/CONFIG][:VERSION]".
-    from_dir: the folder that has it.
-    data_dir: another folder for the result; "" is TFDS's own default.
+  room as the data set, and goes into another folder than `from_dir`. See
+  `prepare` for the arguments.
 
   Raises:
     ConfigError: no such data set, or not in TFRecord.

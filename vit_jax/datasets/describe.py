@@ -22,12 +22,9 @@ _COLUMNS, _ROWS = 10, 6
 
 
 def describe(name: str, data_dir: str = "", split: str = "") -> dict[str, Any]:
-  """Facts of each split of a data set, as JSON.
+  """Facts of each split of a data set, or of one part of it, as JSON.
 
-  Args:
-    name: name of the data set; see base.open_source.
-    data_dir: where TFDS data sets are.
-    split: a single part, such as "train[:10%]"; "" is every split.
+  See base.open_source for the arguments.
 
   Returns:
     {"name", "splits": {split: {"examples", "classes", "version", "labels_seen",

@@ -19,8 +19,7 @@ def folder(
 ) -> write.Recipe:
   """A folder of classes, or a manifest with one label per image.
 
-  Raises:
-    ConfigError, DataError: of folder.open_index.
+  For errors see folder.open_index.
   """
   index = folder_source.open_index("folder", path)
   source_name = f"folder:{path}"
@@ -48,7 +47,7 @@ def folder(
   return write.Recipe(
     info=tfds.core.DatasetInfo(
       builder=write.identity(name, version, data_dir),
-      description=f"The images of the folder {_base_name(path)}.",
+      description=f"The images of the folder {paths.last_name(path)}.",
       features=_features({"label": label}),
       supervised_keys=("image", "label"),
     ),
@@ -100,7 +99,7 @@ def multilabel(
   return write.Recipe(
     info=tfds.core.DatasetInfo(
       builder=write.identity(name, version, data_dir),
-      description=f"The images of the manifest {_base_name(path)}.",
+      description=f"The images of the manifest {paths.last_name(path)}.",
       features=_features(features),
     ),
     source=(
@@ -142,7 +141,3 @@ def _class_label(names: list[str], number: int) -> tfds.features.ClassLabel:
   if names:
     return tfds.features.ClassLabel(names=names)
   return tfds.features.ClassLabel(num_classes=number)
-
-
-def _base_name(path: str) -> str:
-  return paths.printable(os.path.basename(os.path.abspath(path)))

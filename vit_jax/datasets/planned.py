@@ -34,13 +34,9 @@ NAMES = r"plan\.json|items\.jsonl|shards"
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """What goes into which shard.
+  """How many items and shards each split of a source has.
 
-  Attributes:
-    source: what the examples are made from.
-    items: number of items by split.
-    shards: number of shards by split.
-    size: bytes of all images.
+  The size is that of all images in bytes.
   """
 
   source: str
@@ -156,11 +152,7 @@ def position(key: str) -> int:
 
 
 def read(file: str) -> list[Item]:
-  """The items of a shard, sorted.
-
-  Raises:
-    DataError: a key is listed twice.
-  """
+  """The items of a shard, sorted; a DataError if a key is listed twice."""
   with open(file) as f:
     items = [json.loads(line) for line in f]
   items.sort(key=lambda item: (position(item["key"]), item["key"]))

@@ -57,8 +57,7 @@ class Options:
     for field in fields:
       if getattr(self, field) != getattr(Options(), field):
         raise errors.ConfigError(
-          f"{{{field}}} does nothing for {name}",
-          {field: getattr(self, field)},
+          f"{{{field}}} does nothing for {name}", {field: getattr(self, field)}
         )
 
 
@@ -66,10 +65,7 @@ _PLAIN = Options()
 
 
 def prepare(
-  name: str,
-  data_dir: str = "",
-  from_dir: str = "",
-  options: Options = _PLAIN,
+  name: str, data_dir: str = "", from_dir: str = "", options: Options = _PLAIN
 ) -> str:
   """Builds a data set that does not exist yet and describes it.
 
@@ -108,7 +104,9 @@ def prepare(
   if from_dir and convert.is_there(rest, from_dir):
     options.refuse(name, "workers", "on_error", "beam")
     return convert.convert(name, from_dir, data_dir)
-  module = _ours(tfds_source.parse(rest)["name"])
+  own, module = tfds_source.parse(rest)["name"], None
+  if own in _names():
+    module = importlib.import_module(f"{builders.__name__}.{own}")
   builder: Any = _builder(rest, str(tfds_source.root(data_dir)), module)
   if tfds_source.is_built(builder.data_path):
     tfds_source.check_format(builder.info, rest)
@@ -204,14 +202,8 @@ def _build(rest: str, builder: tfds.core.DatasetBuilder, from_dir: str) -> str:
   return f"tfds:{rest} written to {builder.data_path} ({sizes})"
 
 
-def _ours(name: str) -> types.ModuleType | None:
-  """The file of a data set in `datasets/builders`, if there is one."""
-  if name not in _names():
-    return None
-  return importlib.import_module(f"{builders.__name__}.{name}")
-
-
 def _names() -> list[str]:
+  """The files of `datasets/builders`."""
   return [m.name for m in pkgutil.iter_modules(builders.__path__)]
 
 
@@ -223,17 +215,13 @@ def _builder(
   rest: str, data_dir: str, module: types.ModuleType | None
 ) -> tfds.core.DatasetBuilder:
   parts = tfds_source.parse(rest)
-  arguments = {"data_dir": data_dir, "file_format": tfds_source.FORMAT}
-  if parts["config"]:
-    arguments["config"] = parts["config"]
-  if parts["version"]:
-    arguments["version"] = parts["version"]
+  named = {k: parts[k] for k in ("config", "version") if parts[k]}
   try:
-    make = module.Builder if module else tfds.builder_cls(parts["name"])
+    make: Any = module.Builder if module else tfds.builder_cls(parts["name"])
     if make.BUILDER_CONFIGS and module and not parts["config"]:
       known = ", ".join(c.name for c in make.BUILDER_CONFIGS)
       raise ValueError(f"name a config after a /: {known}")
-    return make(**arguments)
+    return make(data_dir=data_dir, file_format=tfds_source.FORMAT, **named)
   except tfds.core.DatasetNotFoundError as e:
     raise errors.ConfigError(
       "{name} is neither a data set of TFDS nor one of ours"

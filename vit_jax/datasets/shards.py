@@ -32,8 +32,7 @@ class Job:
     folder: folder of the data set, which holds its features in TFDS's form.
     file: name of the shard.
     plan: the file that lists its items.
-    read: makes the example of an item.
-    skip: whether to leave out an example that cannot be read.
+    read, skip: see write.Recipe.
   """
 
   folder: str

@@ -25,12 +25,8 @@ def verify(name: str, data_dir: str = "", *, images: bool = False) -> str:
   that TFDS noted, and the SHA-256 of each file with the one noted when it was
   prepared (or noted now, if there was none). Files of a folder or manifest are
   compared with the sizes in the index, and a data set of the catalog with the
-  published numbers of examples.
-
-  Args:
-    name: name of the data set; see base.open_source.
-    data_dir: where TFDS data sets are.
-    images: whether to decode every image as well.
+  published numbers of examples. With `images` every image is decoded as well.
+  See base.open_source for the other arguments.
 
   Raises:
     ConfigError: no such data set.

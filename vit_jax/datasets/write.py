@@ -70,11 +70,8 @@ def identity(name: str, version: str, data_dir: str) -> Any:
 def write(recipe: Recipe, *, workers: int = 0, beam: str = "") -> str:
   """Writes a data set and describes what was written.
 
-  Args:
-    recipe: the data set.
-    workers: processes; 0 is one per CPU. They do not change the result.
-    beam: options of an Apache Beam pipeline that writes the shards instead,
-      such as "--runner=DirectRunner".
+  `workers` are processes, 0 for one per CPU; `beam` has options of an Apache
+  Beam pipeline that writes the shards instead, such as "--runner=DirectRunner".
 
   Raises:
     ConfigError: there is unfinished work from another source, or the folder has
@@ -148,10 +145,7 @@ def _announce(
 
 
 def _finish(
-  recipe: Recipe,
-  plan: planned.Plan,
-  jobs: list[shards.Job],
-  work: pathlib.Path,
+  recipe: Recipe, plan: planned.Plan, jobs: list[shards.Job], work: pathlib.Path
 ) -> list[dict[str, str]]:
   """Writes TFDS's metadata and the checksums; returns what was left out."""
   info = recipe.info
@@ -192,11 +186,7 @@ def _finish(
 def work_folders(
   new: pathlib.Path, name: str
 ) -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
-  """The folders of unfinished shards and of the plan; renamed at the end.
-
-  Args:
-    new: the version directory that is to be made.
-    name: name of the data set.
+  """The folders of unfinished shards, in the end renamed, and of the plan.
 
   Raises:
     ConfigError: they have files of something else.
@@ -223,15 +213,7 @@ def work_folders(
 
 
 def refuse_foreign(folder: pathlib.Path, ours: str = "") -> None:
-  """Refuses a folder with files that are not of a data set.
-
-  Args:
-    folder: need not exist; may be empty.
-    ours: regex of the names that belong there.
-
-  Raises:
-    ConfigError: there is another file.
-  """
+  """A ConfigError for files of no data set, other than the regex `ours`."""
   for path in sorted(folder.iterdir()) if folder.is_dir() else ():
     if not re.fullmatch(rf"{ours}|\..*|Thumbs\.db|desktop\.ini", path.name):
       raise errors.ConfigError(

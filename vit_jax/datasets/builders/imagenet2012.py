@@ -79,11 +79,7 @@ def recipe(
   on_error: str,
   facts: Facts = FACTS,
 ) -> write.Recipe:
-  """What to write; see NEEDS for what `from_dir` must contain.
-
-  Raises:
-    ConfigError: it contains something else.
-  """
+  """What to write; a ConfigError if `from_dir` has not what NEEDS says."""
   folder = pathlib.Path(from_dir).expanduser()
   train, val = (_find(folder, part) for part in ("train", "val"))
   return write.Recipe(
@@ -107,10 +103,7 @@ def _find(folder: pathlib.Path, part: str) -> pathlib.Path:
 
 
 def _items(
-  info: Any,
-  train: pathlib.Path,
-  val: pathlib.Path,
-  facts: Facts,
+  info: Any, train: pathlib.Path, val: pathlib.Path, facts: Facts
 ) -> Iterator[tuple[str, planned.Item]]:
   """All images; then compares their counts with the published ones."""
   _check_tars([p for p in (train, val) if p.suffix == ".tar"], facts)
@@ -137,9 +130,7 @@ def _items(
         )
 
 
-def _train(
-  train: pathlib.Path,
-) -> Iterator[tuple[str, str, archives.Slice]]:
+def _train(train: pathlib.Path) -> Iterator[tuple[str, str, archives.Slice]]:
   is_tar = train.suffix == ".tar"
   classes = archives.nested(train) if is_tar else archives.classes(train)
   for wnid, images in classes:
@@ -150,11 +141,7 @@ def _train(
 def _val(
   val: pathlib.Path, facts: Facts
 ) -> Iterator[tuple[str, str, archives.Slice]]:
-  """Validation images, whose class is known from the order of their names.
-
-  Raises:
-    DataError: other images, or images in folders of another class.
-  """
+  """Validation images, whose class is known from the order of their names."""
   if val.is_dir() and any(p.is_dir() for p in val.iterdir()):
     images = [(c, i) for c, some in archives.classes(val) for i in some]
   else:
@@ -177,11 +164,7 @@ def _val(
 
 
 def _check_tars(tars: list[pathlib.Path], facts: Facts) -> None:
-  """Compares the sizes of all tar files, then their SHA-256.
-
-  Raises:
-    DataError: a file is not the published one.
-  """
+  """Compares the sizes of all tar files, then their SHA-256."""
   for tar in tars:
     size, wanted = tar.stat().st_size, facts.tars[tar.name][0]
     if size != wanted:

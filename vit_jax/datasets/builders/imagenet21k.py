@@ -125,11 +125,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
 
 def class_names(classes: int) -> list[str]:
-  """WordNet ids by label.
-
-  Args:
-    classes: 21,843 or 21,841.
-  """
+  """WordNet ids by label, of 21,843 or 21,841 classes."""
   lines = pathlib.Path(__file__).with_suffix(".txt").read_text().splitlines()
   names = [line for line in lines if not line.startswith("#")]
   missing = _NOT_IN_FALL11 if classes == 21_841 else ()
@@ -137,16 +133,9 @@ def class_names(classes: int) -> list[str]:
 
 
 def recipe(
-  builder: Builder,
-  from_dir: str,
-  on_error: str,
-  facts: Facts | None = None,
+  builder: Builder, from_dir: str, on_error: str, facts: Facts | None = None
 ) -> write.Recipe:
-  """What to write; see NEEDS for what `from_dir` must contain.
-
-  Raises:
-    ConfigError: it contains something else.
-  """
+  """What to write; a ConfigError if `from_dir` has not what NEEDS says."""
   folder = pathlib.Path(from_dir).expanduser()
   config: Any = builder.builder_config
   facts = facts or FACTS[config.release]
