@@ -25,13 +25,10 @@ from vit_jax.preprocess.pipeline import Pipeline
 def adapt(
   loaded: Loaded, want: Any, method: str, model: nn.Module | None
 ) -> Loaded:
-  """The checkpoint for a model that differs in size or head, and a report.
+  """The checkpoint for a model of another size or head, and a report.
 
-  Args:
-    loaded: the checkpoint as it was saved.
-    want: the config of the model that it is for.
-    method: how positions are resized, see nn/posemb_resize.py.
-    model: that model, for its other attributes, or None.
+  `want` is that model's config, `model` if not None has its other attributes;
+  positions are resized by a method of nn/posemb_resize.py.
 
   Raises:
     CheckpointError: the models differ in more than that; lists all arrays.
@@ -114,10 +111,8 @@ def reordered(
 ) -> Loaded:
   """The checkpoint with the classes of its head in another order.
 
-  Args:
-    loaded: of C classes.
-    numbers: by new class, the old one; [C].
-    labels: by new class, its name.
+  `numbers` [C] and `labels` [C] have the old number and the name of each new
+  class.
 
   Raises:
     CheckpointError: the head is none whose last axis is that of the classes.
@@ -140,11 +135,7 @@ def reordered(
 
 
 def changed(config: Any, change: Mapping[str, Any]) -> Any:
-  """The config with other values of `image_size` and `num_classes`.
-
-  Raises:
-    ConfigError: the model cannot have them.
-  """
+  """The config with another `image_size` or `num_classes`, if possible."""
   if not isinstance(config, segmenter.Config):
     return dataclasses.replace(config, **change)
   own = {k: v for k, v in change.items() if k != "image_size"}
@@ -159,9 +150,7 @@ def _backbone(config: Any) -> Any:
 
 def _head_shape(config: Any) -> tuple[int, int]:
   """Classes, and width of the layer before the head that only ViTs have."""
-  fields = {field.name for field in dataclasses.fields(config)}
-  dim = config.pre_logits_dim if "pre_logits_dim" in fields else 0
-  return config.num_classes, dim
+  return config.num_classes, getattr(config, "pre_logits_dim", 0)
 
 
 def learned_positions(config: Any, arrays: Arrays) -> tuple[Any, Arrays]:

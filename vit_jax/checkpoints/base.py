@@ -43,11 +43,19 @@ class Container(Protocol):
   def opened(
     self, path: pathlib.Path
   ) -> contextlib.AbstractContextManager[Tensors]:
-    """The tensors of a file by name; a CheckpointError refuses a bad one."""
+    """The tensors of a file by name, which is open while they are in use.
+
+    Raises:
+      CheckpointError: cut off, damaged, or a claim that cannot be true.
+    """
     ...
 
   def write(self, path: pathlib.Path, arrays: Tensors) -> None:
-    """Writes a file whole or not at all, and the folders on the way to it."""
+    """Writes a file and the folders on the way to it.
+
+    Raises:
+      StorageError: it cannot be written; what was there before still is.
+    """
     ...
 
 
@@ -112,12 +120,10 @@ class Source:
     return count
 
   def depths(self, pattern: str, first: int = 0) -> tuple[int, ...]:
-    """The number of blocks in each stage.
+    """The number of blocks in each stage; both are numbered from `first` on.
 
-    Args:
-      pattern: regex of the names of a block, with its number as a group and {}
-        for the number of the stage.
-      first: the number of the first stage and of its first block.
+    The pattern is a regex of a block's names, with its number as a group and
+    {} for the number of the stage.
     """
     depths: list[int] = []
     while count := self.count(pattern.format(len(depths) + first)):
@@ -190,10 +196,8 @@ class Layout(abc.ABC):
   def infer(self, source: Source, given: Any | None) -> Inferred:
     """The config of the model that the file holds.
 
-    Args:
-      source: the file.
-      given: the config of the model that it is for; then only what `adapt`
-        can change is taken from the file.
+    With that of another model as `given`, only what `adapt` can change is taken
+    from the file.
 
     Raises:
       CheckpointError: the file does not say enough, or something impossible.
@@ -205,9 +209,8 @@ class Layout(abc.ABC):
   def folded(self, source: Source) -> tuple[Source, list[str]]:
     """The file with factors that the model has no place for multiplied in.
 
-    Returns:
-      The source with the tensors that the table names, and sentences about
-      what was done. The outputs stay the same but for rounding.
+    It then has the tensors that the table names, and the outputs stay the same
+    but for rounding. Also sentences about what was done.
 
     Raises:
       CheckpointError: a factor does not fit what it scales.
@@ -226,17 +229,11 @@ class Layout(abc.ABC):
   def preprocess(
     self, source: Source, size: Size, channels: int
   ) -> tuple[str, list[str]]:
-    """How images are prepared, and what was assumed for it.
-
-    Args:
-      source: the file.
-      size: (h, w) of the images in px.
-      channels: number of channels of the images.
+    """How images of (h, w) px are prepared, and what was assumed for it.
 
     Raises:
       CheckpointError: the files ask for what our language has no word for.
     """
-    del source
     return preprocessing.default(size, channels), []
 
   def labels(self, source: Source) -> Sequence[Any]:
@@ -246,28 +243,17 @@ class Layout(abc.ABC):
   def side_files(
     self, config: Any, preprocess: str, labels: Sequence[str], channels: int
   ) -> dict[str, dict[str, Any]]:
-    """The JSON files that are written beside the weights.
+    """The JSON files beside the weights of a model with this config.
 
-    Args:
-      config: config of the model.
-      preprocess: pipeline that the images go through.
-      labels: names of the classes, or empty.
-      channels: number of channels of the images.
+    They tell the pipeline of its images, their channels, and the names of its
+    classes if there are any.
     """
-    del config, preprocess, labels, channels
     return {}
 
   def pixel_notes(
     self, config: Any, preprocess: str, channels: int
   ) -> list[str]:
-    """How other programs prepare images otherwise, by the side files.
-
-    Args:
-      config: config of the model.
-      preprocess: pipeline that the images go through here.
-      channels: number of channels of the images.
-    """
-    del config, preprocess, channels
+    """How other programs, by the side files, prepare images otherwise."""
     return []
 
   def canonical(self, name: str) -> str:

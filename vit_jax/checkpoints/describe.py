@@ -10,19 +10,12 @@ import os
 from typing import Any
 
 from vit_jax.checkpoints import loading, runs
-from vit_jax.checkpoints.loaded import flat, image_channels
 from vit_jax.core import errors, parts, storage
 
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-  """A checkpoint without its weights.
-
-  Attributes:
-    config: of its model.
-    preprocess: pipeline that the images go through.
-    channels: of the images that the model takes.
-  """
+  """A model's config, and the pipeline and channels of its images."""
 
   config: Any
   preprocess: str
@@ -35,11 +28,7 @@ def describe(
   layout: str = "",
   allow_parts: Collection[str] = (),
 ) -> Description:
-  """The description of published weights or a run; see `loading.load`.
-
-  Raises:
-    CheckpointError: see `loading.load`.
-  """
+  """The description of published weights or a run; see `loading.load`."""
   if not storage.path(path).exists():
     raise errors.CheckpointError(f"{path} does not exist")
   if loading.is_run(path) and not layout:
@@ -47,5 +36,4 @@ def describe(
       return Description(*runs.describe_run(storage.path(path)))
   loaded = loading.load(path, layout=layout, allow_parts=allow_parts)
   config: Any = loaded.model.config  # type: ignore[attr-defined]
-  channels = image_channels(flat(loaded.variables), config)
-  return Description(config, loaded.preprocess, channels)
+  return Description(config, loaded.preprocess, loaded.channels)

@@ -19,11 +19,7 @@ _KINDS = {
 
 
 def check_pointer(path: pathlib.Path) -> None:
-  """Refuses what git-lfs leaves in place of a file that it did not fetch.
-
-  Raises:
-    CheckpointError: it is such a pointer.
-  """
+  """Raises a CheckpointError for what git-lfs leaves in place of a file."""
   with path.open("rb") as f:
     if f.read(len(_POINTER)) == _POINTER:
       raise errors.CheckpointError(
@@ -33,11 +29,7 @@ def check_pointer(path: pathlib.Path) -> None:
 
 
 def check(path: pathlib.Path) -> None:
-  """Says what a file is that does not begin like those that are read here.
-
-  Raises:
-    CheckpointError: it is a kind of file that is known.
-  """
+  """Raises a CheckpointError that says what a file not read here is."""
   check_pointer(path)
   with path.open("rb") as f:
     head = f.read(2)
@@ -50,11 +42,7 @@ def check(path: pathlib.Path) -> None:
 
 
 def check_folder(folder: pathlib.Path) -> None:
-  """The same for a folder without a file that can be read.
-
-  Raises:
-    CheckpointError: there is such a file.
-  """
+  """The same for a folder without a file that can be read."""
   for path in sorted(folder.iterdir()):
     if path.suffix in _KINDS and path.is_file():
       check_pointer(path)

@@ -68,10 +68,10 @@ class Rule:
       math.prod(sizes[x] for x in group) for group in _groups(self.their_axes)
     )
 
-  def axes(self) -> tuple[list[str], list[str]]:
-    """Axes of theirs, none of them joined, and of ours."""
-    theirs = [x for group in _groups(self.their_axes) for x in group]
-    return theirs, self.our_axes.split()
+  @property
+  def unjoined(self) -> list[str]:
+    """The axes of theirs, none of them joined."""
+    return [x for group in _groups(self.their_axes) for x in group]
 
 
 def _names(
@@ -119,13 +119,9 @@ def load(
   shapes = {name: array.shape for name, array in out.items()}
   for rule in rules:
     sizes = rule.sizes(shapes)
-    their_axes, our_axes = rule.axes()
     for name, layer in rule.their_names():
-      whole = theirs[name].read().reshape([sizes[x] for x in their_axes])
-      for our_name, part in rule.our_names():
-        to, value = _views(
-          out[our_name], our_axes, layer, whole, their_axes, part
-        )
+      whole = theirs[name].read().reshape([sizes[x] for x in rule.unjoined])
+      for to, value in _views(rule, out, layer, whole):
         to[...] = value
 
 
@@ -142,12 +138,8 @@ def save(
     for name, layer in rule.their_names():
 
       def read(rule=rule, sizes=sizes, dtype=dtype, shape=shape, layer=layer):
-        their_axes, our_axes = rule.axes()
-        whole = np.empty([sizes[x] for x in their_axes], dtype)
-        for our_name, part in rule.our_names():
-          value, to = _views(
-            ours[our_name], our_axes, layer, whole, their_axes, part
-          )
+        whole = np.empty([sizes[x] for x in rule.unjoined], dtype)
+        for value, to in _views(rule, ours, layer, whole):
           to[...] = value
         return whole.reshape(shape)
 
@@ -156,17 +148,13 @@ def save(
 
 
 def _views(
-  ours: np.ndarray,
-  our_axes: list[str],
-  layer: _At,
-  theirs: np.ndarray,
-  their_axes: list[str],
-  part: _At,
-) -> tuple[np.ndarray, np.ndarray]:
-  """The same elements in ours and theirs, with equal axes."""
-  a, a_axes = _selected(ours, our_axes, layer)
-  b, b_axes = _selected(theirs, their_axes, part)
-  return a, b.transpose([b_axes.index(x) for x in a_axes])
+  rule: Rule, ours: Mapping[str, np.ndarray], layer: _At, theirs: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """The elements of one of their tensors in ours and in it, with equal axes."""
+  for name, part in rule.our_names():
+    a, a_axes = _selected(ours[name], rule.our_axes.split(), layer)
+    b, b_axes = _selected(theirs, rule.unjoined, part)
+    yield a, b.transpose([b_axes.index(x) for x in a_axes])
 
 
 def _selected(

@@ -81,14 +81,7 @@ def given_config(
 ) -> Any | None:
   """The config of the model that a checkpoint is to be loaded for, or None.
 
-  Args:
-    place: path of the checkpoint.
-    name: name of the model that it holds.
-    shown: the same for the error.
-    model: the model that it is for, or None.
-
-  Raises:
-    CheckpointError: it holds another model.
+  A CheckpointError says that it holds not that but `name`, or what is `shown`.
   """
   if model is None:
     return None

@@ -38,15 +38,18 @@ _OBJECTS = 4
 def write(directory: AnyPath, content: dict[str, Any]) -> None:
   """Makes all files of a finished save durable, then adds the manifest.
 
-  Args:
-    directory: the step directory; nothing else may write to it any more.
-    content: step, meta and arrays, all of them JSON.
+  Nothing else may write to the step directory any more. The content is step,
+  meta and arrays, all of them JSON.
 
   Raises:
     OSError: the disk is full or not writable; there is no manifest then.
     CheckpointError: the manifest would be too large to be read again.
   """
-  names = sorted(name for name in _files(directory) if not _is_foreign(name))
+  names = sorted(
+    name
+    for name in _files(directory)
+    if not any(map(_FOREIGN.fullmatch, name.split("/")))
+  )
   files = _digests(directory, names, durable=True)
   data = _encode({"format": FORMAT, **content, "files": files})
   if len(data) > MAX_BYTES:
@@ -162,11 +165,6 @@ def _path_parts(directory: AnyPath, name: str) -> Iterator[AnyPath]:
   for part in name.split("/"):
     path /= part
     yield path
-
-
-def _is_foreign(name: str) -> bool:
-  """Whether a file manager, a sync tool or a network disk put it there."""
-  return any(_FOREIGN.fullmatch(part) for part in name.split("/"))
 
 
 def _damaged(directory: AnyPath, reason: str) -> errors.CheckpointError:

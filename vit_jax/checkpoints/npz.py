@@ -49,11 +49,7 @@ def begins(head: bytes) -> bool:
 
 @contextlib.contextmanager
 def opened(path: pathlib.Path) -> Iterator[dict[str, Tensor]]:
-  """The arrays of an npz file by name, without .npy; open while in use.
-
-  Raises:
-    CheckpointError: cut off, damaged, or a claim that cannot be true.
-  """
+  """The arrays of an npz file by name, without .npy; see base.Container."""
   with contextlib.ExitStack() as stack:
     try:
       archive = stack.enter_context(zipfile.ZipFile(path))
@@ -170,11 +166,7 @@ def _reason(e: BaseException) -> str:
 
 
 def write(path: pathlib.Path, arrays: Mapping[str, Tensor]) -> None:
-  """Writes an npz file, uncompressed, one array after the other.
-
-  Raises:
-    StorageError: it cannot be written; what was there before still is.
-  """
+  """Writes an npz file, uncompressed; see base.Container."""
   with (
     files.replacing(path, parents=True) as f,
     zipfile.ZipFile(f, "w", zipfile.ZIP_STORED) as archive,

@@ -8,12 +8,9 @@ _PREFIXES = ("module.", "model.", "backbone.", "_orig_mod.")
 
 
 def stripped(tensors: Tensors) -> tuple[dict[str, str], list[str]]:
-  """The names without prefixes.
+  """The names in the file by those without prefixes, and words about it.
 
   A prefix is left out if most names have it and no two names become one.
-
-  Returns:
-    The names in the file by the names without, and sentences for the report.
   """
   names, sentences = {name: name for name in tensors}, []
   # A wrapper may be in another one; each round leaves out one of them.

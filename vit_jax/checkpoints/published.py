@@ -58,21 +58,15 @@ def load_file(
   candidates: Sequence[Layout],
   num_heads: int | None = None,
 ) -> Loaded:
-  """A file of weights, with what lies beside it.
+  """A file of weights, with what lies beside it; see `loading.load`.
 
-  Args:
-    path: the file.
-    model: the model that it is for, or None.
-    change: fields of the model's config that are to have other values.
-    candidates: the layouts that the file may have.
-    num_heads: H, for files that do not tell it.
-
-  Raises:
-    CheckpointError: see `loading.load`.
+  It has one of the layouts `candidates`, and `change` has other values for
+  fields of the model's config.
   """
   container = _container(path, candidates)
   candidates = [x for x in candidates if x.container is container]
-  with _opened(path, container) as tensors:
+  is_index = path.name.endswith(shards.SUFFIX)
+  with (shards if is_index else container).opened(path) as tensors:
     layout, source, names, ignored, stripped = _recognised(
       path, candidates, tensors
     )
@@ -110,15 +104,6 @@ def load_file(
   return adapt.adapt(loaded, want, layout.resize, model)
 
 
-def _opened(
-  path: pathlib.Path, container: Container
-) -> contextlib.AbstractContextManager[Tensors]:
-  """The tensors of a file, or of all parts that an index names."""
-  if path.name.endswith(shards.SUFFIX):
-    return shards.opened(path)
-  return container.opened(path)
-
-
 def _container(path: pathlib.Path, candidates: Sequence[Layout]) -> Container:
   """The kind of the file, by its first bytes."""
   if not path.is_file():
@@ -148,12 +133,7 @@ def _container(path: pathlib.Path, candidates: Sequence[Layout]) -> Container:
 def _recognised(
   path: pathlib.Path, candidates: Sequence[Layout], tensors: Tensors
 ) -> tuple[Layout, Source, dict[str, str], list[str], list[str]]:
-  """What the file is.
-
-  Returns:
-    The layout, the source, its names in the file, names left out, and
-    sentences about prefixes.
-  """
+  """Layout, source, names in the file, names left out, words on prefixes."""
   own = tensors.get(OWN)
   if own is not None and (own.dtype != np.uint8 or own.nbytes > _MAX_JSON):
     raise refused(path, f"{OWN} is not text")
@@ -270,35 +250,27 @@ def _from_file(layout: Layout, source: Source, given: Any) -> Inferred:
     fields = dict(source.config[OWN]["model"])
     return Inferred(config_lib.build(module.Config, fields))
   if given:
-    names = {field.name for field in dataclasses.fields(given)}
     source = dataclasses.replace(
       source,
       image_size=source.image_size or given.image_size,
-      num_heads=given.num_heads if "num_heads" in names else None,
+      num_heads=getattr(given, "num_heads", None),
     )
   return layout.infer(source, None)
 
 
 def _other_forms(source: Source, theirs: Any, given: Any) -> list[str]:
-  names = {field.name for field in dataclasses.fields(given)}
-  if "num_heads" in names:
-    _check_heads(source, theirs, given.num_heads)
+  _check_heads(source, theirs, getattr(given, "num_heads", None))
   return [
     f"{name}={getattr(given, name)} as the model says; the file was made with"
     f" {getattr(theirs, name)}"
     for name in _FORMS
-    if name in names and getattr(given, name) != getattr(theirs, name)
+    if hasattr(given, name) and getattr(given, name) != getattr(theirs, name)
   ]
 
 
 def _check_heads(source: Source, config: Any, num_heads: Any) -> None:
-  """Refuses another number of heads than what the file tells.
-
-  Raises:
-    CheckpointError: they differ, which no shape of a fused qkv would show.
-  """
-  names = {field.name for field in dataclasses.fields(config)}
-  have = config.num_heads if "num_heads" in names else None
+  """Refuses other heads than the file's, which no fused qkv would show."""
+  have = getattr(config, "num_heads", None)
   if num_heads is not None and num_heads != have:
     raise errors.CheckpointError(
       f"{source.path} has num_heads={have}, not num_heads={num_heads}"
@@ -306,11 +278,7 @@ def _check_heads(source: Source, config: Any, num_heads: Any) -> None:
 
 
 def _check_names(layout: Layout, source: Source) -> None:
-  """Says what a file is that only begins like one of the layout.
-
-  Raises:
-    CheckpointError: it has tensors of another model.
-  """
+  """Says what a file is that only begins like one of the layout."""
   for pattern, what in layout.foreign:
     names = [name for name in source.tensors if re.fullmatch(pattern, name)]
     if names:
@@ -320,11 +288,7 @@ def _check_names(layout: Layout, source: Source) -> None:
 
 
 def _read(layout: Layout, source: Source, model: nn.Module) -> Arrays:
-  """The arrays of the model by our names, in float32.
-
-  Raises:
-    CheckpointError: lists all tensors that are missing, extra or do not fit.
-  """
+  """The arrays of the model by our names, in float32."""
   config = model.config  # type: ignore[attr-defined]
   rules = layout.rules(config)
   stem = config_lib.module_for(config).STEM

@@ -102,12 +102,9 @@ class Checkpointer:
     """Starts to save; returns when the arrays have been copied to the host.
 
     Waits for an earlier save. A step that has a good checkpoint is not saved
-    again. Once this one is complete, the oldest beyond `keep` are removed.
-
-    Args:
-      step: the number of the step.
-      state: tree of arrays on any mesh; typed random keys are fine.
-      meta: JSON, at most `manifest.MAX_META_BYTES`.
+    again. Once this one is complete, the oldest beyond `keep` are removed. The
+    state is a tree of arrays on any mesh; typed random keys are fine. `meta` is
+    JSON of at most `manifest.MAX_META_BYTES`.
 
     Raises:
       CheckpointError: this save cannot start, or an earlier one failed.
@@ -265,14 +262,7 @@ class Checkpointer:
 
 
 def open_step(place: str | os.PathLike) -> AnyPath:
-  """The step directory that a user names, verified; changes nothing on disk.
-
-  Args:
-    place: a step directory, or a directory of them for the newest good one.
-
-  Raises:
-    CheckpointError: there is none, or the given step is damaged.
-  """
+  """As `steps.find`, for all processes."""
   path = storage.path(place).absolute()
   return storage.path(processes.on_first(lambda: str(steps.find(path))))
 
@@ -290,10 +280,8 @@ def restore_step(
 ) -> tuple[Any, dict[str, Any]]:
   """The arrays and metadata of a step directory that has been verified.
 
-  Args:
-    path: what `open_step` returned.
-    target: tree of `jax.ShapeDtypeStruct` with shardings, on any mesh.
-    partial: whether `target` may lack arrays, which are not read then.
+  The target is a tree of `jax.ShapeDtypeStruct` with shardings, on any mesh; if
+  `partial`, it may lack arrays, which are not read then.
 
   Raises:
     CheckpointError: names, shapes or dtypes differ; nothing is ever cast.
@@ -322,10 +310,7 @@ def restore_step(
 
 
 def _check(
-  path: AnyPath,
-  saved: dict[str, Any],
-  target: dict[str, Any],
-  partial: bool,
+  path: AnyPath, saved: dict[str, Any], target: dict[str, Any], partial: bool
 ) -> None:
   wrong = [
     f"{name} is {_show(saved[name])} there, {_show(_kind(leaf))} here"

@@ -37,15 +37,10 @@ from vit_jax.core.storage import AnyPath
 def load_run(
   place: AnyPath, model: nn.Module | None, change: dict[str, Any]
 ) -> Loaded:
-  """A step of a run.
+  """A step of a run; see `loading.load`.
 
-  Args:
-    place: a workdir, its checkpoints or one step of them.
-    model: the model that it is for, or None.
-    change: fields of the model's config that are to have other values.
-
-  Raises:
-    CheckpointError: see `loading.load`.
+  The place is a workdir, its checkpoints or one step of them; `change` has
+  other values for fields of the model's config.
   """
   # Orbax takes seconds to import, which loading a file need not wait for.
   from vit_jax.checkpoints import run_checkpoints
@@ -87,10 +82,7 @@ def load_run(
 def describe_run(place: AnyPath) -> tuple[Any, str, int]:
   """The model's config, preprocessing and channels of a run; loads no array.
 
-  Other processes need not take part.
-
-  Args:
-    place: a workdir, its checkpoints or one step of them.
+  The place is as in `load_run`. Other processes need not take part.
 
   Raises:
     CheckpointError: there is no good step, or it is not of a run.

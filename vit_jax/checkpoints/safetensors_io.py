@@ -41,11 +41,7 @@ def begins(head: bytes) -> bool:
 
 @contextlib.contextmanager
 def opened(path: pathlib.Path) -> Iterator[dict[str, Tensor]]:
-  """The tensors of a safetensors file by name; open while in use.
-
-  Raises:
-    CheckpointError: cut off, damaged, or a claim that cannot be true.
-  """
+  """The tensors of a safetensors file by name; see base.Container."""
   with contextlib.ExitStack() as stack:
     try:
       header = _header(path)
@@ -93,11 +89,7 @@ def _tensor(path: pathlib.Path, file: Any, name: str) -> Tensor:
 
 
 def write(path: pathlib.Path, arrays: Mapping[str, Tensor]) -> None:
-  """Writes a safetensors file.
-
-  Raises:
-    StorageError: it cannot be written; what was there before still is.
-  """
+  """Writes a safetensors file; see base.Container."""
   with files.replacing(path, parents=True) as f:
     values = {
       name: np.asarray(tensor.read(), order="C")

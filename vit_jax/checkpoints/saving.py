@@ -124,11 +124,7 @@ def formats(config: Any) -> list[str]:
 def _checked_place(
   to: str, out: str | os.PathLike
 ) -> tuple[tuple[Layout, ...], storage.AnyPath]:
-  """The layouts of a format, and the path of `out`, which may be written.
-
-  Raises:
-    ConfigError: no such format, or the place belongs to something else.
-  """
+  """The layouts of a format, and the path of `out`, which may be written."""
   if "." not in to:
     formats = {x.export or x.format for x in layouts.find_all()}
     errors.check_one_of("to", to, (*sorted(formats), _RUN))

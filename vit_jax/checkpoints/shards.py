@@ -25,9 +25,6 @@ def is_part(path: pathlib.Path) -> bool:
 def opened(path: pathlib.Path) -> Iterator[dict[str, Tensor]]:
   """The tensors of all parts by name; open while in use.
 
-  Args:
-    path: of the index.
-
   Raises:
     CheckpointError: a part is missing, cut off or damaged, or does not hold
       what the index says.

@@ -85,10 +85,9 @@ def newest_good(
 
 
 def find(path: AnyPath) -> AnyPath:
-  """The step directory that a path leads to, verified; changes nothing.
+  """A step directory, or the newest good one in a directory of them.
 
-  Args:
-    path: a step directory, or a directory of them for the newest good one.
+  It is verified, and nothing is changed.
 
   Raises:
     CheckpointError: there is none, or the given step is damaged.

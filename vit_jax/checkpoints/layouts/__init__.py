@@ -23,11 +23,9 @@ def find_all() -> tuple[Layout, ...]:
 
 
 def named(name: str) -> tuple[Layout, ...]:
-  """The layouts of a format or of a module.
+  """The layouts of a format, of a module of this folder, or of any module.
 
-  Args:
-    name: a format, a module of this folder, or the dotted name of any module,
-      which is imported.
+  The last has a dotted name, and is imported.
 
   Raises:
     ConfigError: there is none, or it breaks the contract of layouts.

@@ -1,6 +1,7 @@
 """BiT npz files: big_vision's names, and those of the first release."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import functools
 from typing import Any, Literal
 
 from vit_jax.checkpoints import npz
@@ -11,13 +12,20 @@ from vit_jax.models import bit
 _KERNEL = "kh kw I O"
 
 
+def conv(theirs: str, ours: str) -> Rule:
+  """The rule of a convolution's kernel."""
+  return Rule(f"{theirs}/kernel", _KERNEL, f"{ours}/kernel", _KERNEL)
+
+
 def units(
   depths: Sequence[int],
   unit: str,
   convs: Sequence[str],
   norms: Sequence[str],
+  rule: Callable[[str, str], Rule],
+  norm_rules: Callable[[str, str], list[Rule]],
   ours: str = "",
-  **norm: Any,
+  first: int = 1,
 ) -> list[Rule]:
   """The rules of the units of a ResNet-v2.
 
@@ -26,19 +34,21 @@ def units(
     unit: their name of a unit, with {} for the numbers of stage and unit.
     convs: their names of the three convolutions and that of the shortcut.
     norms: their names of the three norms and, if it has one, the shortcut's.
+    rule: makes the rule of a convolution of two names, theirs and ours.
+    norm_rules: likewise those of a norm.
     ours: what our names begin with.
-    **norm: what `layer` takes for a norm.
+    first: the first number of a stage and of a unit.
   """
   rules = []
-  for i, depth in enumerate(depths, 1):
-    for j in range(1, depth + 1):
-      a, b = unit.format(i, j), f"{ours}stage{i}_unit{j:02}"
-      names = ("1", "2", "3", "_shortcut") if j == 1 else ("1", "2", "3")
-      for conv, name in zip(convs, names, strict=False):
-        kernel = f"{b}/conv{name}/kernel"
-        rules.append(Rule(f"{a}/{conv}/kernel", _KERNEL, kernel, _KERNEL))
-      for theirs, name in zip(norms, names, strict=False):
-        rules += layer(f"{a}/{theirs}", f"{b}/norm{name}", **norm)
+  for i, depth in enumerate(depths):
+    for j in range(depth):
+      theirs = unit.format(i + first, j + first)
+      b = f"{ours}stage{i + 1}_unit{j + 1:02}"
+      names = ("1", "2", "3") if j else ("1", "2", "3", "_shortcut")
+      for a, name in zip(convs, names, strict=False):
+        rules.append(rule(theirs + a, f"{b}/conv{name}"))
+      for a, name in zip(norms, names, strict=False):
+        rules += norm_rules(theirs + a, f"{b}/norm{name}")
   return rules
 
 
@@ -76,12 +86,18 @@ class Bit(Layout):
     return {"num_classes": source.size(f"{self.head}/(kernel|bias)", -1, 0)}
 
   def rules(self, config: bit.Config) -> list[Rule]:
-    axes = dict(axes=(self.norm_axes,) * 2, our_axes=("D", "D"))
-    norm: dict[str, Any] = {**axes, "names": self.norm_names}
+    norm = functools.partial(
+      layer,
+      axes=(self.norm_axes,) * 2,
+      our_axes=("D", "D"),
+      names=self.norm_names,
+    )
     rules = [
       Rule(self.root, _KERNEL, "root/kernel", _KERNEL),
-      *layer(self.final_norm, "norm", **norm),
-      *units(config.depths, self.unit, self.convs, self.norms, **norm),
+      *norm(self.final_norm, "norm"),
+      *units(
+        config.depths, f"{self.unit}/", self.convs, self.norms, conv, norm
+      ),
     ]
     if config.num_classes:
       rules += layer(self.head, "head", (self.kernel_axes, "C"), ("D C", "C"))

@@ -91,46 +91,8 @@ def timm_arguments(source: Source, constructor: str) -> Arguments:
   return Arguments({**values, **written}, written, name)
 
 
-def check_arguments(
-  source: Source,
-  values: Mapping[str, Any],
-  supported: Mapping[str, tuple[Any, ...]],
-  free: tuple[str, ...],
-) -> None:
-  """Refuses arguments that would make another model than ours.
-
-  Args:
-    source: the file.
-    values: the arguments by name.
-    supported: for arguments that change the outputs, the values that models
-      here can have.
-    free: arguments that change nothing, or that names and shapes show.
-
-  Raises:
-    CheckpointError: lists them.
-  """
-  wrong = [
-    f"{name}={value}, where only"
-    f" {' or '.join(str(x) for x in supported[name]) or 'none'} is supported"
-    for name, value in values.items()
-    if name in supported and value not in supported[name]
-  ]
-  unknown = set(values) - {*supported, *free}
-  wrong += [
-    f"{x}={values[x]}, which is not understood" for x in sorted(unknown)
-  ]
-  if wrong:
-    raise errors.CheckpointError(
-      f"{source.path}: its {CONFIG} says {'; '.join(wrong)}"
-    )
-
-
 def transformers_config(source: Source, model_type: str) -> dict[str, Any]:
-  """config.json with the defaults of its class, and what it leaves out.
-
-  Args:
-    source: the file.
-    model_type: the class to take where the config names none.
+  """config.json with the defaults of its class, or else of `model_type`.
 
   Raises:
     CheckpointError: it is of a class that is not known, or has entries that

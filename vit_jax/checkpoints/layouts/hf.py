@@ -43,6 +43,7 @@ class HuggingFace(torch_like.TorchLike):
   """A model of transformers.
 
   Attributes:
+    kind: what the names of its classes begin with.
     model_type: of its config.json.
     activations: our words for values of hidden_act.
   """
@@ -51,6 +52,7 @@ class HuggingFace(torch_like.TorchLike):
   head = "classifier"
   resize = "bicubic_no_antialias"
   side_names = (CONFIG, hf_pixels.FILE)
+  pixels = hf_pixels
   ignored = (r".*relative_position_index", r".*\.position_ids")
   foreign = (
     (r".*\bdistillation_token|distillation_classifier\..*", "DeiT's token"),
@@ -62,15 +64,12 @@ class HuggingFace(torch_like.TorchLike):
     ),
     (r"decoder\..*", "a decoder, as of a masked autoencoder"),
   )
+  kind: ClassVar[str]
   model_type: ClassVar[str]
   activations: ClassVar[Mapping[str, str]] = _GELU
 
   def config(self, source: Source) -> dict[str, Any]:
-    """config.json with the defaults of its class.
-
-    Raises:
-      CheckpointError: it is of another model, or is not understood.
-    """
+    """config.json with its class's defaults; a CheckpointError for others."""
     config = facts.transformers_config(source, self.model_type)
     name = config["hidden_act"]
     if name not in self.activations:
@@ -87,12 +86,10 @@ class HuggingFace(torch_like.TorchLike):
     return hf_pixels.read(config, size, channels)
 
   def labels(self, source: Source) -> Sequence[Any]:
-    names = source.config.get("id2label") or {}
-    if isinstance(names, dict):
-      names = [names.get(str(i)) for i in range(len(names))]
+    names = torch_like.in_order(source.config.get("id2label") or ())
     # transformers writes these where the classes have no names.
     unnamed = all(re.fullmatch(r"LABEL_\d+", str(name)) for name in names)
-    return () if unnamed or None in names else names
+    return () if unnamed else names
 
   @abc.abstractmethod
   def model_fields(self, config: Any) -> dict[str, Any]:
@@ -101,7 +98,10 @@ class HuggingFace(torch_like.TorchLike):
   def side_files(
     self, config: Any, preprocess: str, labels: Sequence[str], channels: int
   ) -> dict[str, dict[str, Any]]:
+    end = "ForImageClassification" if config.num_classes else "Model"
     fields = {
+      "architectures": [self.kind + end],
+      "model_type": self.model_type,
       **self.model_fields(config),
       "image_size": one_or_two(config.image_size),
       "patch_size": one_or_two(config.patch_size),
@@ -114,11 +114,6 @@ class HuggingFace(torch_like.TorchLike):
       fields["label2id"] = {name: i for i, name in enumerate(labels)}
     pixels, _ = hf_pixels.words(preprocess, config.image_size, channels)
     return {CONFIG: fields, hf_pixels.FILE: pixels}
-
-  def pixel_notes(
-    self, config: Any, preprocess: str, channels: int
-  ) -> list[str]:
-    return hf_pixels.words(preprocess, config.image_size, channels)[1]
 
 
 def one_or_two(size: Size) -> int | list[int]:

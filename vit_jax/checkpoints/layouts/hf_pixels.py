@@ -4,21 +4,16 @@ from collections.abc import Mapping
 import re
 from typing import Any
 
+from PIL import Image
+
 from vit_jax.checkpoints import preprocessing
 from vit_jax.checkpoints.base import Size
 from vit_jax.core import errors
 from vit_jax.preprocess import op
 
 FILE = "preprocessor_config.json"
-# PIL's numbers of the resampling filters.
-_FILTERS = {
-  0: "nearest",
-  1: "lanczos",
-  2: "bilinear",
-  3: "bicubic",
-  4: "box",
-  5: "hamming",
-}
+# Our names of Pillow's resampling filters, by their numbers there.
+_FILTERS = {x.value: x.name.lower() for x in sorted(Image.Resampling)}
 # What each image processor takes where its file has no such entry.
 _VIT = {
   "do_resize": True,
@@ -69,15 +64,9 @@ _INERT = {
 def read(
   config: Mapping[str, Any], size: Size, channels: int
 ) -> tuple[str, list[str]]:
-  """The pipeline of an image processor that resizes with Pillow.
+  """The pipeline of an image processor with Pillow, and what was assumed.
 
-  Args:
-    config: its file, or empty.
-    size: (h, w) in px of the model's images.
-    channels: number of channels of the images.
-
-  Returns:
-    The text, and what was assumed.
+  The config is its file, or empty; the size (h, w) of the model's images in px.
 
   Raises:
     ConfigError: an entry that is not understood.
@@ -148,11 +137,7 @@ def words(
 
 
 def _processor(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-  """The kind of an image processor, and its entries with its defaults.
-
-  Raises:
-    ConfigError: a kind or an entry that is not understood.
-  """
+  """The kind of an image processor, and its entries with its defaults."""
   name = config.get("image_processor_type") or config.get(
     "feature_extractor_type", "ViTImageProcessor"
   )
@@ -220,14 +205,7 @@ def _steps(
 
 
 def _sides(value: Any, is_shortest: bool) -> tuple[Size, bool]:
-  """Height and width as an image processor has them.
-
-  Returns:
-    The sides, and whether both are the wanted length of the shorter one.
-
-  Raises:
-    ConfigError: they are written in a way that is not understood.
-  """
+  """(h, w), and whether both are the wanted length of the shorter side."""
   match value:
     case int():
       sides = (value, value)

@@ -35,7 +35,7 @@ class HuggingFaceSwin(swin_like.SwinLike, hf.HuggingFace):
   merge_shift = -1
   window_pad = "before_shift"
 
-  model_type = "swin"
+  kind, model_type = "Swin", "swin"
   activations = {"gelu": "exact", "gelu_python": "exact"}
 
   def config(self, source: Source) -> dict[str, Any]:
@@ -74,10 +74,6 @@ class HuggingFaceSwin(swin_like.SwinLike, hf.HuggingFace):
 
   def model_fields(self, config: swin.Config) -> dict[str, Any]:
     return {
-      "architectures": [
-        "SwinForImageClassification" if config.num_classes else "SwinModel"
-      ],
-      "model_type": "swin",
       "embed_dim": config.width,
       "depths": list(config.depths),
       "num_heads": list(config.num_heads),

@@ -28,7 +28,7 @@ class HuggingFaceViT(vit_like.VitLike, hf.HuggingFace):
     *hf.RENAMED,
   )
 
-  model_type = "vit"
+  kind, model_type = "ViT", "vit"
   token = "vit.embeddings.cls_token"
 
   def written_size(self, source: Source) -> Any:
@@ -124,10 +124,6 @@ class HuggingFaceViT(vit_like.VitLike, hf.HuggingFace):
 
   def model_fields(self, config: vit.Config) -> dict[str, Any]:
     return {
-      "architectures": [
-        "ViTForImageClassification" if config.num_classes else "ViTModel"
-      ],
-      "model_type": "vit",
       "hidden_size": config.width,
       "num_hidden_layers": config.depth,
       "num_attention_heads": config.num_heads,

@@ -124,11 +124,7 @@ class SwinLike(torch_like.TorchLike):
 def _window(
   source: Source, tables: list[str], written: Any, assumptions: list[str]
 ) -> tuple[int, int]:
-  """(height, width) of the windows, by config.json or else as a square.
-
-  Raises:
-    CheckpointError: neither, or far too large.
-  """
+  """(height, width) of the windows, by config.json or else as a square."""
   if written:
     window = torch_like.pair(written)
   else:

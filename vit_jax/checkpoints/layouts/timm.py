@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from vit_jax.checkpoints import preprocessing
 from vit_jax.checkpoints.base import CONFIG, Size, Source
 from vit_jax.checkpoints.keys import Rule
-from vit_jax.checkpoints.layouts import facts, timm_pixels, torch_like
+from vit_jax.checkpoints.layouts import bit, facts, timm_pixels, torch_like
 from vit_jax.core import errors
 
 BLOCK = {
@@ -21,30 +21,19 @@ BLOCK = {
 
 
 def resnet_units(
-  theirs: str, ours: str, depths: Sequence[int], *, shortcut_norm: bool
+  theirs: str, ours: str, depths: Sequence[int], *norms: str
 ) -> list[Rule]:
-  """The rules of the units of a ResNet-v2.
-
-  Args:
-    theirs: what their names begin with.
-    ours: what ours begin with.
-    depths: units in each stage.
-    shortcut_norm: whether the shortcut of a stage's first unit has a norm.
-  """
-  rules = []
-  for i, depth in enumerate(depths):
-    for j in range(depth):
-      a = f"{theirs}stages.{i}.blocks.{j}"
-      b = f"{ours}stage{i + 1}_unit{j + 1:02}"
-      for n in (1, 2, 3):
-        rules.append(torch_like.conv(f"{a}.conv{n}", f"{b}/conv{n}"))
-        rules += torch_like.norm(f"{a}.norm{n}", f"{b}/norm{n}")
-      if not j:
-        down = f"{a}.downsample"
-        rules.append(torch_like.conv(f"{down}.conv", f"{b}/conv_shortcut"))
-        if shortcut_norm:
-          rules += torch_like.norm(f"{down}.norm", f"{b}/norm_shortcut")
-  return rules
+  """The rules of a ResNet-v2's units with these norms; see `bit.units`."""
+  return bit.units(
+    depths,
+    f"{theirs}stages.{{}}.blocks.{{}}.",
+    ("conv1", "conv2", "conv3", "downsample.conv"),
+    norms,
+    torch_like.conv,
+    torch_like.norm,
+    ours,
+    first=0,
+  )
 
 
 class Timm(torch_like.TorchLike):
@@ -61,6 +50,7 @@ class Timm(torch_like.TorchLike):
 
   format = "timm"
   side_names = (CONFIG,)
+  pixels = timm_pixels
   head = "head.fc"
   constructor: ClassVar[str]
   supported: ClassVar[Mapping[str, tuple[Any, ...]]]
@@ -74,11 +64,7 @@ class Timm(torch_like.TorchLike):
   )
 
   def arguments(self, source: Source) -> facts.Arguments:
-    """The arguments that timm would make the model with, all supported.
-
-    Raises:
-      CheckpointError: it would be another model than ours.
-    """
+    """timm's arguments for the model; a CheckpointError if we have no such."""
     config_args = facts.timm_arguments(source, self.constructor)
     self.check(source, config_args.values)
     top = source.config
@@ -111,9 +97,22 @@ class Timm(torch_like.TorchLike):
     return config_args
 
   def check(self, source: Source, values: Mapping[str, Any]) -> None:
-    """Refuses arguments of another model than ours."""
-    free = ("num_classes", "in_chans", "img_size", *self.free)
-    facts.check_arguments(source, values, self.supported, free)
+    """Raises a CheckpointError that lists the arguments of another model."""
+    supported, free = self.supported, ("num_classes", "in_chans", "img_size")
+    wrong = [
+      f"{name}={value}, where only"
+      f" {' or '.join(str(x) for x in supported[name]) or 'none'} is supported"
+      for name, value in values.items()
+      if name in supported and value not in supported[name]
+    ]
+    unknown = set(values) - {*supported, *free, *self.free}
+    wrong += [
+      f"{x}={values[x]}, which is not understood" for x in sorted(unknown)
+    ]
+    if wrong:
+      raise errors.CheckpointError(
+        f"{source.path}: its {CONFIG} says {'; '.join(wrong)}"
+      )
 
   def preprocess(
     self, source: Source, size: Size, channels: int
@@ -125,9 +124,7 @@ class Timm(torch_like.TorchLike):
   def labels(self, source: Source) -> Sequence[Any]:
     hub = source.config.get("pretrained_cfg", {})
     names = source.config.get("label_names") or hub.get("label_names") or ()
-    if isinstance(names, dict):
-      names = [names.get(str(i)) for i in range(len(names))]
-    return () if None in names else names
+    return torch_like.in_order(names)
 
   @abc.abstractmethod
   def architecture(self, config: Any) -> str:
@@ -139,7 +136,6 @@ class Timm(torch_like.TorchLike):
 
   def model_args(self, config: Any) -> dict[str, Any]:
     """The arguments of the constructor."""
-    del config
     return {}
 
   def side_files(
@@ -165,8 +161,3 @@ class Timm(torch_like.TorchLike):
       **({"label_names": list(labels)} if labels else {}),
     }
     return {CONFIG: content}
-
-  def pixel_notes(
-    self, config: Any, preprocess: str, channels: int
-  ) -> list[str]:
-    return timm_pixels.words(preprocess, config.image_size, channels)[1]

@@ -63,7 +63,7 @@ class TimmBit(timm.Timm):
     rules = [
       torch_like.conv("stem.conv", "root"),
       *torch_like.norm("norm", "norm"),
-      *timm.resnet_units("", "", config.depths, shortcut_norm=False),
+      *timm.resnet_units("", "", config.depths, "norm1", "norm2", "norm3"),
     ]
     if config.num_classes:
       rules += torch_like.linear(self.head, "head", "O I 1 1", "I O")

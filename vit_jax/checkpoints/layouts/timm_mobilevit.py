@@ -72,10 +72,7 @@ class TimmMobileVit(timm.Timm):
     return Inferred(config, assumptions)
 
   def rules(self, config: mobilevit.Config) -> list[Rule]:
-    rules = [
-      *_conv_norm("stem", "stem"),
-      *_conv_norm("final_conv", "last"),
-    ]
+    rules = [*_conv_norm("stem", "stem"), *_conv_norm("final_conv", "last")]
     without = len(config.widths) - len(config.transformer_widths)
     for i, depth in enumerate(config.depths):
       for j in range(depth):

@@ -19,16 +19,10 @@ def read(
   size: Size,
   channels: int,
 ) -> tuple[str, list[str]]:
-  """The pipeline of timm.data.create_transform.
+  """The pipeline of timm.data.create_transform, and what was assumed.
 
-  Args:
-    hub: a pretrained_cfg, or empty.
-    mean_and_std: mean and standard deviation to take if `hub` is empty.
-    size: (h, w) in px of the model's images.
-    channels: number of channels of the images.
-
-  Returns:
-    The text, and what was assumed.
+  `hub` is a pretrained_cfg or empty; then mean and deviation are those given.
+  The size is (h, w) of the model's images in px.
 
   Raises:
     ConfigError: an entry that timm does not know.

@@ -115,7 +115,6 @@ class TimmVit(vit_like.VitLike, timm.Timm):
 
   def without_size(self, source: Source, fields: dict[str, Any]) -> vit.Config:
     """The config with the smallest images that it can have."""
-    del source
     return vit_like.smallest(fields)
 
   def _sizes(self, source: Source) -> dict[str, Any]:
@@ -228,11 +227,12 @@ class TimmHybrid(TimmVit):
     backbone, depths = "patch_embed.backbone", config.resnet_depths
     # Without stages the stem is the backbone itself.
     stem = f"{backbone}.stem" if depths else backbone
+    norms = ("norm1", "norm2", "norm3", "downsample.norm")
     return [
       *super().rules(config),
       torch_like.conv(f"{stem}.conv", "resnet/conv_root"),
       *torch_like.norm(f"{stem}.norm", "resnet/norm_root"),
-      *timm.resnet_units(f"{backbone}.", "resnet/", depths, shortcut_norm=True),
+      *timm.resnet_units(f"{backbone}.", "resnet/", depths, *norms),
     ]
 
   def notes(self, config: Any) -> list[str]:

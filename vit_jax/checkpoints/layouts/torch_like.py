@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 import re
+import types
 from typing import Any, ClassVar
 
 from vit_jax.checkpoints import safetensors_io
@@ -27,15 +28,22 @@ class TorchLike(Layout):
 
   Attributes:
     head: what the names of its classifier begin with.
+    pixels: the module that knows how the program prepares images.
   """
 
   container = safetensors_io
   resize = "bicubic"
   head: ClassVar[str]
+  pixels: ClassVar[types.ModuleType]
 
   def ends(self, source: Source) -> dict[str, Any]:
     head = re.escape(self.head) + r"\.(weight|bias)"
     return {"num_classes": source.size(head, 0, 0)}
+
+  def pixel_notes(
+    self, config: Any, preprocess: str, channels: int
+  ) -> list[str]:
+    return self.pixels.words(preprocess, config.image_size, channels)[1]
 
 
 def norm(theirs: str, ours: str, stack: str = "", **labels: Any) -> list[Rule]:
@@ -80,18 +88,12 @@ def patches(theirs: str) -> list[Rule]:
 
 
 def block(
-  names: Mapping[str, str],
-  theirs: str,
-  ours: str,
-  layers: Sequence[str] = (),
+  names: Mapping[str, str], theirs: str, ours: str, layers: Sequence[str] = ()
 ) -> list[Rule]:
-  """The rules of a pre-norm block, or of a stack of them.
+  """The rules of a pre-norm block, or of a stack with these labels {L}.
 
-  Args:
-    names: their modules' names by ours, as in `timm.BLOCK`.
-    theirs: what their names begin with; with {L} if it is a stack.
-    ours: what ours begin with.
-    layers: the labels of a stack.
+  `names` has their modules' names by ours, as `timm.BLOCK`; what the names of
+  all begin with is `theirs` and `ours`.
   """
   stack, labels = ("L ", {"L": layers}) if layers else ("", {})
   rules = []
@@ -106,6 +108,13 @@ def block(
       more = {"S": ("query", "key", "value")} if "{S}" in our_name else {}
       rules += linear(a, b, *axes, stack, **labels, **more)
   return rules
+
+
+def in_order(names: Any) -> Sequence[Any]:
+  """Names, from a list or a dict by number; empty if one is missing."""
+  if isinstance(names, dict):
+    names = [names.get(str(i)) for i in range(len(names))]
+  return () if None in names else names
 
 
 def pair(value: Any) -> Size:

@@ -3,6 +3,7 @@
 AugReg's (arXiv:2106.10270) are among them.
 """
 
+import functools
 from typing import Any
 
 from vit_jax.checkpoints import npz
@@ -30,12 +31,7 @@ _BLOCK = (
 
 
 def blocks(depth: int, *, scanned: bool = False) -> list[Rule]:
-  """The rules of the encoder's blocks.
-
-  Args:
-    depth: L.
-    scanned: whether theirs are stacked as well.
-  """
+  """The rules of the encoder's blocks; `scanned` if theirs are stacked too."""
   name, stack, labels = "Transformer/encoderblock", "L ", {}
   if not scanned:
     name, stack, labels = f"{name}_{{L}}", "", {"L": numbers(depth)}
@@ -164,18 +160,18 @@ class Hybrid(VisionTransformer):
     return Inferred(vit_like.smallest_hybrid(fields))
 
   def rules(self, config: Any) -> list[Rule]:
-    kernel = "kh kw I O"
-    parts = ("1", "2", "3", "_proj")
+    norm = functools.partial(layer, axes=("D", "D"))
     return [
       *super().rules(config),
-      Rule("conv_root/kernel", kernel, "resnet/conv_root/kernel", kernel),
-      *layer("gn_root", "resnet/norm_root", ("D", "D")),
+      bit.conv("conv_root", "resnet/conv_root"),
+      *norm("gn_root", "resnet/norm_root"),
       *bit.units(
         config.resnet_depths,
-        "block{}/unit{}",
-        [f"conv{part}" for part in parts],
-        [f"gn{part}" for part in parts],
+        "block{}/unit{}/",
+        bit.Bit.convs,
+        ("gn1", "gn2", "gn3", "gn_proj"),
+        bit.conv,
+        norm,
         ours="resnet/",
-        axes=("D", "D"),
       ),
     ]

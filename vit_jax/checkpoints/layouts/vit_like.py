@@ -29,7 +29,6 @@ class VitLike(Layout):
 
   def written_size(self, source: Source) -> Any:
     """The size of the images in config.json, a side or (h, w), or None."""
-    del source
 
   def num_positions(self, source: Source) -> int:
     return source.size(re.escape(self.positions), -2, 0)
@@ -52,11 +51,7 @@ class VitLike(Layout):
     return inferred
 
   def _check_token(self, source: Source, given: vit.Config) -> None:
-    """Refuses a model that pools another way than the file can.
-
-    Raises:
-      CheckpointError: only one of them has a class token.
-    """
+    """Refuses a model if either it or the file has no class token."""
     has = source.has(re.escape(self.token))
     if has != given.class_token:
       pools = ("token", "patches") if has else ("gap", "map")
@@ -91,16 +86,10 @@ class VitLike(Layout):
 def _image_size(
   config: vit.Config, count: int, sizes: Sequence[Size], assumptions: list[str]
 ) -> Size:
-  """The image size (h, w) in px that fits the position embeddings.
+  """The image size (h, w) in px that fits `count` position embeddings.
 
-  Args:
-    config: config of the model; its own image size does not matter.
-    count: number of position embeddings; 0 if they are not learned.
-    sizes: image sizes to try first.
-    assumptions: is added to.
-
-  Raises:
-    CheckpointError: several grids would fit, and none is given.
+  The config's own does not matter, `sizes` are tried first, and `assumptions`
+  are added to. The count is 0 if the embeddings are not learned.
   """
   stride = config.stride if isinstance(config, hybrid.Config) else 1
   h, w = (n * stride for n in config.patch_size)

@@ -43,13 +43,8 @@ def without_config(
 ) -> dict[str, Any]:
   """The arguments where no config.json names architecture or heads.
 
-  Args:
-    source: the file.
-    config_args: what there is in its config.json.
-    shown: what its tensors show: width, depth, mlp_dim, patch_size (h, w),
-      whether there is a class token, and whether the norm follows the pooling.
-    hybrid: whether patches are cut from the feature map of a ResNet.
-    assumptions: is added to.
+  `shown` is what the tensors show, see `_shape`, and `hybrid` whether patches
+  are cut from the feature map of a ResNet; `assumptions` are added to.
 
   Raises:
     Untold: neither the caller nor timm's architectures with such tensors leave
@@ -105,11 +100,7 @@ def _by_default(
 
 
 def epsilon(source: Source, norm_layer: str | None) -> float:
-  """The epsilon of a norm_layer of timm.
-
-  Raises:
-    CheckpointError: it is no layer norm.
-  """
+  """The epsilon of a norm_layer of timm; a CheckpointError for other norms."""
   match = re.fullmatch(_LAYER_NORM, norm_layer or "layernorm")
   if not match:
     raise errors.CheckpointError(
@@ -120,7 +111,11 @@ def epsilon(source: Source, norm_layer: str | None) -> float:
 
 
 def _shape(args: Mapping[str, Any]) -> tuple[Any, ...] | None:
-  """What an architecture's tensors show; None of those that show more."""
+  """What an architecture's tensors show; None of those that show more.
+
+  Width, depth, mlp_dim, patch_size (h, w), whether there is a class token, and
+  whether the norm follows the pooling.
+  """
   pool, width = args["global_pool"], args["embed_dim"]
   shown = {x: args[x] for x in PLAIN}
   if shown != PLAIN or pool in ("map", "prr") or "class" in args:
