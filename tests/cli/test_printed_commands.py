@@ -99,7 +99,7 @@ def test_weights_in_a_bucket(bucket):
 
 def test_a_module_that_a_checkpoint_names():
   """A stranger's checkpoint has the word in a command that is pasted."""
-  name = "lab; touch $HOME"
+  name = "lab; echo $HOME"
   with parts.only(()), pytest.raises(errors.ConfigError) as e:
     parts.find("vit_jax.models", f"{name}.vit2")
   said = str(e.value)
