@@ -19,6 +19,7 @@ FILES = [
   ("model.safetensors.index.json", POINTER, "git-lfs pointer"),
   ("pytorch_model.bin", pickle.dumps({"a": 1}), "pickle of PyTorch.*convert"),
   ("model.pth", pickle.dumps([1], protocol=2), "pickle of PyTorch.*convert"),
+  ("model.safetensors", pickle.dumps({"a": 1}), "pickle of PyTorch.*convert"),
   ("flax_model.msgpack", b"\x81\xa1a", "msgpack file of Flax.*save_pretrained"),
   ("tf_model.h5", b"\x89HDF\r\n\x1a\n", "file of Keras"),
   ("model.onnx", b"\x08\x07", "is a graph"),

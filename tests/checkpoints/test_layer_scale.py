@@ -14,8 +14,14 @@ from vit_jax.core import errors
 NAME = "timm_vit_layer_scale"
 
 
+def unscaled(arrays):
+  for name in [x for x in arrays if x.endswith(".gamma")]:
+    del arrays[name]
+
+
 def test_the_factors_are_in_the_projections(tmp_path):
   got = checkpoints.load(files.write(tmp_path, NAME))
+  plain = checkpoints.load(files.write(tmp_path / "plain", NAME, unscaled))
   arrays = rule.params(rule.load(NAME))
   for ours, theirs, gamma in (
     ("attention", "attn.proj", "ls1"),
@@ -23,9 +29,11 @@ def test_the_factors_are_in_the_projections(tmp_path):
   ):
     for layer in (0, 1):
       factor = arrays[f"blocks.{layer}.{gamma}.gamma"]
-      bias = got.params["blocks"][ours]["out"]["bias"][layer]
+      ends = got.params["blocks"][ours]["out"]
       want = arrays[f"blocks.{layer}.{theirs}.bias"] * factor
-      np.testing.assert_array_equal(bias, want)
+      np.testing.assert_array_equal(ends["bias"][layer], want)
+      kernel = plain.params["blocks"][ours]["out"]["kernel"][layer]
+      np.testing.assert_array_equal(ends["kernel"][layer], kernel * factor)
   assert "blocks.1.ls2.gamma" in got.report.used
   assert any("4 tensors ls1.gamma" in x for x in got.report.assumptions)
   # Another format gets the products, and no factors.

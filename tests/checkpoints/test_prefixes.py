@@ -10,7 +10,10 @@ from vit_jax.checkpoints import prefixes
 
 @pytest.mark.parametrize(
   "prefix",
-  ["module.", "model.", "backbone.", "_orig_mod.", "module._orig_mod."],
+  [
+    *("module.", "model.", "backbone.", "_orig_mod."),
+    *("module._orig_mod.", "_orig_mod.module."),
+  ],
 )
 @pytest.mark.parametrize("name", ["timm_vit_token", "hf_vit", "timm_swin"])
 def test_prefixes_of_all_names(tmp_path, prefix, name):

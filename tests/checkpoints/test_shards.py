@@ -77,6 +77,8 @@ def test_an_index_that_says_something_else(folder):
   refused(folder, "is only in the index or only in")
   change(folder, weight_map={k: v for k, v in place.items() if k != name})
   refused(folder, f"{name} is only in the index or only in")
+  change(folder, weight_map={**place, "another": other})
+  refused(folder, "another is only in the index or only in")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,9 @@ def test_an_index_that_leads_elsewhere(folder, part):
   refused(folder, "is no name of a file beside it")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": 3}', "{" * 9])
+@pytest.mark.parametrize(
+  "text", ["", "[]", "{}", '{"weight_map": 3}', "{" * 9, "[" * 10**5]
+)
 def test_an_index_that_cannot_be_read(folder, text):
   (folder / INDEX).write_text(text)
   refused(folder, "no readable weight_map")

@@ -83,8 +83,37 @@ def test_a_closed_stdout_is_nowhere(weights, pictures):
   assert done.returncode == 0
 
 
-def test_a_full_stderr_keeps_the_code(weights):
-  assert predict(weights, "nowhere.png", "2>/dev/full").returncode == 1
+def test_a_closed_stderr_is_not_stdout(weights, pictures):
+  done = predict(weights, pictures, "2>&-", ["--format=csv"])
+  assert done.returncode == 0
+  head, *rows = done.stdout.decode().splitlines()
+  assert head.startswith("path,")
+  assert all(row.startswith(f"{pictures}/") for row in rows)
+
+
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path):
+  """Else what libraries print would be in it."""
+  code = """if True:
+    import sys
+    from vit_jax.core import terminal
+    terminal.open_streams()
+    with open(sys.argv[1], "w") as f:
+      f.write(str(f.fileno()))
+  """
+  subprocess.run(
+    [
+      *("bash", "-c", '"$@" <&- >&- 2>&-', "bash"),
+      *(sys.executable, "-c", code, tmp_path / "number"),
+    ],
+    cwd=cli.ROOT,
+    check=True,
+  )
+  assert int((tmp_path / "number").read_text()) > 2
+
+
+def test_a_full_stderr_keeps_the_code(weights, pictures):
+  done = predict(weights, pictures, "2>/dev/full", ["--format=odd"])
+  assert done.returncode == errors.ConfigError.exit_code
 
 
 @pytest.mark.parametrize("platform", ["cuda", "nowhere"])
@@ -134,6 +163,10 @@ def fail_with(monkeypatch, error):
     (
       jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory. More."),
       "DeviceError: the memory of a device is full (Out of memory)",
+    ),
+    (
+      jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: No\n  room.\nMore."),
+      "DeviceError: the memory of a device is full (No room)",
     ),
   ],
 )

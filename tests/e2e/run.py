@@ -72,6 +72,16 @@ def run(*args: str, devices: int = 8) -> subprocess.CompletedProcess:
   return wait([start(*args, devices=devices)])[0]
 
 
+def pasted(text: str) -> list[str]:
+  """The arguments that a shell gives to the program of a command."""
+  program = text.split()[0]
+  script = f"{program}() {{ printf '%s\\0' \"$@\"; }}\n{text}\n"
+  done = subprocess.run(
+    ["sh", "-euc", script], capture_output=True, text=True, check=True
+  )
+  return done.stdout.split("\0")[:-1]
+
+
 def wait(
   processes: Iterable[subprocess.Popen], timeout_s: float = 300
 ) -> list[subprocess.CompletedProcess]:

@@ -13,12 +13,12 @@ from vit_jax.models import vit
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-  """Folder, checkpoint, workdir with a space, and what was printed."""
+  """Folder, config, a workdir that a shell would split, what was printed."""
   home = tmp_path_factory.mktemp("own")
   folder = own_folder.photos(home / "my photos, all")
   checkpoint = own_folder.save(home / "weights", vit.Model(own_folder.VIT))
   config = own_folder.argument(folder, checkpoint, epochs=12, lr=0.01)
-  workdir = home / "the run"
+  workdir = home / "the run's $HOME; `c`"
   done = cli.run("train", f"--config={config}", f"--workdir={workdir}")
   assert done.returncode == 0, done.stderr
   return home, config, workdir, done
@@ -26,7 +26,7 @@ def done(tmp_path_factory):
 
 def commands(text):
   return [
-    shlex.split(line[line.index("python -m") :])[3:]
+    cli.pasted(line[line.index("python -m") :])[2:]
     for line in text.splitlines()
     if "python -m vit_jax" in line
   ]
@@ -38,10 +38,13 @@ def test_it_ends_with_accuracy_page_and_commands(done, capsys):
   assert float(accuracy[1]) > 90
   page = (workdir / "confusion.html").read_text()
   assert "6 images are right" in page
+  assert f" {shlex.quote(f'{workdir}/confusion.html')}\n" in process.stdout
+  assert f"--logdir={shlex.quote(str(workdir))}\n" in process.stdout
   given = {words[0]: words for words in commands(process.stdout)}
   assert set(given) == {"evaluate", "predict", "convert"}
+  assert given["evaluate"][1:] == [f"--checkpoint={workdir}"]
   assert main.main(given["convert"]) == 0
-  assert (home / "the run-timm/model.safetensors").exists()
+  assert (home / f"{workdir.name}-timm/model.safetensors").exists()
   photo = next(home.glob("my photos*/red/*.png"))
   words = [str(photo) if w == "PHOTO.jpg" else w for w in given["predict"]]
   capsys.readouterr()

@@ -1,5 +1,6 @@
 """A run that goes on where another one ended, for longer."""
 
+import pathlib
 import shutil
 
 import jax
@@ -97,8 +98,28 @@ def test_it_resumes_when_the_first_run_is_gone(
   assert f"second continues {first} from step 4." in page
 
 
+def test_the_first_run_may_be_in_a_bucket(
+  bucket, data_dir, tmp_path, half, whole, capsys
+):
+  for file in filter(pathlib.Path.is_file, half.rglob("*")):
+    name = file.relative_to(half).as_posix()
+    bucket.write(f"runs/half/{name}", file.read_bytes())
+  before = dict(bucket.objects)
+  first = "gs://bucket/runs/half"
+  loop.train(load(data_dir, 8, start__resume=first), str(tmp_path / "longer"))
+  assert f"continues {first} from step 4" in capsys.readouterr().err
+  assert_same_step(tmp_path / "longer", whole, 8)
+  assert bucket.objects == before
+  page = report.page([run_files.read(str(tmp_path / "longer"))])
+  assert f"longer continues {first} from step 4." in page
+
+
 def test_the_schedule_is_of_the_new_length(data_dir, tmp_path, half):
-  decay = {"optim__schedule__decay": "cosine"}
+  decay = {
+    "optim__schedule__decay": "cosine",
+    "evals__test__batch_size": 50,
+    "evals__test__every": "3 steps",
+  }
   loop.train(load(data_dir, 8, **decay), str(tmp_path / "a"))
   config = load(data_dir, 8, start__resume=str(half), **decay)
   loop.train(config, str(tmp_path / "b"))
@@ -107,6 +128,8 @@ def test_the_schedule_is_of_the_new_length(data_dir, tmp_path, half):
     for run in ("a", "b")
   ]
   assert rates[0][4:] == rates[1]
+  scored = cli.rows(tmp_path / "b" / "evals.jsonl")
+  assert [row["step"] for row in scored] == [6, 8]
 
 
 def test_the_report_shows_the_seam(half, longer):
@@ -139,10 +162,12 @@ def test_a_run_that_would_end_before_it_begins(data_dir, tmp_path, half):
     loop.train(config, str(tmp_path))
 
 
+@pytest.mark.usefixtures("bucket")
 def test_no_run_to_continue(data_dir, tmp_path):
-  config = load(data_dir, 8, start__resume=str(tmp_path / "none"))
-  with pytest.raises(errors.CheckpointError, match="none/checkpoints is no"):
-    loop.train(config, str(tmp_path / "run"))
+  for i, place in enumerate((str(tmp_path / "none"), "gs://bucket/none")):
+    config = load(data_dir, 8, start__resume=place)
+    with pytest.raises(errors.CheckpointError, match="none/checkpoints is no"):
+      loop.train(config, str(tmp_path / f"run{i}"))
 
 
 def test_more_steps_in_the_same_workdir_name_the_way(data_dir, half):

@@ -9,7 +9,7 @@ from vit_jax.core import config as config_lib, errors
 from vit_jax.train import loop
 
 
-def train(name, workdir):
+def train(name, workdir, **start):
   fields = {
     "model.num_classes": 2,
     "data.batch_size": 8,
@@ -18,6 +18,7 @@ def train(name, workdir):
     "evals.test.data.name": name,
     "evals.test.data.split": "val",
     "evals.test.data.preprocess": "decode(1)|value_range(-1, 1)",
+    **{f"start.{key}": value for key, value in start.items()},
   }
   config = config_lib.load(cli.TINY, "steps=12", fields)
   return loop.train(config, str(workdir))
@@ -43,3 +44,5 @@ def test_a_moved_folder_is_the_same_data(tmp_path, monkeypatch, capsys):
   (tmp_path / "b/flowers/train/ant/0.png").unlink()
   with pytest.raises(errors.DataError, match="the training data changed"):
     train("folder:flowers/", tmp_path / "run")
+  with pytest.raises(errors.DataError, match="the training data changed"):
+    train("folder:flowers/", tmp_path / "new", resume=str(tmp_path / "run"))

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 import os
 import pathlib
+import shlex
 from typing import Any
 
 import flax.linen as nn
@@ -76,7 +77,7 @@ def load(
   if isinstance(file, storage.BucketPath):
     raise errors.CheckpointError(
       f"{file}: published weights can only be read from a disk; copy them first"
-      f" (gcloud storage cp -r {path} FOLDER)"
+      f" (gcloud storage cp -r {shlex.quote(str(path))} FOLDER)"
     )
   with parts.only(allow_parts):
     return published.load_file(file, model, change, candidates, num_heads)

@@ -98,8 +98,8 @@ def _run(sweep, args: argparse.Namespace) -> None:
   again = shlex.join((f"--config={args.config}", f"--workdir={args.workdir}"))
   if failed:
     raise errors.RunError(
-      f"{failed} runs failed; see python -m vit_jax sweep status {again}, then"
-      " sweep run with --retry"
+      f"{failed} runs failed: sweep status says why; to try them again:"
+      f" python -m vit_jax sweep run --retry {again}"
     )
   print(f"all runs are done; python -m vit_jax sweep collect {again}")
 

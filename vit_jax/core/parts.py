@@ -18,6 +18,7 @@ import importlib
 import inspect
 import pathlib
 import pkgutil
+import shlex
 import types
 from typing import Any
 
@@ -99,7 +100,7 @@ def import_outside(name: str) -> types.ModuleType:
     raise errors.ConfigError(
       f"the checkpoint names the module {name} from outside of {PACKAGE}, which"
       " would be run; if you trust that module, give"
-      f" --allow_parts={name.partition('.')[0]}"
+      f" --allow_parts={shlex.quote(name.partition('.')[0])}"
     )
   try:
     module = importlib.import_module(name)

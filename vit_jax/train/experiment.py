@@ -80,7 +80,7 @@ class Start:
       `vit_jax.checkpoints.layouts`, or with a dot a module of your own; ""
       recognises it.
     resume: the workdir of a run that this one continues, from its whole state
-      at its last step; see train/extend.py. "" continues none.
+      at its last step; may be gs://; see train/extend.py. "" continues none.
   """
 
   checkpoint: str = ""
