@@ -32,6 +32,9 @@ def test_each_class_has_its_share(tmp_path):
   assert counts(train) == {0: 24, 1: 16, 2: 40}
   assert not contents(train) & contents(val)
   assert val.class_names == train.class_names == ("ant", "bee", "cat")
+  for index in (-1, len(val)):
+    with pytest.raises(IndexError):
+      val[index]
   files = trees.files(train) + trees.files(val)
   assert sorted(files) == sorted(trees.files(trees.open_folder(tmp_path)))
 
