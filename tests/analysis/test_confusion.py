@@ -4,70 +4,86 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.evals import pixels
 from vit_jax.analysis import confusion
 from vit_jax.core import errors
 from vit_jax.data import base as sources, config as data_config
 from vit_jax.evals import classification, confusion as evaluator_lib, knn
 from vit_jax.preprocess.pipeline import Pipeline
 
+# A row for each image: its class, and the pixels that are its logits. Image 3
+# cannot be read.
+IMAGES = (
+  (0, (90, 0, 0)),
+  (0, (0, 60, 0)),
+  (0, (0, 80, 0)),
+  (0, ()),
+  (1, (0, 90, 0)),
+  (1, (70, 0, 0)),
+  (1, (75, 0, 0)),
+  (1, (0, 50, 0)),
+  (1, (95, 0, 0)),
+)
+
 
 class Source(sources.Source):
+  """Grey images of one row of pixels, in files."""
+
   num_classes = 3
-  class_names = ("ant", "bee", "cat")
+  fingerprint = {"name": "pixels", "version": "1", "split": "val"}
+
+  def __init__(self, class_names=("ant", "bee", "cat")):
+    self.class_names = class_names
 
   def __len__(self):
-    return 8
+    return len(IMAGES)
 
   def __getitem__(self, index):
-    image = np.full((4, 6, 3), index, np.uint8)
-    return {
-      "image": cv2.imencode(".png", image)[1].tobytes(),
-      "label": 0,
-      "id": index,
-    }
+    label, row = IMAGES[index]
+    image = np.array([row], np.uint8)
+    data = cv2.imencode(".png", image)[1].tobytes() if row else b"torn"
+    return {"image": data, "label": label, "id": index}
 
   def where(self, index):
     return f"{index}.png"
 
 
-CONFIG = evaluator_lib.Config(
-  data=data_config.Split(
-    "folder:x", "val", Pipeline.parse("decode|resize(2)|value_range(-1, 1)")
+def found(most=3, **fields):
+  split = data_config.Split(
+    "folder:x", "val", Pipeline.parse("decode(1)|value_range(0, 25)"), "skip"
   )
-)
-
-
-class Evaluator(evaluator_lib.Evaluator):
-  """Has scored seven examples."""
-
-  def __init__(self):
-    self.sources, self.config = {"data": Source()}, CONFIG
-
-  def data(self, variables, stop):
-    del variables, stop
-    # Example 3 could not be read, so it is not there.
-    return {
-      "index": np.array([0, 1, 2, 4, 5, 6, 7]),
-      "label": np.array([0, 0, 0, 1, 1, 1, 1]),
-      "predicted": np.array([0, 1, 1, 1, 0, 1, 0]),
-      "confidence": np.array([0.9, 0.6, 0.8, 0.9, 0.7, 0.5, 0.95]),
-    }
+  evaluator = evaluator_lib.Evaluator(
+    evaluator_lib.Config(data=split),
+    pixels.Pixels(),
+    {"data": Source(**fields)},
+    pixels.mesh(),
+  )
+  return confusion._findings("val", evaluator, {"params": {}}, most)
 
 
 def test_findings_by_hand():
-  findings = confusion._findings("val", Evaluator(), {}, most=3)
-  assert findings.data == "folder:x, split val"
-  assert findings.counts.tolist() == [3, 4, 0]
+  findings = found()
+  assert (findings.name, findings.data) == ("val", "folder:x, split val")
+  assert findings.class_names == ("ant", "bee", "cat")
+  assert findings.counts.tolist() == [3, 5, 0]
   assert findings.right.tolist() == [1, 2, 0]
-  assert findings.pairs == {(0, 1): 2, (1, 0): 2}
-  assert findings.mean == pytest.approx((1 / 3 + 2 / 4) / 2)
+  # The most frequent first.
+  assert list(findings.pairs.items()) == [((1, 0), 3), ((0, 1), 2)]
+  assert findings.mean == pytest.approx((1 / 3 + 2 / 5) / 2)
   assert [(m.where, m.label, m.predicted) for m in findings.mistakes] == [
-    ("7.png", "bee", "ant"),
+    ("8.png", "bee", "ant"),
     ("2.png", "ant", "bee"),
-    ("5.png", "bee", "ant"),
+    ("6.png", "bee", "ant"),
   ]
+  worst = findings.mistakes[0]
   # As the model sees it.
-  assert findings.mistakes[0].image.tolist() == np.full((2, 2, 3), 7).tolist()
+  assert worst.image.tolist() == [[[95], [0], [0]]]
+  logit = 25 * 95 / 255
+  assert worst.confidence == pytest.approx(1 / (1 + 2 * np.exp(-logit)))
+
+
+def test_classes_without_names_are_numbers():
+  assert found(class_names=()).mistakes[0].label == "1"
 
 
 def test_any_classifier_is_looked_at():

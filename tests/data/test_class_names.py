@@ -29,6 +29,7 @@ def test_imagenet1k():
     (999, "toilet tissue"),
   ):
     assert word in names[number].split(", ")
+  assert names[281] == "tabby, tabby cat"
   # Two cranes and two maillots share their first word, not their place.
   assert [i for i, n in enumerate(names) if n == "crane"] == [134, 517]
 
@@ -54,6 +55,13 @@ def test_spelling_does_not_matter():
   assert numbers(["Cat", "cat"], ["cat", "Cat"]) == (1, 0)
 
 
+def test_the_same_list_is_the_same_order():
+  """Even where names do not tell its classes apart."""
+  cranes = ("crane", "cock", "crane")
+  assert numbers(cranes, cranes) == (0, 1, 2)
+  assert numbers(("LABEL_0", "LABEL_0"), ("LABEL_0", "LABEL_0")) == (0, 1)
+
+
 NAMELESS = (
   (),
   ("LABEL_0", "LABEL_1", "LABEL_2"),
@@ -71,6 +79,9 @@ def test_placeholders_and_numbers_are_no_names(names):
   assert numbers(words, names) is None
   assert numbers(names, names) == tuple(range(len(names)))
   assert class_names.are_known(words)
+  # A word beside a placeholder is a name.
+  assert class_names.are_known((*words, "LABEL_3"))
+  assert class_names.are_known(("no LABEL_0", "LABEL_1 of 2"))
 
 
 REFUSED = {
@@ -93,15 +104,25 @@ REFUSED = {
     tuple("vwxyz"),
     "alone has 'a', 'b', 'c', ... (5 of 5 names)",
   ),
+  "three names": (
+    tuple("abc"),
+    tuple("xyz"),
+    "it alone has 'a', 'b', 'c' (3 of 3 names) and it lacks 'x', 'y', 'z' (3",
+  ),
   "twice": (
-    ("crane", "crane", "cock"),
     ("cock", "crane", "crane"),
+    ("crane", "cock", "crane"),
     "several classes are named 'crane', so that names do not tell them",
   ),
   "other numbers": (("0", "1"), ("1", "2"), "it alone has '0' (1 of 2"),
   "numbers in the order of words": (
     ("0", "1", "10", "2"),
     ("ant", "bee", "cat", "dog"),
+    "the class '10' may be label 10 or label 2",
+  ),
+  "the same the other way round": (
+    ("ant", "bee", "cat", "dog"),
+    ("0", "1", "10", "2"),
     "the class '10' may be label 10 or label 2",
   ),
 }
@@ -131,6 +152,19 @@ def test_imagenet_in_other_words():
     assert numbers(names, wnids()) == every
     assert numbers(wnids(), names) == every
     assert numbers(names, words) == every
+  # Where spelling alone differs it is the words that tell.
+  own = list(dict.fromkeys(words))
+  own += [f"another {i}" for i in range(1000 - len(own))]
+  swapped = [name.upper() for name in (own[1], own[0], *own[2:])]
+  assert numbers(swapped, own) == (1, 0, *range(2, 1000))
+
+
+def test_imagenet_with_another_class():
+  """Only what differs is named, though no word is the same as an id."""
+  others = [*wnids()[:-1], "n00000001"]
+  with pytest.raises(errors.ConfigError) as caught:
+    numbers(class_names.imagenet1k(), others)
+  assert "lacks 'n00000001' (1 of 1000 names)" in str(caught.value)
 
 
 def test_imagenets_ids_in_another_order():
@@ -178,9 +212,11 @@ def test_alike():
   assert class_names.alike(SAME) == []
 
 
-def test_read(tmp_path):
+def test_read(tmp_path, monkeypatch):
   file = tmp_path / "names.txt"
   file.write_bytes(b"\xef\xbb\xbfa\r\n\r\n b\x0bc\n\n \n")
   assert class_names.read(file) == ["a", "", " b\x0bc"]
+  monkeypatch.setenv("HOME", str(tmp_path))
+  assert class_names.read("~/names.txt") == ["a", "", " b\x0bc"]
   file.write_bytes(b"")
   assert class_names.read(file) == []

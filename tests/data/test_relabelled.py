@@ -14,7 +14,8 @@ NAMES = ("cat", "ant", "bee")
 def photos(folder):
   names = ("ant", "bee", "cat")
   files = {f"{x}/{x}{i}.png": trees.png(i) for x in names for i in range(2)}
-  return trees.open_folder(trees.write(folder, files))
+  trees.write(folder, {**files, "cat/notes.txt": b"x"})
+  return trees.open_folder(folder)
 
 
 def several(folder):
@@ -39,6 +40,8 @@ def test_labels_have_the_new_numbers_and_all_else_is_the_same(tmp_path):
   assert (made.num_classes, made.class_names) == (3, NAMES)
   assert made.fingerprint == source.fingerprint
   assert (len(made), made.parts) == (6, source.parts)
+  assert made.known_labels().tolist() == [made[i]["label"] for i in range(6)]
+  assert made.notes() == source.notes()
 
 
 def test_several_labels(tmp_path):
@@ -46,6 +49,7 @@ def test_several_labels(tmp_path):
   wanted = {"0.png": [2, -1], "1.png": [1, 0], "2.png": [-1, -1]}
   assert trees.by_file(made) == wanted
   assert made[0]["label"].dtype == np.int32
+  assert made.known_labels() is None
 
 
 def test_another_process_reads_the_same(tmp_path):

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from vit_jax import checkpoints
+from vit_jax.core import config as config_lib
 from vit_jax.models import vit
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
@@ -57,3 +58,9 @@ def save(path, model, to="orbax", channels=3, preprocess=PREPROCESS):
 def argument(folder, checkpoint, **more):
   pairs = {"dataset": f"folder:{folder}", "checkpoint": checkpoint, **more}
   return f"{CONFIG}:" + ",".join(f"{k}={v}" for k, v in pairs.items())
+
+
+def load(folder, checkpoint, **more):
+  """The config that is inferred."""
+  path, _, arg = argument(folder, checkpoint, **more).partition(":")
+  return config_lib.load(path, arg)

@@ -37,12 +37,14 @@ def test_it_ends_with_accuracy_page_and_commands(done, capsys):
   accuracy = re.search(r"val accuracy: ([\d.]+)% of 6 images", process.stdout)
   assert float(accuracy[1]) > 90
   page = (workdir / "confusion.html").read_text()
-  assert "6 images are right" in page
+  assert "<h1>Mistakes of " in page
+  assert f"{accuracy[1]}% of 6 images are right" in page
   assert f" {shlex.quote(f'{workdir}/confusion.html')}\n" in process.stdout
   assert f"--logdir={shlex.quote(str(workdir))}\n" in process.stdout
   given = {words[0]: words for words in commands(process.stdout)}
   assert set(given) == {"evaluate", "predict", "convert"}
   assert given["evaluate"][1:] == [f"--checkpoint={workdir}"]
+  assert main.main(given["evaluate"]) == 0
   assert main.main(given["convert"]) == 0
   assert (home / f"{workdir.name}-timm/model.safetensors").exists()
   photo = next(home.glob("my photos*/red/*.png"))
@@ -114,10 +116,32 @@ def test_the_page_of_any_run(done, tmp_path, capsys):
   out.write_text("mine")
   assert main.main(["confusion", *given]) == 2
   assert out.read_text() == "mine"
+  # Without a config there is nothing to change in it.
+  assert main.main(["confusion", *given, "--config.seed=1"]) == 2
+  assert "unknown argument --config.seed=1" in capsys.readouterr().err
+  assert main.main(["confusion", *given[:2], "--mistakes=-1"]) == 2
+  assert "mistakes=-1 must be >= 0" in capsys.readouterr().err
   # Weights that somebody has published are no place for a page.
   weights = [f"--checkpoint={home / 'run'}.npz", f"--config={config}"]
   assert main.main(["confusion", *weights]) == 2
   assert "is no workdir" in capsys.readouterr().err
+
+
+def test_the_page_of_other_images(done, tmp_path):
+  """Those of two classes have each other's names."""
+  home, _, workdir, _ = done
+  swapped = own_folder.photos(tmp_path / "swapped", each=4)
+  (swapped / "red").rename(swapped / "x")
+  (swapped / "blue").rename(swapped / "red")
+  (swapped / "x").rename(swapped / "blue")
+  out = tmp_path / "page.html"
+  given = [f"--checkpoint={workdir}", f"--out={out}", "--mistakes=1"]
+  config = own_folder.argument(swapped, home / "weights")
+  assert main.main(["confusion", *given, f"--config={config}"]) == 0
+  page = out.read_text()
+  assert "33.33% of 3 images are right" in page
+  assert page.count("data:image/jpeg") == 1
+  assert "The 1 of 2 wrong images" in page
 
 
 def test_other_processes_take_what_the_first_one_found(done, tmp_path):

@@ -1,9 +1,23 @@
-"""Scores by class, by hand and on the way that a run takes."""
+"""Scores by class, and what is known of each example."""
 
 import numpy as np
 import pytest
 
-from vit_jax.evals import confusion
+from tests.evals import pixels
+from vit_jax.evals import base, classification, confusion
+
+# The last of four classes has no example; the first has most.
+LABELS = [0, 0, 0, 1, 1, 2]
+PREDICTED = [0, 0, 1, 1, 0, 1]
+LOGITS = 3.0 * np.eye(4, dtype=np.float32)[PREDICTED]
+
+
+def made(**fields):
+  config = confusion.Config(data=pixels.SPLIT, **fields)
+  source = pixels.Source(LOGITS, LABELS)
+  return confusion.Evaluator(
+    config, pixels.Pixels(), {"data": source}, pixels.mesh()
+  )
 
 
 def test_means_over_classes_by_hand():
@@ -15,30 +29,29 @@ def test_means_over_classes_by_hand():
   )
 
 
-class Counted:
-  def counts(self, values):
-    return {"examples": len(values["label"])}
-
-
-def test_the_scores_are_those_of_classification_and_two_more():
-  evaluator = object.__new__(confusion.Evaluator)
-  evaluator.data = Counted()
-  values = {
-    "label": np.array([0, 0, 0, 1]),
-    "top_1": np.array([True, True, True, False]),
-    "top_5": np.ones(4, bool),
-    "loss": np.array([0.0, 1.0, 2.0, 3.0]),
-    "predicted": np.array([0, 0, 0, 0]),
-    "confidence": np.ones(4),
-    "index": np.arange(4),
-  }
-  assert evaluator.summary(values) == pytest.approx(
-    {
-      "top_1": 0.75,
-      "top_5": 1.0,
-      "loss": 1.5,
-      "class_mean": 0.5,
-      "class_least": 0.0,
-      "examples": 4,
-    }
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+def test_the_scores_are_those_of_classification_and_two_more(loss):
+  scores = made(loss=loss)({"params": {}})
+  config = classification.Config(data=pixels.SPLIT, loss=loss)
+  theirs = pixels.scores(
+    classification, config, data=pixels.Source(LOGITS, LABELS)
   )
+  assert theirs["top_1"] == pytest.approx(3 / 6)
+  assert scores == pytest.approx(
+    {**theirs, "class_mean": (2 / 3 + 1 / 2 + 0) / 3, "class_least": 0.0}
+  )
+
+
+@pytest.mark.parametrize(
+  ("loss", "confidence"),
+  [
+    ("softmax", np.exp(3) / (np.exp(3) + 3)),
+    ("sigmoid", np.exp(3) / (np.exp(3) + 1)),
+  ],
+)
+def test_what_is_known_of_each_example(loss, confidence):
+  values = made(loss=loss).data({"params": {}}, base.never)
+  assert values["label"].tolist() == LABELS
+  assert values["predicted"].tolist() == PREDICTED
+  assert values["index"].tolist() == [*range(6)]
+  np.testing.assert_allclose(values["confidence"], confidence, rtol=1e-5)

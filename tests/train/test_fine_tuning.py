@@ -1,15 +1,16 @@
 """What a checkpoint and a data set say about a run, and the rule for more."""
 
+import dataclasses
 import math
 import re
 
 import pytest
 
-from tests.data import trees
 from tests.e2e import own_folder, tiny
 from vit_jax.checkpoints import describe
+from vit_jax.checkpoints.loaded import model_shapes
 from vit_jax.core import config as config_lib, errors
-from vit_jax.models import bit, hybrid, mobilevit, segmenter, swin, vit
+from vit_jax.models import bit, hybrid, mobilevit, swin, vit
 from vit_jax.preprocess.pipeline import Pipeline
 from vit_jax.train import experiment as experiment_lib, fine_tuning
 
@@ -17,7 +18,8 @@ BIT = bit.Config(
   num_classes=4, image_size=(32, 32), depths=(1,), width_factor=0.5
 )
 MODELS = {
-  "vit": vit.Model(own_folder.VIT),
+  # As of weights that were trained with sigmoids.
+  "vit": vit.Model(dataclasses.replace(own_folder.VIT, head_bias_init=-5.0)),
   "hybrid": hybrid.Model(tiny.MODELS["hybrid"]),
   "bit": bit.Model(BIT),
   "swin": swin.Model(tiny.MODELS["swin"]),
@@ -37,34 +39,40 @@ def home(tmp_path_factory):
   return home
 
 
-def load(folder, checkpoint, **more):
-  path, _, arg = own_folder.argument(folder, checkpoint, **more).partition(":")
-  return config_lib.load(path, arg)
-
-
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("freeze", ["", "backbone", "embedding"])
 def test_every_family(home, name, freeze):
-  c = load(home / "photos", home / name, freeze=freeze)
+  c = own_folder.load(home / "photos", home / name, freeze=freeze)
   assert c.model.name == name
   experiment = config_lib.build(experiment_lib.Experiment, c)
   have = MODELS[name].config
-  want = dict(vars(have), num_classes=3)
+  want = dict(vars(have), num_classes=3, head_bias_init=0.0)
   if "pre_logits_dim" in want:
     want["pre_logits_dim"] = 0
   assert vars(experiment.model) == want
   inputs = experiment_lib.open_inputs(experiment)
   assert inputs.image_shape == (*have.image_size, 3)
   assert (len(inputs.train), len(inputs.evals["val"]["data"])) == (30, 6)
+  module = config_lib.module_for(experiment.model)
+  names = set(model_shapes(module.Model(experiment.model), 3))
+  frozen = "|".join(experiment.optim.frozen)
+  kept = {x for x in names if frozen and re.fullmatch(frozen, x)}
+  if freeze == "backbone":
+    assert names - kept == {"head/kernel", "head/bias"}
+  elif freeze == "embedding":
+    assert module.STEM in kept
+    assert len({x.rpartition("/")[0] for x in kept}) == 1
+  else:
+    assert not kept
 
 
 def test_published_weights_and_their_own_preprocessing(home, tmp_path):
   fields = {**vars(own_folder.VIT), "pre_logits_dim": 0, "gelu": "exact"}
   own_folder.save(tmp_path / "timm", vit.Model(vit.Config(**fields)), "timm")
   theirs = describe.describe(tmp_path / "timm").preprocess
-  c = load(home / "photos", tmp_path / "timm")
+  c = own_folder.load(home / "photos", tmp_path / "timm")
   assert c.evals.val.data.preprocess == theirs
-  c = load(home / "photos", tmp_path / "timm", res=24)
+  c = own_folder.load(home / "photos", tmp_path / "timm", res=24)
   assert c.model.gelu == "exact"
   assert c.model.image_size == (24, 24)
   # 18 px and a crop of 16, in proportion.
@@ -74,6 +82,16 @@ def test_published_weights_and_their_own_preprocessing(home, tmp_path):
   assert f"inception_crop(24, area_min=64.0, {method}" in (
     c.data.train.preprocess
   )
+  # A named layout is that of the run too.
+  c = own_folder.load(home / "photos", tmp_path / "timm", layout="timm")
+  assert c.start.to_dict() == {
+    "checkpoint": str(tmp_path / "timm"),
+    "layout": "timm",
+    "new_head": True,
+    "resume": "",
+  }
+  with pytest.raises(errors.ConfigError, match=r"timm: .*of no known layout"):
+    own_folder.load(home / "photos", tmp_path / "timm", layout="hf_swin")
 
 
 @pytest.mark.parametrize(
@@ -115,6 +133,22 @@ def test_pipelines(text, size, test, train):
   assert "flip" not in str(fine_tuning.pipelines(about, size, False)[1])
 
 
+def test_a_pipeline_of_images_that_are_not_square():
+  config = vit.Config(image_size=(32, 64), patch_size=(4, 4))
+  text = "decode|resize_small(40)|central_crop((32, 64))|value_range(-1, 1)"
+  about = describe.Description(config, text, 3)
+  scored, _ = fine_tuning.pipelines(about, (96, 128), True)
+  assert scored == Pipeline.parse(
+    "decode|resize_small(120)|central_crop((96, 128))|value_range(-1, 1)"
+  )
+
+
+def test_images_with_channels_that_no_file_has():
+  about = describe.Description(vit.Config(), "value_range(-1, 1)", 4)
+  with pytest.raises(errors.ConfigError, match=r"checkpoint\.channels=4"):
+    fine_tuning.pipelines(about, (32, 32), True)
+
+
 @pytest.mark.parametrize(
   ("images", "batch", "steps"),
   [
@@ -131,27 +165,67 @@ def test_pipelines(text, size, test, train):
 def test_the_rule(images, batch, steps):
   given = fine_tuning.rule(images)
   assert given[:2] == (batch, steps)
-  assert given[2] < given[1] / 4
-  assert (given[3] > 0) == (images >= 20_000)
+  assert given[2:] == ((100, 0.0) if images < 20_000 else (500, 0.1))
+
+
+@pytest.mark.parametrize(
+  ("images", "share"),
+  [(36, 0.2), (50_000, 0.2), (100_000, 0.1), (10**6, 0.01), (10**8, 0.001)],
+)
+def test_no_more_is_held_back_than_scores_need(images, share):
+  assert fine_tuning.held_share(images) == pytest.approx(share)
+
+
+def test_the_rest_of_a_run(home):
+  c = own_folder.load(home / "photos", home / "vit")
+  assert c.duration == "500 steps"
+  assert (c.data.batch_size, c.task.mixup) == (16, 0.0)
+  assert c.optim.schedule.warmup == "100 steps"
+  assert c.optim.clip_norm == 1.0
+  # The head learns ten times as fast.
+  assert c.optim.lr_multipliers == (("head/.*", 10.0),)
+  assert c.runtime.log_every == 25
+  # A photo that cannot be read ends no run.
+  assert c.data.train.on_error == c.evals.val.data.on_error == "skip"
+  many = config_lib.load(
+    own_folder.CONFIG,
+    f"dataset=synthetic:25000x4x4x3x3,checkpoint={home / 'vit'}",
+  )
+  assert many.duration == "10_000 steps"
+  assert (many.data.batch_size, many.task.mixup) == (512, 0.1)
+  assert many.optim.schedule.warmup == "500 steps"
+  assert many.runtime.log_every == 50
 
 
 def test_wishes(home):
-  c = load(
-    home / "photos", home / "vit", epochs=5, lr=0.5, flip="false", seed=3
+  c = own_folder.load(
+    home / "photos",
+    home / "vit",
+    **dict(epochs=5, lr=0.5, flip="false", seed=3, data_dir="sets"),
   )
   assert c.duration == "5 epochs"
+  assert c.runtime.data_dir == "sets"
+  assert c.runtime.log_every == 1
   assert c.optim.peak_lr == 0.5
   assert c.seed == 3
   assert "flip" not in c.data.train.preprocess
   # A fifth of 9 steps.
   assert c.optim.schedule.warmup == "1 steps"
   # A batch of 16, and features of width 16.
-  rate = load(home / "photos", home / "vit").optim.peak_lr
+  rate = own_folder.load(home / "photos", home / "vit").optim.peak_lr
   assert rate == pytest.approx(1e-4 * math.sqrt(16 / 128) * 768 / 16, rel=0.05)
 
 
+def test_a_probe_trains_the_head_alone(home):
+  """The older name of freeze=backbone."""
+  photos, weights = home / "photos", home / "vit"
+  assert own_folder.load(photos, weights, probe="true") == own_folder.load(
+    photos, weights, freeze="backbone"
+  )
+
+
 def splits(home, folder):
-  c = load(folder, home / "vit")
+  c = own_folder.load(folder, home / "vit")
   data = {"train": c.data.train, **{k: e.data for k, e in c.evals.items()}}
   return {
     k: (
@@ -187,6 +261,13 @@ def splits(home, folder):
       ("train", "valid"),
       {"train": ("folder", "train", ""), "val": ("folder", "valid", "25 %")},
     ),
+    (
+      ("train", "validation"),
+      {
+        "train": ("folder", "train", ""),
+        "val": ("folder", "validation", "25 %"),
+      },
+    ),
   ],
 )
 def test_splits(home, tmp_path, names, want):
@@ -195,90 +276,27 @@ def test_splits(home, tmp_path, names, want):
   assert splits(home, tmp_path) == want
 
 
+@pytest.mark.parametrize("split", ["val", "valid", "validation", "test"])
+def test_a_split_to_score_on_is_not_trained_on(home, tmp_path, split):
+  own_folder.photos(tmp_path / split, each=3)
+  with pytest.raises(errors.ConfigError, match=f"has the split {split} alone"):
+    own_folder.load(tmp_path, home / "vit")
+
+
+def test_several_splits_without_one_to_train_on(home, tmp_path):
+  for split in ("val", "test"):
+    own_folder.photos(tmp_path / split, each=3)
+  with pytest.raises(errors.ConfigError) as e:
+    own_folder.load(tmp_path, home / "vit")
+  line = "split=train is not one of: test, val"
+  assert str(e.value) == f"dataset=folder:{tmp_path}: {line}"
+
+
 def test_a_manifest(home, tmp_path):
   own_folder.photos(tmp_path, ("blue", "red"), 5)
   rows = [f"{c}/{i}.png,{c}" for c in ("blue", "red") for i in range(5)]
   file = tmp_path / "list.csv"
   file.write_text("path,label\n" + "\n".join(rows))
-  c = load(file, home / "vit")
+  c = own_folder.load(file, home / "vit")
   assert c.model.num_classes == 2
   assert c.data.train.name == f"holdout:0.200*folder:{file}"
-
-
-def refusals():
-  """What is wrong: arguments of `load`, and the line that says so."""
-  yield (
-    {"res": 18},
-    (
-      "res=18: image_size=(18, 18) must be a multiple of patch_size=(4, 4)"
-      " (18 % 4 = 2); nearest: 16 or 20"
-    ),
-  )
-  yield {"freeze": "all"}, "freeze=all is not one of: , backbone, embedding"
-  yield {"model": "vit"}, "model=vit: the checkpoint says it; leave it out"
-  yield {"variant": "S/16"}, "variant=S/16: the checkpoint says it"
-  yield {"protocol": "bit"}, "protocol=bit: this is for the data sets of the"
-  yield {"checkpoint": ""}, "needs checkpoint=PATH"
-  yield {"checkpoint": "nowhere"}, "checkpoint=nowhere: nowhere does not exist"
-  yield (
-    {"dataset": "folder:nowhere"},
-    "dataset=folder:nowhere: nowhere is no folder",
-  )
-  yield {"dataset": "foldr:x"}, "unknown scheme foldr; did you mean folder?"
-  yield {"dataset": "photos"}, "not SCHEME:REST such as folder:PHOTOS"
-
-
-@pytest.mark.parametrize(("changes", "line"), list(refusals()))
-def test_one_line_each(home, changes, line):
-  pairs = dict(dataset=f"folder:{home}/photos", checkpoint=home / "vit")
-  arg = ",".join(f"{k}={v}" for k, v in {**pairs, **changes}.items())
-  with pytest.raises(errors.ConfigError) as e:
-    config_lib.load(own_folder.CONFIG, arg)
-  assert line in str(e.value)
-  assert "\n" not in str(e.value)
-
-
-def test_data_that_cannot_be_told_apart(home, tmp_path):
-  own_folder.photos(tmp_path / "one", ("red",))
-  (tmp_path / "none/a").mkdir(parents=True)
-  trees.write(
-    tmp_path / "few", {"a/1.png": trees.png(1), "b/1.png": trees.png(2)}
-  )
-  rows = "".join(f"{i}.png,a|b\n" for i in range(4))
-  trees.write(tmp_path / "many", {f"{i}.png": trees.png(i) for i in range(4)})
-  (tmp_path / "many/list.csv").write_text(f"path,labels\n{rows}")
-  for name, line in {
-    "folder:one": "has 1 class (red); a classifier needs at least 2",
-    "folder:none": "has no images",
-    "folder:few": "class a has 1 image, not counting copies",
-    "multilabel:many/list.csv": "several labels an image",
-  }.items():
-    scheme, _, rest = name.partition(":")
-    dataset = f"{scheme}:{tmp_path}/{rest}"
-    with pytest.raises(errors.ConfigError) as e:
-      config_lib.load(
-        own_folder.CONFIG, f"dataset={dataset},checkpoint={home}/vit"
-      )
-    assert line in str(e.value)
-    assert str(e.value).startswith(f"dataset={dataset}")
-
-
-def test_a_class_that_is_only_scored_is_refused(home, tmp_path):
-  own_folder.photos(tmp_path / "train", ("blue", "red"))
-  own_folder.photos(tmp_path / "val")
-  with pytest.raises(errors.ConfigError, match="class green has no image in"):
-    load(tmp_path, home / "vit")
-
-
-def test_weights_of_no_known_model(home, tmp_path):
-  file = tmp_path / "x.npz"
-  file.write_bytes(b"PK\x03\x04" + bytes(100))
-  with pytest.raises(errors.ConfigError, match=f"checkpoint={file}: "):
-    load(home / "photos", file)
-
-
-def test_a_segmenter_is_refused(home, tmp_path, monkeypatch):
-  about = describe.Description(segmenter.Config(), "decode", 3)
-  monkeypatch.setattr(describe, "describe", lambda *_, **__: about)
-  with pytest.raises(errors.ConfigError, match="labels pixels"):
-    load(home / "photos", "any")

@@ -42,8 +42,9 @@ def test_it_is_inferred_once(place, tmp_path):
 def test_recorded_values_are_as_they_were(place, tmp_path):
   path, _, arg = place.partition(":")
   values = json.loads(json.dumps(inferred.record(str(tmp_path), place)))
-  again = config_lib.load(path, arg, {"name": "y"}, inferred=values["values"])
   direct = config_lib.load(path, arg, {"name": "y"})
+  (tmp_path / "facts").unlink()
+  again = config_lib.load(path, arg, {"name": "y"}, inferred=values["values"])
   assert again == direct
   assert again.sides == ((1, 2), "a")
   assert again.name == "y"
@@ -61,9 +62,19 @@ def test_a_config_of_constants_has_no_record(tmp_path):
 
 
 @pytest.mark.parametrize(
-  "text", ["", "[]", "{}", '{"config": 1, "values": {}}']
+  "text",
+  [
+    *("", "[]", "{}", '{"config": 1, "values": {}}'),
+    '{"config": "c.py", "values": []}',
+  ],
 )
 def test_a_damaged_record_is_one_line(place, tmp_path, text):
   (tmp_path / inferred.FILE).write_text(text)
+  with pytest.raises(errors.ConfigError, match=r"inferred.json cannot be read"):
+    inferred.record(str(tmp_path), place)
+
+
+def test_a_record_that_cannot_be_opened_is_one_line(place, tmp_path):
+  (tmp_path / inferred.FILE).mkdir()
   with pytest.raises(errors.ConfigError, match=r"inferred.json cannot be read"):
     inferred.record(str(tmp_path), place)

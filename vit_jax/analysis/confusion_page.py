@@ -72,7 +72,11 @@ def _classes(findings: Findings) -> Iterable[str]:
     ],
   )
   if rest:
-    yield f"<p>{rest:,} other classes are better, or have no image here.</p>"
+    total = len(findings.class_names)
+    yield (
+      f"<p>Not shown: {rest:,} of {total:,} classes, which are no worse or have"
+      " no image here.</p>"
+    )
 
 
 def _matrix(findings: Findings) -> Iterable[str]:

@@ -186,18 +186,20 @@ def _splits(wanted: Request) -> dict[str, tuple[str, str]]:
     whole = holdout.whole_split(name, data_dir)
     names = sources.split_names(name, data_dir)
     source = sources.open_source(name, whole, data_dir)
+    label = source[0]["label"] if source.num_classes else 0
   except errors.UserError as e:
     raise _about_data(name, e) from e
   if whole in (*VALIDATION, TEST):
     raise errors.ConfigError(
       f"dataset={name} has the split {whole} alone; add one to train on"
     )
+  _check_classes(name, source, label)
   _check_every_class(name, whole, source)
   splits = {"train": (name, whole)}
   if val := next((x for x in names if x in VALIDATION), ""):
     splits["val"] = (name, val)
   else:
-    share = min(_SHARE, _MOST_HELD_BACK / len(source))
+    share = held_share(len(source))
     parted = f"holdout:{share:.3f}*{name}"
     splits.update({x: (parted, x) for x in holdout.SPLITS})
     processes.say(
@@ -207,6 +209,26 @@ def _splits(wanted: Request) -> dict[str, tuple[str, str]]:
   if TEST in names:
     splits[TEST] = (name, TEST)
   return splits
+
+
+def held_share(images: int) -> float:
+  """The share of so many images that is held back, at least a thousandth."""
+  return max(0.001, min(_SHARE, _MOST_HELD_BACK / images))
+
+
+def _check_classes(name: str, source: sources.Source, label: Any) -> None:
+  """Refuses data that have no classes to tell apart, or several an image."""
+  if source.num_classes < 2:
+    raise errors.ConfigError(
+      f"dataset={name} has {source.num_classes or 'no'}"
+      f" class{'' if source.num_classes else 'es'}"
+      f" ({', '.join(source.class_names) or 'unnamed'}); a classifier needs at"
+      " least 2"
+    )
+  if np.ndim(label):
+    raise errors.ConfigError(
+      f"dataset={name} has several labels an image; this recipe is for one"
+    )
 
 
 def _check_every_class(name: str, split: str, source: sources.Source) -> None:
@@ -227,25 +249,11 @@ def _about_data(name: str, error: errors.UserError) -> errors.ConfigError:
 
 
 def _open(wanted: Request, split: tuple[str, str]) -> sources.Source:
-  """The examples to train on, which must have classes to tell apart."""
-  name = wanted.dataset
+  """The examples of a split."""
   try:
-    source = sources.open_source(*split, wanted.data_dir)
-    label = source[0]["label"] if source.num_classes else 0
+    return sources.open_source(*split, wanted.data_dir)
   except errors.UserError as e:
-    raise _about_data(name, e) from e
-  if source.num_classes < 2:
-    raise errors.ConfigError(
-      f"dataset={name} has {source.num_classes or 'no'}"
-      f" class{'' if source.num_classes else 'es'}"
-      f" ({', '.join(source.class_names) or 'unnamed'}); a classifier needs at"
-      " least 2"
-    )
-  if np.ndim(label):
-    raise errors.ConfigError(
-      f"dataset={name} has several labels an image; this recipe is for one"
-    )
-  return source
+    raise _about_data(wanted.dataset, e) from e
 
 
 def _model(

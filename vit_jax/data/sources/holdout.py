@@ -101,7 +101,7 @@ def placeless(rest: str) -> str:
 def whole_split(name: str, data_dir: str = "") -> str:
   """The split that is parted: "train", or the only one; or a ConfigError."""
   names = base.split_names(name, data_dir)
-  if "train" in names or len(names) != 1:
+  if len(names) != 1:
     errors.check_one_of("split", "train", names)
     return "train"
   return names[0]
@@ -129,6 +129,11 @@ def _held_back(
     raise errors.ConfigError(
       f"{{name}} is a mixture; hold images back in each of its parts, such as"
       f" mix:0.7*holdout:{share}*folder:A+0.3*holdout:{share}*folder:B",
+      {"name": name},
+    )
+  if not source.num_classes:
+    raise errors.ConfigError(
+      "{name} has no classes, so no share of each can be held back",
       {"name": name},
     )
 
