@@ -126,12 +126,7 @@ class Claim:
   def judge(
     self, x: Mapping[str, float], scores: Mapping[str, Scores]
   ) -> Verdict:
-    """The verdict over all sums; one that fails is enough to fail.
-
-    Args:
-      x: place of each arm on the axis.
-      scores: the scores of every metric, by arm.
-    """
+    """The verdict over all sums; one that fails is enough to fail."""
     by_arm = scores.get(self.metric, {})
     if not set(x) <= set(by_arm):
       return "not run"

@@ -35,11 +35,7 @@ the source of every number are in
 
 
 def write(file: pathlib.Path, out: pathlib.Path) -> None:
-  """Writes the page from the files of results; it computes nothing.
-
-  Args:
-    file: the page.
-    out: folder of the results, which the page links to.
+  """Writes the page from the files of results, which it links to.
 
   Raises:
     ConfigError: there is no folder of results.
