@@ -65,13 +65,8 @@ def run(
 ) -> Result:
   """Runs everything that is missing or has failed, and writes the results.
 
-  Args:
-    experiment: what to run.
-    workdir: folder of its runs.
-    out: folder of its table, plot and results.
-    data_dir: folder of the data sets.
-    workers: runs at a time.
-    say: called with messages of progress.
+  Its runs are in `workdir`, its table, plot and results in `out`; as many runs
+  as `workers` train at a time, and `say` is called with messages of progress.
 
   Raises:
     ConfigError: the results would replace other files.
