@@ -100,7 +100,4 @@ class Model(nn.Module):
     for i in range(config.depth):
       x = Block(config, name=f"block_{i}")(x)
     x = nn.LayerNorm(name="norm")(x)
-    out = base.represent(x.reshape(grid.shape))
-    if config.num_classes:
-      out["logits"] = base.head(config)(out["pre_logits"])
-    return out
+    return base.outputs(config, x.reshape(grid.shape))

@@ -6,14 +6,7 @@ import re
 import numpy as np
 
 from tests.models import vit_cases
-from vit_jax.analysis import (
-  attention,
-  filters,
-  inside_page,
-  pictures,
-  positions,
-  rollout,
-)
+from vit_jax.analysis import filters, inside_page, pictures, positions
 
 
 def test_page_needs_nothing_but_itself(map_model):
@@ -34,16 +27,14 @@ def test_page_needs_nothing_but_itself(map_model):
   assert not re.search(r"https?:|url\(|<script|<link", page)
   assert "first 3 of 5 images" in page
   assert f"{found.uniform_px:.1f} px" in page
-  for what, source in (
-    *attention.CHOICES,
-    *rollout.CHOICES,
-    rollout.ROWS["map"],
-    *positions.CHOICES,
-    *filters.CHOICES,
-  ):
+  texts = inside_page.TEXTS
+  by_pool = texts["rollout"]["choice_by_pool"]
+  choices = [row for section in texts.values() for row in section["choices"]]
+  for what, source in (*choices, by_pool["map"]):
     for text in (what, source):
       assert text.replace("'", "&#x27;") in page
-  assert rollout.ROWS["token"][0] not in page
+  assert by_pool["token"][0] not in page
+  assert f"first {filters.COMPONENTS} " in texts["filters"]["choices"][0][0]
 
 
 def test_what_is_absent_is_told(map_model):

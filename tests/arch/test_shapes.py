@@ -33,6 +33,10 @@ def metrics(total):
   return tasks.Aux(metrics={"accuracy": (total, total)}, state={})
 
 
+def pooled(grid):
+  return models.outputs(models.CommonConfig(num_classes=0), grid)
+
+
 def multiplier(step):
   f = schedule.make(
     schedule.Schedule(), total_steps=4, batch_size=1, epoch_examples=1
@@ -53,7 +57,7 @@ def rolled(attention):
 # By room: a function, shapes that it takes, and shapes that it does not take.
 CASES = {
   "nn": (layer, [(2, 5, 4)], [(2, 4)]),
-  "models": (models.represent, [(2, 3, 3, 4)], [(2, 9, 4)]),
+  "models": (pooled, [(2, 3, 3, 4)], [(2, 9, 4)]),
   "losses": (classification.softmax_xent, [(4, 3)] * 2, [(4, 3), (5, 3)]),
   "tasks": (metrics, [()], [(2,)]),
   "optim": (multiplier, [()], [(3,)]),

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from vit_jax.cli import main
-from vit_jax.reproduce import design_experiments, run_small
+from vit_jax.reproduce import run_small, small_experiment
 
 
 def test_a_table(tmp_path, capsys):
@@ -59,5 +59,5 @@ def test_a_small_experiment_is_handed_on(tmp_path, capsys, monkeypatch):
   command = ["reproduce", "--figure=9", *arguments, "--workers=3"]
   assert main.main(command) == 0
   text = capsys.readouterr().out
-  assert design_experiments.FIGURE_9.question in text
+  assert small_experiment.find("figure=9").question in text
   assert text.count("**not run**") == 2 and "wrote O/figure9" in text

@@ -4,7 +4,7 @@ import json
 
 from tests.reproduce import finished
 from vit_jax.core import config as config_lib
-from vit_jax.reproduce import ablations, launch, paper, paper_scale
+from vit_jax.reproduce import ablations, launch, paper_scale
 
 
 def ablation(folder, run, *scores):
@@ -18,9 +18,8 @@ def ablation(folder, run, *scores):
 
 
 def test_ablations_are_in_their_places(tmp_path):
-  grids = paper.grids()
   place = (("2d",), "every layer, shared")
-  ablation(tmp_path, ablations.positions(grids["table8"])[place], 0.5, 0.64)
+  ablation(tmp_path, ablations.runs("table8")[place], 0.5, 0.64)
   (page,) = paper_scale.show("table=8", tmp_path, str(tmp_path))
   assert {p: n.value for p, n in finished.ours(page).items()} == {place: 0.64}
   assert (
@@ -29,29 +28,29 @@ def test_ablations_are_in_their_places(tmp_path):
   )
 
   place = (("ResNet152x2 (BiT)",), "30M")
-  ablation(tmp_path, ablations.images(grids["figure4"])[place], 0.3, 0.2)
+  ablation(tmp_path, ablations.runs("figure4")[place], 0.3, 0.2)
   (page,) = paper_scale.show("figure=4", tmp_path, str(tmp_path))
   # The best in training, in percent.
   assert {p: n.value for p, n in finished.ours(page).items()} == {place: 30.0}
 
-  ablation(tmp_path, ablations.shapes()["MLP 8192"], 0.6)
+  place = (("MLP 8192",), "ImageNet 5-shot")
+  ablation(tmp_path, ablations.runs("figure8")[place], 0.6)
   _, points = paper_scale.show("figure=8", tmp_path, str(tmp_path))
   assert [row for row, _ in finished.ours(points)] == [("MLP 8192",)]
 
   place = (("GAP lr=3e-4",), "ImageNet 5-shot after 7 epochs")
-  ablation(tmp_path, ablations.pools(grids["figure9"])[place], 0.61)
+  ablation(tmp_path, ablations.runs("figure9")[place], 0.61)
   (page,) = paper_scale.show("figure=9", tmp_path, str(tmp_path))
   assert [*finished.ours(page)] == [place]
 
 
 def test_ablations_have_names_of_their_own():
-  grids = paper.grids()
   runs = [
-    *ablations.images(grids["figure4"]).values(),
-    *ablations.shapes().values(),
-    *ablations.pools(grids["figure9"]).values(),
-    *ablations.axial(grids["figure13"]).values(),
-    *ablations.positions(grids["table8"]).values(),
+    *ablations.runs("figure4").values(),
+    *ablations.runs("figure8").values(),
+    *ablations.runs("figure9").values(),
+    *ablations.runs("figure13").values(),
+    *ablations.runs("table8").values(),
   ]
   names = [run.name for run in runs]
   assert len({*names}) == len(names) == 24 + 11 + 3 + 6 + 8
@@ -60,7 +59,7 @@ def test_ablations_have_names_of_their_own():
 def test_half_of_every_width():
   """ViT-b/32 of Figure 4, at the rate of B/32."""
   place = (("ViT-b/32",), "300M (full)")
-  run = ablations.images(paper.grids()["figure4"])[place]
+  run = ablations.runs("figure4")[place]
   path, _, arg = run.config.partition(":")
   c = config_lib.load(str(launch.ROOT / path), arg)
   assert (c.model.width, c.model.mlp_dim, c.model.num_heads) == (384, 1536, 6)
@@ -71,7 +70,7 @@ def test_half_of_every_width():
 
 def test_share_of_the_images():
   place = (("ResNet50x1 (BiT)",), "30M")
-  run = ablations.images(paper.grids()["figure4"])[place]
+  run = ablations.runs("figure4")[place]
   path, _, arg = run.config.partition(":")
   c = config_lib.load(str(launch.ROOT / path), arg)
   assert c.data.train.split == "full[51200:1465792]"

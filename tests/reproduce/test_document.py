@@ -3,17 +3,17 @@
 import json
 
 from vit_jax.reproduce import (
-  design_experiments,
   document,
   paper_scale,
   run_small,
+  small_experiment,
   tables,
 )
 from vit_jax.reproduce.pages import Page
 
 
 def test_page(tmp_path):
-  one = design_experiments.TABLE_7
+  one = small_experiment.find("table=7")
   home = tmp_path / "results/table7"
   home.mkdir(parents=True)
   scores = {m: [0.5, 0.52, 0.54] for m in one.metrics}

@@ -5,11 +5,16 @@ import pathlib
 
 import pytest
 
-from vit_jax.reproduce import document, paper_scale, run_small
+from vit_jax.reproduce import (
+  document,
+  paper_scale,
+  run_small,
+  small_experiment,
+)
 
 ROOT = pathlib.Path(__file__).parents[2]
 OUT = ROOT / "results/reproduction"
-DONE = [one for one in run_small.ALL if (OUT / one.name).exists()]
+DONE = [one for one in small_experiment.ALL if (OUT / one.name).exists()]
 
 
 @pytest.mark.parametrize("one", DONE, ids=lambda one: one.name)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.reproduce import small_runs, stand_in
 from vit_jax.core import errors
-from vit_jax.reproduce import design_experiments, run_small, small_experiment
+from vit_jax.reproduce import run_small, small_experiment
 from vit_jax.sweeps import execute, leaks, state
 
 
@@ -32,7 +32,7 @@ def files(folder):
 
 
 def test_killed_and_started_again_gives_the_same(quick, monkeypatch, tmp_path):
-  one = design_experiments.TABLE_7
+  one = small_experiment.find("table=7")
   result = small_runs.run(one, tmp_path / "a")
   assert [len(arm.runs) for arm in result.arms] == [3, 3]
   names = sorted(p.name for p in (tmp_path / "a/runs/runs").iterdir())
@@ -48,17 +48,17 @@ def test_killed_and_started_again_gives_the_same(quick, monkeypatch, tmp_path):
 
 
 def test_what_failed_is_said_and_tried_again(quick, monkeypatch, tmp_path):
-  _, runs = small_runs.runs_of(design_experiments.TABLE_7)
+  _, runs = small_runs.runs_of(small_experiment.find("table=7"))
   monkeypatch.setenv("FAILED", runs[0].name)
   with pytest.raises(errors.RunError, match=r"1 runs failed, see .*runs\.csv"):
-    small_runs.run(design_experiments.TABLE_7, tmp_path)
+    small_runs.run(small_experiment.find("table=7"), tmp_path)
   csv = (tmp_path / "out/runs.csv").read_text()
   assert csv.count("ConfigError: odd") == 1
-  assert small_runs.run(design_experiments.TABLE_7, tmp_path).failed == 0
+  assert small_runs.run(small_experiment.find("table=7"), tmp_path).failed == 0
 
 
 def test_rates_are_chosen_on_held_out_images(quick, tmp_path):
-  one = design_experiments.TABLE_7
+  one = small_experiment.find("table=7")
   result = small_runs.run(one, tmp_path)
   sweep, _ = small_runs.runs_of(one)
   found = state.statuses(sweep, str(tmp_path / "runs"))
@@ -75,7 +75,7 @@ def test_rates_are_chosen_on_held_out_images(quick, tmp_path):
 
 def test_every_number_is_that_of_a_run(quick, tmp_path):
   """The table's, from the runs' own files."""
-  one = design_experiments.TABLE_7
+  one = small_experiment.find("table=7")
   small_runs.run(one, tmp_path)
   text = (tmp_path / "out/table.md").read_text()
   written = json.loads((tmp_path / "out/result.json").read_text())
@@ -95,7 +95,7 @@ def test_every_number_is_that_of_a_run(quick, tmp_path):
 
 
 def test_what_starts_from_another_run(quick, tmp_path):
-  result = small_runs.run(design_experiments.SECTION_4_6, tmp_path)
+  result = small_runs.run(small_experiment.find("section=4.6"), tmp_path)
   assert [arm.name for arm in result.arms if len(arm.runs) == 3] == [
     "scratch",
     "masked patches",
@@ -105,4 +105,4 @@ def test_what_starts_from_another_run(quick, tmp_path):
 
 def test_a_figure_without_a_small_experiment():
   with pytest.raises(errors.ConfigError, match="figure=12 has no small"):
-    run_small.find("figure=12")
+    small_experiment.find("figure=12")

@@ -4,11 +4,11 @@ import pytest
 
 from tests.reproduce import small_runs
 from vit_jax.core import config as config_lib
-from vit_jax.reproduce import run_small, small_experiment
+from vit_jax.reproduce import claims, small_experiment
 from vit_jax.train.experiment import Experiment
 
 
-@pytest.mark.parametrize("one", run_small.ALL, ids=lambda one: one.name)
+@pytest.mark.parametrize("one", small_experiment.ALL, ids=lambda one: one.name)
 def test_every_miniature_is_fair(one):
   """Valid runs, three seeds, as many rates, and each run has its arm."""
   sweep, runs = small_runs.runs_of(one)
@@ -34,15 +34,15 @@ def test_every_miniature_is_fair(one):
     assert min(map(len, sizes.values())) >= 4
 
 
-@pytest.mark.parametrize("one", run_small.ALL, ids=lambda one: one.name)
+@pytest.mark.parametrize("one", small_experiment.ALL, ids=lambda one: one.name)
 def test_claims_are_about_arms(one):
   x = one.x()
   scores = {name: [0.5, 0.6, 0.7] for name in x}
   held = {m: scores for m in (*one.metrics, "val/top_1")}
   for claim in one.claims:
     assert claim.metric in one.metrics
-    for total in claim.contrasts(x, held):
-      assert set(total.weights) <= set(x)
+    for total in claim.sums(x, held):
+      assert set(total) - {claims.CONSTANT} <= set(x)
     # All arms are equal, so nothing can be resolved but that they are.
     assert claim.judge(x, held) != "not run"
 

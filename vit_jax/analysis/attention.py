@@ -3,27 +3,6 @@
 from jaxtyping import Float, Float64
 import numpy as np
 
-# What is done, and the source of each choice.
-CHOICES = (
-  (
-    "The distance from a query patch to every key patch, weighted by the"
-    " attention weights, then the mean over the query patches and the images",
-    "Figures 7 and 11 and Appendix D.7, arXiv:2010.11929",
-  ),
-  (
-    "Distances are Euclidean, between the patches' centres, in pixels of the"
-    " image that the model sees",
-    "the paper says distance only; as in the public implementations, such as"
-    " Keras's example probing_vits",
-  ),
-  (
-    "The class token is left out as query and as key, and what is left of a"
-    " row is not scaled to one again: attention paid to the class token counts"
-    " as a distance of zero",
-    "not in the paper; as in the same public implementations",
-  ),
-)
-
 
 def distances(
   grid: tuple[int, int], cell_px: tuple[float, float]

@@ -5,34 +5,12 @@ import numpy as np
 
 from vit_jax.models import vit
 
+# As in Figure 7, arXiv:2010.11929.
 COMPONENTS = 28
-# What is done, and the source of each choice.
-CHOICES = (
-  (
-    f"The first {COMPONENTS} principal components of the D filters, each of"
-    " which is an image of one patch; fewer where a patch has fewer numbers or"
-    " the model fewer filters",
-    "Figure 7, arXiv:2010.11929",
-  ),
-  (
-    "The mean filter is subtracted before",
-    "what principal components are; not in the paper",
-  ),
-  (
-    "Each tile is scaled by its largest magnitude, so that 0 is mid-grey, and"
-    " has the sign that makes this largest number positive",
-    "not in the paper",
-  ),
-)
 
 
 def absent(config: vit.Config, channels: int) -> str:
-  """Why there are no filters to show as pixels; "" if there are.
-
-  Args:
-    config: config of the model.
-    channels: input channels of the patch embedding's kernel.
-  """
+  """Why filters of so many channels are not shown as pixels; "" if they are."""
   if type(config) is not vit.Config:
     return (
       "The patches of a hybrid are of its ResNet's feature map, not of pixels:"

@@ -3,16 +3,15 @@
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 import html
+import json
+import pathlib
+from typing import Any
 
-from vit_jax.analysis import (
-  attention,
-  filters,
-  html_page,
-  inside,
-  positions,
-  rollout,
-)
+from vit_jax.analysis import filters, html_page, inside, positions
 
+# Heading and text of each section; and what is done, with the source of each
+# choice.
+TEXTS = json.loads(pathlib.Path(__file__).with_suffix(".json").read_text())
 _STYLE = """
 h2 { margin-top: 2.5rem; }
 th, td { padding: .3rem 1rem .3rem 0; overflow-wrap: anywhere; }
@@ -33,14 +32,7 @@ def page(
   findings: inside.Findings,
   files: Mapping[str, bytes],
 ) -> str:
-  """The HTML text.
-
-  Args:
-    title: title of the page.
-    facts: facts about the checkpoint, by their names.
-    findings: the analysis of the model.
-    files: the pictures, by the names that `pictures.files` gives them.
-  """
+  """The HTML text: facts about the checkpoint, findings, `pictures.files`."""
   body = [
     _facts({**facts, "images": f"{findings.images:,}"}),
     *_rollout(findings, files),
@@ -55,21 +47,15 @@ def _rollout(
   findings: inside.Findings, files: Mapping[str, bytes]
 ) -> Iterable[str]:
   shown, images = len(findings.overlays), findings.images
-  yield "<h2>Attention rollout</h2><p>"
-  yield (
-    "Left: the image as the model sees it. Middle: the image lit by how much of"
-    " each patch reaches the output through the attention of all layers (as in"
-    " Figures 6 and 14 of the paper). Right: the same numbers patch by patch,"
-    " neither enlarged nor blurred; dark is 0, and yellow is the largest."
-  )
-  if shown < images:
-    yield f" These are the first {shown:,} of {images:,} images."
-  yield '</p><div class="rollouts">'
+  more = f" These are the first {shown:,} of {images:,} images."
+  yield _opening("rollout", more if shown < images else "")
+  yield '<div class="rollouts">'
   for i, overlay in enumerate(findings.overlays, 1):
     yield _figure(files[f"rollout_{i:03d}.png"], overlay.name)
   yield "</div>"
-  row = rollout.ROWS[findings.config.pool]
-  yield _choices((*rollout.CHOICES[:-1], row, rollout.CHOICES[-1]))
+  *choices, last = TEXTS["rollout"]["choices"]
+  by_pool = TEXTS["rollout"]["choice_by_pool"][findings.config.pool]
+  yield _choices((*choices, by_pool, last))
 
 
 def _distance(
@@ -78,59 +64,64 @@ def _distance(
   layers, heads = findings.distance.shape
   h, w = findings.config.image_size
   images = "1 image" if findings.images == 1 else f"{findings.images:,} images"
-  yield "<h2>Mean attention distance</h2>"
-  yield (
-    f"<p>How far each of the {layers} x {heads} heads looks, on average over"
-    f" {images} of {h} x {w} px (as in Figures 7 and 11): the analogue of a"
-    f" receptive field's size. The dashed line, {findings.uniform_px:.1f} px,"
-    " is the distance if every patch got the same attention.</p>"
+  yield _opening(
+    "distance",
+    layers=layers,
+    heads=heads,
+    images=images,
+    h=h,
+    w=w,
+    uniform_px=findings.uniform_px,
   )
   yield _figure(
     files["attention_distance.png"],
     "One point for each layer and head; the numbers are in"
     " attention_distance.csv.",
   )
-  yield _choices(attention.CHOICES)
+  yield _choices(TEXTS["distance"]["choices"])
 
 
 def _positions(
   findings: inside.Findings, files: Mapping[str, bytes]
 ) -> Iterable[str]:
-  yield "<h2>Similarity of position embeddings</h2>"
   reason = positions.absent(findings.config)
   if reason:
-    yield f"<p>Not shown. {reason}</p>"
+    yield _absent("positions", reason)
     return
   gh, gw = findings.config.grid
-  yield (
-    f"<p>The model has {positions.KINDS[findings.config.posemb]}. The tile in"
-    f" row r and column c, of {gh} x {gw} tiles, compares patch (r, c) with all"
-    " patches (as in Figures 7 and 10).</p>"
-  )
+  kind = TEXTS["positions"]["kinds"][findings.config.posemb]
+  yield _opening("positions", kind=kind, gh=gh, gw=gw)
   names = [name for name in files if name.startswith("position_similarity")]
   for i, name in enumerate(names, 1):
     yield _figure(files[name], f"Layer {i}." if len(names) > 1 else "")
-  yield _choices(positions.CHOICES)
+  yield _choices(TEXTS["positions"]["choices"])
 
 
 def _filters(
   findings: inside.Findings, files: Mapping[str, bytes]
 ) -> Iterable[str]:
-  yield "<h2>Filters of the patch embedding</h2>"
   reason = filters.absent(findings.config, findings.channels)
   if reason:
-    yield f"<p>Not shown. {reason}</p>"
+    yield _absent("filters", reason)
     return
   n, width = len(findings.components), findings.config.width
   ph, pw = findings.config.patch_size
-  yield (
-    f"<p>The first {n} principal components of the {width:,} filters of"
-    f" {ph} x {pw} px, the largest first, row by row (as in Figure 7). They"
-    f" hold {findings.shares.sum():.1%} of the filters' variance.</p>"
-  )
+  share = findings.shares.sum()
+  yield _opening("filters", n=n, width=width, ph=ph, pw=pw, share=share)
   shares = ", ".join(f"{share:.1%}" for share in findings.shares)
   yield _figure(files["filters.png"], f"Shares of the variance: {shares}.")
-  yield _choices(filters.CHOICES)
+  yield _choices(TEXTS["filters"]["choices"])
+
+
+def _opening(section: str, more: str = "", **values: Any) -> str:
+  """The heading and the first paragraph of a section."""
+  text = TEXTS[section]["text"].format(**values)
+  return f"<h2>{TEXTS[section]['heading']}</h2><p>{text}{more}</p>"
+
+
+def _absent(section: str, reason: str) -> str:
+  heading = TEXTS[section]["heading"]
+  return f"<h2>{heading}</h2><p>Not shown. {reason}</p>"
 
 
 def _facts(facts: Mapping[str, str]) -> str:
@@ -141,7 +132,7 @@ def _facts(facts: Mapping[str, str]) -> str:
   return f'<table class="facts">{rows}</table>'
 
 
-def _choices(choices: Sequence[tuple[str, str]]) -> str:
+def _choices(choices: Sequence[Sequence[str]]) -> str:
   """What is done, and the source of each choice."""
   rows = "".join(
     f"<tr><td>{html.escape(what)}.</td><td>{html.escape(source)}</td></tr>"

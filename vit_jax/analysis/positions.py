@@ -10,31 +10,6 @@ from vit_jax.core import tree
 from vit_jax.models import vit
 from vit_jax.nn import posemb
 
-# What is done, and the source of each choice.
-CHOICES = (
-  (
-    "Each tile is the cosine similarity of the position embedding of one patch"
-    " to those of all patches, with colours from -1 to 1",
-    "Figures 7 and 10, arXiv:2010.11929",
-  ),
-  (
-    "The class token's embedding is left out",
-    "Figure 7, arXiv:2010.11929, has none",
-  ),
-  (
-    "Nothing is subtracted from the embeddings before",
-    "not in the paper",
-  ),
-)
-# What is compared, by `vit.Config.posemb`.
-KINDS = {
-  "learned_1d": "one learned vector for each patch",
-  "learned_2d": "learned tables of rows and columns, concatenated",
-  "sincos_2d": (
-    "sines and cosines, which are fixed: training has not changed them"
-  ),
-}
-
 
 def absent(config: vit.Config) -> str:
   """Why there are no position embeddings to compare; "" if there are."""
@@ -52,9 +27,7 @@ def tables(
 ) -> list[Float[np.ndarray, "patches D"]]:
   """The position embeddings of the patches: one table, or one for each layer.
 
-  Args:
-    config: config of a model with position embeddings.
-    params: parameters of the model.
+  The model is one for which `absent` is "".
   """
   kind: Any = config.posemb
   table = posemb.PositionTable(

@@ -4,52 +4,6 @@ import cv2
 from jaxtyping import Float, Float64, UInt8
 import numpy as np
 
-# What is done, and the source of each choice.
-CHOICES = (
-  (
-    "The attention weights of a layer are the mean over its heads",
-    "Appendix D.8, arXiv:2010.11929",
-  ),
-  (
-    "Every layer's matrix is 0.5 of them and 0.5 of the identity, which stands"
-    " for the residual connection; rows are divided by their sum",
-    "Section 3, arXiv:2005.00928; the paper's authors say that the identity is"
-    " added (google-research/vision_transformer, issue 18)",
-  ),
-  (
-    "The layers' matrices are multiplied from the first layer up",
-    "Section 3, arXiv:2005.00928; Appendix D.8, arXiv:2010.11929",
-  ),
-  (
-    "The map is divided by its maximum, enlarged to the image with Lanczos'"
-    " filter, blurred with a Gaussian whose deviation is the patch size, spread"
-    " from 0 to 1, and is the image's opacity before black",
-    "the authors' code, google-research/vision_transformer, issue 27; there"
-    " the map was rounded to 8 bits in between",
-  ),
-)
-# Which rows of the rollout are shown, by `vit.Config.pool`.
-ROWS = {
-  "token": (
-    "The row of the class token, without its own entry",
-    "the authors' code, google-research/vision_transformer, issue 27",
-  ),
-  "gap": (
-    "The mean of all rows, as the head sees the mean of all tokens",
-    "not in the paper, whose models there have a class token",
-  ),
-  "patches": (
-    "The mean of the patches' rows, as the head sees their mean, without the"
-    " class token's entry",
-    "not in the paper, whose models there have a class token",
-  ),
-  "map": (
-    "All rows, weighted by the attention of the pooling's probe (mean over its"
-    " heads), which has no residual connection",
-    "not in the paper, whose models there have a class token",
-  ),
-}
-
 
 def rollout(
   attention: Float[np.ndarray, "L B H N N"],
@@ -83,7 +37,7 @@ def relevance(
   Args:
     rolled: result of `rollout`; the last gh * gw tokens are the patches.
     grid: (gh, gw).
-    pool: the model's pooling, a key of `ROWS`.
+    pool: the model's pooling.
     pool_attention: attention weights of the probe, for "map" only.
   """
   first = rolled.shape[-1] - grid[0] * grid[1]

@@ -60,13 +60,7 @@ def run(args: argparse.Namespace) -> None:
     "out", out / "index.html", flags.is_page, "a page of analyze"
   )
   paths = predict.images(args.images)
-  checkpoint = checkpoints.load(
-    args.checkpoint,
-    resolution=args.resolution,
-    num_heads=args.num_heads,
-    layout=args.layout,
-    allow_parts=args.allow_parts,
-  )
+  checkpoint = checkpoints.load(args.checkpoint, **flags.loading(args))
   bad: list[str] = []
   findings = inside.analyze(
     checkpoint, _read(checkpoint, paths, bad), overlays=args.overlays
@@ -93,10 +87,7 @@ def _read(
 ) -> Iterator[tuple[str, Any]]:
   """Names and images, as the checkpoint's preprocessing leaves them.
 
-  Args:
-    checkpoint: its preprocessing is used.
-    paths: the files.
-    bad: receives the errors of files that cannot be read.
+  `bad` receives the errors of files that cannot be read.
   """
   from vit_jax.export import predict
 

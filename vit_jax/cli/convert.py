@@ -43,11 +43,8 @@ def run(args: argparse.Namespace) -> None:
     args.checkpoint,
     args.to,
     args.out,
-    resolution=args.resolution,
     num_classes=args.num_classes,
-    num_heads=args.num_heads,
-    layout=args.layout,
-    allow_parts=args.allow_parts,
+    **flags.loading(args),
   )
   report = loaded.report
   print(f"{loaded.source_format} -> {saved.format}: {saved.path}")

@@ -46,6 +46,12 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
   add_reading(parser)
 
 
+def loading(args: argparse.Namespace) -> dict[str, Any]:
+  """The flags of `add_checkpoint` as `checkpoints.load` takes them."""
+  names = ("resolution", "num_heads", "layout", "allow_parts")
+  return {name: getattr(args, name) for name in names}
+
+
 def add_reading(parser: argparse.ArgumentParser) -> None:
   """Adds `--layout` and `--allow_parts`, which say how a checkpoint is read."""
   parser.add_argument(

@@ -24,13 +24,7 @@ def run(args: argparse.Namespace) -> None:
   from vit_jax import checkpoints
   from vit_jax.core import parts
 
-  checkpoint = checkpoints.load(
-    args.checkpoint,
-    resolution=args.resolution,
-    num_heads=args.num_heads,
-    layout=args.layout,
-    allow_parts=args.allow_parts,
-  )
+  checkpoint = checkpoints.load(args.checkpoint, **flags.loading(args))
   module = parts.name_of(checkpoint.model)
   print(f"format      {checkpoint.source_format}")
   print(f"model       {module}")

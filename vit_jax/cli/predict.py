@@ -45,13 +45,7 @@ def run(args: argparse.Namespace) -> None:
   from vit_jax.export import labels, predict
 
   paths = predict.images(args.images)
-  checkpoint = checkpoints.load(
-    args.checkpoint,
-    resolution=args.resolution,
-    num_heads=args.num_heads,
-    layout=args.layout,
-    allow_parts=args.allow_parts,
-  )
+  checkpoint = checkpoints.load(args.checkpoint, **flags.loading(args))
   names, source = labels.choose(
     args.labels, checkpoint.labels, checkpoint.model.config.num_classes
   )
@@ -59,7 +53,9 @@ def run(args: argparse.Namespace) -> None:
     checkpoint, paths, top_k=args.top_k, batch_size=args.batch_size
   )
   _say(checkpoint, source)
-  write = _WRITERS[args.format]()
+  write = _WRITERS[args.format]
+  if args.format == "csv":
+    print("path,rank,class,name,probability")
   bad = resized = 0
   for prediction in predictions:
     if prediction.error:
@@ -92,41 +88,27 @@ def _say(checkpoint: Any, source: str) -> None:
     print(f"assumed: {assumption}", file=sys.stderr)
 
 
-def _table() -> Any:
-  def write(prediction: Any, classes: list[tuple[str, float]]) -> None:
-    print(prediction.path)
-    for name, probability in classes:
-      print(f"  {probability:7.2%}  {name}")
-
-  return write
+def _table(prediction: Any, classes: list[tuple[str, float]]) -> None:
+  print(prediction.path)
+  for name, probability in classes:
+    print(f"  {probability:7.2%}  {name}")
 
 
-def _json() -> Any:
+def _json(prediction: Any, classes: list[tuple[str, float]]) -> None:
   """Prints one object a line, so that the results can be streamed."""
-
-  def write(prediction: Any, classes: list[tuple[str, float]]) -> None:
-    rows = [
-      {"class": i, "name": name, "probability": probability}
-      for i, (name, probability) in zip(
-        prediction.classes, classes, strict=True
-      )
-    ]
-    print(json.dumps({"path": str(prediction.path), "classes": rows}))
-
-  return write
+  rows = [
+    {"class": i, "name": name, "probability": probability}
+    for i, (name, probability) in zip(prediction.classes, classes, strict=True)
+  ]
+  print(json.dumps({"path": str(prediction.path), "classes": rows}))
 
 
-def _csv() -> Any:
+def _csv(prediction: Any, classes: list[tuple[str, float]]) -> None:
   rows = csv.writer(sys.stdout, lineterminator="\n")
-  rows.writerow(("path", "rank", "class", "name", "probability"))
-
-  def write(prediction: Any, classes: list[tuple[str, float]]) -> None:
-    for rank, (i, (name, probability)) in enumerate(
-      zip(prediction.classes, classes, strict=True), 1
-    ):
-      rows.writerow((prediction.path, rank, i, name, f"{probability:.6f}"))
-
-  return write
+  for rank, (i, (name, probability)) in enumerate(
+    zip(prediction.classes, classes, strict=True), 1
+  ):
+    rows.writerow((prediction.path, rank, i, name, f"{probability:.6f}"))
 
 
 _WRITERS = {"table": _table, "json": _json, "csv": _csv}

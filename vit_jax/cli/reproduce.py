@@ -86,9 +86,9 @@ def _what(args: argparse.Namespace) -> str:
 
 
 def _mini(args: argparse.Namespace) -> None:
-  from vit_jax.reproduce import run_small
+  from vit_jax.reproduce import run_small, small_experiment
 
-  experiment = run_small.find(_what(args))
+  experiment = small_experiment.find(_what(args))
   out = f"{args.out}/{experiment.name}"
   result = run_small.run(
     experiment,

@@ -28,11 +28,8 @@ def replacing(path: AnyPath, *, parents: bool = False) -> Iterator[IO[bytes]]:
 
   Where `path` is a symbolic link, the file that it leads to is replaced. A
   terminal, a pipe or another character device is written to as it is, for
-  example /dev/stdout. The new file has the permissions of the old one.
-
-  Args:
-    path: the file.
-    parents: whether to make the folders on the way to it.
+  example /dev/stdout. The new file has the permissions of the old one. With
+  `parents` the folders on the way to it are made.
 
   Raises:
     StorageError: it cannot be written, for example because its folder does not

@@ -69,11 +69,6 @@ def expected_calibration_error(
 
   Bin m of M holds confidences in ((m - 1) / M, m / M]; empty ones count
   nothing. Source: equation 3, arXiv:1706.04599, which takes M = 15.
-
-  Args:
-    confidence: probabilities of the predictions.
-    correct: whether they are right.
-    bins: M.
   """
   index = np.ceil(confidence * np.float32(bins)).astype(int) - 1
   index = index.clip(0, bins - 1)

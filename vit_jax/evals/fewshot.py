@@ -110,11 +110,7 @@ def evaluate(
 ) -> dict[str, float]:
   """Few-shot accuracies from features; see `Evaluator.__call__`.
 
-  Args:
-    config: shots, seeds and penalties.
-    train: "feature" [n, D] and "label" [n].
-    test: likewise.
-    num_classes: C.
+  `train` and `test` have "feature" [n, D] and "label" [n].
 
   Raises:
     ConfigError: a class has too few examples.
@@ -191,11 +187,6 @@ class Ridge:
   of the two matrices is decomposed once, after which every penalty is cheap.
   All in float64: the constant feature makes the largest eigenvalue 1e4 n.
   Source: big_vision's evaluators/fewshot_lsr.py.
-
-  Args:
-    features: one row for each example.
-    labels: their classes.
-    num_classes: C.
   """
 
   def __init__(

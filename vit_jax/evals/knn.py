@@ -119,19 +119,11 @@ def vote(
   neighbours: tuple[int, ...],
   temperature: float,
 ) -> dict[int, Integer[Array, "B"]]:
-  """Classes by number of neighbours.
+  """Classes by number of neighbours, each k of `neighbours`.
 
   The k training examples of the largest cosine vote for their class with
   weights exp(cosine / temperature). Of equal neighbours the first counts, of
   equal classes the smallest.
-
-  Args:
-    train: features.
-    labels: their classes.
-    test: features.
-    num_classes: C.
-    neighbours: each k.
-    temperature: see above.
   """
 
   def unit(x: Float[Array, "*batch D"]) -> Float[Array, "*batch D"]:

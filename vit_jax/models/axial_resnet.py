@@ -5,26 +5,26 @@ Source: Appendix D.6 and Figure 13, arXiv:2010.11929, after arXiv:2003.07853.
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float
 
 from vit_jax.core import config as config_lib, errors
 from vit_jax.models import base, bit
-from vit_jax.nn import axial, checks, resnet, stacking, std_convolution
+from vit_jax.nn import axial, checks, resnet
 
-# Parameters are not stored stacked: the first units differ in shape.
-STACKED = ""
-STEM = "root/kernel"
+STACKED = bit.STACKED
+STEM = bit.STEM
 
 # Figure 13.
 VARIANTS = {"R50": dict(depths=bit.DEPTHS["R50"])}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(base.CommonConfig):
+class Config(bit.Stages):
   """An AxialResNet; the defaults are AxialResNet50.
 
   The paper only says that all 3 x 3 convolutions of a ResNet-50 become
@@ -35,24 +35,18 @@ class Config(base.CommonConfig):
   Differs from Axial-ResNet of arXiv:2003.07853 in these, and as
   `nn.axial.RowAttention` says.
 
-  Attributes: those of `base.CommonConfig`, and
+  Attributes: those of `bit.Stages`, and
 
-    depths: units of each stage.
-    width_factor: multiplies the channels of all layers.
     num_heads: H of every attention.
+    standardization, root_padding: those of `bit.Config`, which are fixed here.
   """
 
-  depths: tuple[int, ...] = (3, 4, 6, 3)
-  width_factor: float = 1.0
   num_heads: int = 8
+  standardization: ClassVar = "var + 1e-10"
+  root_padding: ClassVar = "none"
 
   def __post_init__(self):
     super().__post_init__()
-    if min(self.depths, default=0) < 1:
-      raise errors.about(
-        self, "{depths} must be stages of at least 1 unit each"
-      )
-    resnet.check_width_factor("width_factor", self.width_factor)
     width = resnet.root_width(self.width_factor)
     if self.num_heads < 1 or width % (2 * self.num_heads):
       raise errors.about(
@@ -77,56 +71,25 @@ def sharding_rules(config: Config) -> base.Rules:
   return [rule, *base.head_rules(config)]
 
 
-class Model(nn.Module):
-  """An AxialResNet.
+class Model(bit.Model):
+  """An AxialResNet: `bit.Model` with attention for 3 x 3 convolutions.
 
-  Attributes:
-    config: what it computes.
-    remat, unroll: speed knobs, see `base.ModelModule`. remat="dots" keeps the
-      results of convolutions; loops are over the equal units of a stage.
+  Images have the size of the config, as each offset has parameters.
+
+  Attributes: those of `bit.Model`.
   """
 
-  config: Config
-  remat: stacking.Remat = "none"
-  unroll: int = 1
+  config: Config  # type: ignore[assignment]
 
-  @nn.compact
-  def __call__(
-    self, images: checks.Images, *, train: bool = False
-  ) -> base.Outputs:
-    """Represents and classifies images; see `models.base`.
+  def _checked(self, images: checks.Images) -> Float[Array, "B h w c"]:
+    return checks.check_images(images, self.config.image_size)
 
-    Their size is that of the config, as each offset has parameters.
-    """
-    del train  # Nothing is random.
-    config = self.config
-    images = checks.check_images(images, config.image_size)
-    dtype = jnp.dtype(config.dtype)
-    conv = functools.partial(
-      std_convolution.StdConv,
-      standardization="var + 1e-10",
-      padding="symmetric",
-      dtype=dtype,
-    )
-    norm = functools.partial(resnet.GroupNorm, dtype=dtype)
+  def _unit_conv(self, conv: resnet.Layer, norm: resnet.Layer) -> resnet.Layer:
+    dtype = jnp.dtype(self.config.dtype)
     attend = functools.partial(
-      axial.RowAttention, config.num_heads, conv, norm, dtype
+      axial.RowAttention, self.config.num_heads, conv, norm, dtype
     )
-    width = resnet.root_width(config.width_factor)
-    x = conv(width, 7, 2, name="root")(images)
-    padding = std_convolution.pads("symmetric", 3)
-    x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=padding)
-    unit = functools.partial(
-      stacking.rematted(resnet.PreActivationUnit, self.remat),
-      conv=functools.partial(_layer, conv, attend),
-      norm=norm,
-    )
-    x = resnet.stages(self, unit, x, config.depths, width)
-    x = nn.relu(norm(name="norm")(x))
-    out = base.represent(x)
-    if config.num_classes:
-      out["logits"] = base.head(config)(out["pre_logits"])
-    return out
+    return functools.partial(_layer, conv, attend)
 
 
 def _layer(

@@ -121,7 +121,4 @@ class Model(nn.Module):
     make = functools.partial(encoder.Block, block)
     x, _ = blocks(make, name="blocks")(x, train)
     x = nn.LayerNorm(epsilon=1e-6, dtype=dtype, name="norm")(x)
-    out = base.represent(x)
-    if config.num_classes:
-      out["logits"] = base.head(config)(out["pre_logits"])
-    return out
+    return base.outputs(config, x)

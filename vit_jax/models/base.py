@@ -19,7 +19,7 @@ It returns a dict with these keys:
 - logits: float32 [B, C], if there is a head.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -183,8 +183,18 @@ def head_rules(config: CommonConfig) -> Rules:
   return [rule] if config.num_classes else []
 
 
-def represent(grid: Float[Array, "B gh gw D"]) -> Outputs:
-  """The outputs, except logits, of a model that pools by the mean."""
+def outputs(
+  config: Any,
+  grid: Float[Array, "B gh gw D"],
+  drop: Callable[[Float[Array, "B D"]], Float[Array, "B D"]] = lambda x: x,
+) -> Outputs:
+  """The outputs of a model that pools by the mean, with a head if it has one.
+
+  To be called in a compact method; `drop` is applied before the head.
+  """
   tokens = grid.reshape(grid.shape[0], -1, grid.shape[-1])
   mean = tokens.mean(axis=1, dtype=jnp.float32)
-  return {"tokens": tokens, "grid": grid, "pre_logits": mean}
+  out = {"tokens": tokens, "grid": grid, "pre_logits": mean}
+  if config.num_classes:
+    out["logits"] = head(config)(drop(mean))
+  return out

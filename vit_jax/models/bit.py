@@ -37,24 +37,17 @@ VARIANTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(base.CommonConfig):
-  """A BiT ResNet; the defaults are R50x1.
+class Stages(base.CommonConfig):
+  """The fields of a ResNet; the defaults are R50x1.
 
   Attributes: those of `base.CommonConfig`, and
 
     depths: units of each stage.
     width_factor: multiplies the channels of all layers.
-    standardization: what kernels are divided by; the default is that of
-      big_transfer and big_vision, "var + 1e-8" is timm's.
-    root_padding: how the max-pooling after the first convolution pads its
-      input: not at all, as in big_vision, or with zeros, as in big_transfer
-      and timm.
   """
 
   depths: tuple[int, ...] = (3, 4, 6, 3)
   width_factor: float = 1.0
-  standardization: std_convolution.Standardization = "var + 1e-10"
-  root_padding: Literal["none", "zeros"] = "none"
 
   def __post_init__(self):
     super().__post_init__()
@@ -63,6 +56,23 @@ class Config(base.CommonConfig):
         self, "{depths} must be stages of at least 1 unit each"
       )
     resnet.check_width_factor("width_factor", self.width_factor)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Stages):
+  """A BiT ResNet; the defaults are R50x1.
+
+  Attributes: those of `Stages`, and
+
+    standardization: what kernels are divided by; the default is that of
+      big_transfer and big_vision, "var + 1e-8" is timm's.
+    root_padding: how the max-pooling after the first convolution pads its
+      input: not at all, as in big_vision, or with zeros, as in big_transfer
+      and timm.
+  """
+
+  standardization: std_convolution.Standardization = "var + 1e-10"
+  root_padding: Literal["none", "zeros"] = "none"
 
 
 def variant(name: str, **overrides: Any) -> Config:
@@ -100,7 +110,7 @@ class Model(nn.Module):
     """Represents and classifies images of any size; see `models.base`."""
     del train  # Nothing is random.
     config = self.config
-    images = checks.check_images(images)
+    images = self._checked(images)
     dtype = jnp.dtype(config.dtype)
     conv = functools.partial(
       std_convolution.StdConv,
@@ -113,15 +123,20 @@ class Model(nn.Module):
     x = self._pool(conv(width, 7, 2, name="root")(images))
     unit = functools.partial(
       stacking.rematted(resnet.PreActivationUnit, self.remat),
-      conv=conv,
+      conv=self._unit_conv(conv, norm),
       norm=norm,
     )
     x = resnet.stages(self, unit, x, config.depths, width)
     x = nn.relu(norm(name="norm")(x))
-    out = base.represent(x)
-    if config.num_classes:
-      out["logits"] = base.head(config)(out["pre_logits"])
-    return out
+    return base.outputs(config, x)
+
+  def _checked(self, images: checks.Images) -> Float[Array, "B h w c"]:
+    return checks.check_images(images)
+
+  def _unit_conv(self, conv: resnet.Layer, norm: resnet.Layer) -> resnet.Layer:
+    """What makes the convolutions of a unit, from the plain ones."""
+    del norm
+    return conv
 
   def _pool(self, x: Float[Array, "B h w c"]) -> Float[Array, "B _ _ c"]:
     """Max-pooling, 3 x 3 with a stride of 2."""

@@ -176,11 +176,8 @@ class Model(nn.Module):
     for i in range(len(config.widths)):
       x = self._stage(x, i, train)
     grid = conv(config.width, name="last")(x)
-    out = base.represent(grid)
-    if config.num_classes:
-      drop = nn.Dropout(config.head_dropout, deterministic=not train)
-      out["logits"] = base.head(config)(drop(out["pre_logits"]))
-    return out
+    drop = nn.Dropout(config.head_dropout, deterministic=not train)
+    return base.outputs(config, grid, drop)
 
   def _stage(
     self, x: Float[Array, "B h w c"], index: int, train: bool

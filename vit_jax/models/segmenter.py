@@ -55,9 +55,7 @@ class Config:
         },
       )
     if self.num_classes < 1:
-      raise errors.ConfigError(
-        "{num_classes} must be at least 1", {"num_classes": self.num_classes}
-      )
+      raise errors.about(self, "{num_classes} must be at least 1")
 
   @property
   def image_size(self) -> tuple[int, int]:

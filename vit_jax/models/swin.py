@@ -165,9 +165,7 @@ class Stage(nn.Module):
   ) -> Float[Array, "B _ _ _"]:
     """Merges patches, except in the first stage, and runs the L blocks.
 
-    Args:
-      x: the grid.
-      drop_rates: rate of stochastic depth of each block.
+    Each has its own rate of stochastic depth.
     """
     config = self.config
     if self.index:
@@ -228,10 +226,7 @@ class Model(nn.Module):
       x = Stage(
         config, i, train, self.unroll, self.remat, dtype, name=f"stage{i}"
       )(x, rates[i])
-    out = base.represent(norm(name="norm")(x))
-    if config.num_classes:
-      out["logits"] = base.head(config)(out["pre_logits"])
-    return out
+    return base.outputs(config, norm(name="norm")(x))
 
 
 def drop_rates(config: Config) -> Sequence[Float[np.ndarray, "L"] | None]:

@@ -46,12 +46,8 @@ class Block(nn.Module):
 def stack(depth: int, *, unroll: int, remat: stacking.Remat) -> type[Block]:
   """The class of a stack of blocks, whose parameters are [L, ...].
 
-  It is called like a block, with both arguments by position.
-
-  Args:
-    depth: L.
-    unroll: blocks per turn of the compiled loop, 0 for all (no loop).
-    remat: what the backward pass computes again; see `stacking.rematted`.
+  It is called like a block, with both arguments by position. For `unroll` and
+  `remat` see `stacking.stack`.
   """
   return stacking.stack(
     Block, depth, nn.broadcast, static=(2,), unroll=unroll, remat=remat

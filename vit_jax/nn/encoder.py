@@ -144,13 +144,8 @@ def stack(depth: int, *, unroll: int, remat: stacking.Remat) -> Any:
 
   It is called like a block, with all arguments by position and with one
   `drop_rate` for each block [L]. It returns the tokens, and the attention
-  weights [L, B, H, N, N] or None. Each block draws its own initial parameters
-  and its own dropout.
-
-  Args:
-    depth: L.
-    unroll: blocks per turn of the compiled loop, 0 for all (no loop).
-    remat: what the backward pass computes again; see `stacking.rematted`.
+  weights [L, B, H, N, N] or None. Of `unroll` and `remat` tells
+  `stacking.stack`.
   """
   return stacking.stack(
     Block,

@@ -48,11 +48,8 @@ class GroupNorm(nn.Module):
     return (y * scale + bias).astype(self.dtype)
 
 
-class PreActivationUnit(nn.Module):
-  """The bottleneck of ResNet-v2: norm and ReLU come before a convolution.
-
-  Source: arXiv:1603.05027, with the stride in the 3 x 3 convolution as in
-  arXiv:1912.11370.
+class Unit(nn.Module):
+  """The fields of a bottleneck.
 
   Attributes:
     width: channels of the 3 x 3 convolution.
@@ -65,6 +62,14 @@ class PreActivationUnit(nn.Module):
   stride: int
   conv: Layer
   norm: Layer
+
+
+class PreActivationUnit(Unit):
+  """The bottleneck of ResNet-v2: norm and ReLU come before a convolution.
+
+  Source: arXiv:1603.05027, with the stride in the 3 x 3 convolution as in
+  arXiv:1912.11370.
+  """
 
   @nn.compact
   def __call__(
@@ -82,24 +87,13 @@ class PreActivationUnit(nn.Module):
     return x + conv(wide, 1, name="conv3")(y)
 
 
-class PostActivationUnit(nn.Module):
+class PostActivationUnit(Unit):
   """The bottleneck of the published hybrids: a norm follows a convolution.
 
   Source: arXiv:1512.03385, with the stride in the 3 x 3 convolution and with
   the last norm's scale starting at 0 as in google-research's
   vision_transformer.
-
-  Attributes:
-    width: channels of the 3 x 3 convolution.
-    stride: stride of this convolution and of the shortcut.
-    conv: makes the convolutions.
-    norm: makes the norms.
   """
-
-  width: int
-  stride: int
-  conv: Layer
-  norm: Layer
 
   @nn.compact
   def __call__(

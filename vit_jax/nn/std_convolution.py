@@ -28,12 +28,7 @@ KEPT = "convolved"
 def standardize(
   kernel: Float[Array, "h w in out"], form: Standardization
 ) -> Float[Array, "h w in out"]:
-  """Gives each output channel a mean of 0 and a standard deviation of 1.
-
-  Args:
-    kernel: the kernel of a convolution.
-    form: what the kernel is divided by.
-  """
+  """Gives each output channel a mean of 0 and a standard deviation of 1."""
   axes = (0, 1, 2)
   centred = kernel - jnp.mean(kernel, axes, keepdims=True)
   variance = jnp.mean(jnp.square(centred), axes, keepdims=True)

@@ -105,9 +105,8 @@ class Schedule:
           f"{{stairs}}, {start!r}: {e}", {"stairs": self.stairs}
         ) from None
       if not fraction > 0:
-        raise errors.ConfigError(
-          f"{{stairs}}: the fraction {fraction} must be positive",
-          {"stairs": self.stairs},
+        raise errors.about(
+          self, f"{{stairs}}: the fraction {fraction} must be positive"
         )
 
 
@@ -136,11 +135,11 @@ def make(
 
   warmup, cooldown = steps(config.warmup), steps(config.cooldown)
   if warmup + cooldown > total_steps or 0 < warmup == total_steps:
-    raise errors.ConfigError(
+    raise errors.about(
+      config,
       f"{{warmup}} and {{cooldown}} are {warmup} + {cooldown} ="
       f" {warmup + cooldown} of {total_steps} steps; shorten them or train"
       " longer",
-      {"warmup": config.warmup, "cooldown": config.cooldown},
     )
   decay = _decay(config, steps, warmup, total_steps)
 
@@ -181,17 +180,14 @@ def _decay(
   if config.decay == "rsqrt":
     scale, shift = steps(config.timescale), steps(config.shift)
     if not scale:
-      raise errors.ConfigError(
-        "{timescale} is less than one step", {"timescale": config.timescale}
-      )
+      raise errors.about(config, "{timescale} is less than one step")
     return lambda step: (
       1.0 / jnp.sqrt(1.0 + (jnp.maximum(step - warmup, 0) + shift) / scale)
     )
   starts = [steps(Duration.parse(start)) for start, _ in config.stairs]
   if any(b <= a for a, b in itertools.pairwise(starts)):
-    raise errors.ConfigError(
-      f"{{stairs}} start at steps {starts}, which do not increase",
-      {"stairs": config.stairs},
+    raise errors.about(
+      config, f"{{stairs}} start at steps {starts}, which do not increase"
     )
   values = [1.0, *(fraction for _, fraction in config.stairs)]
 

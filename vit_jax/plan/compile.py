@@ -108,12 +108,7 @@ def compile_step(
 
 
 def collectives(hlo: str, num_devices: int) -> dict[str, Collective]:
-  """The collective operations of a compiled program, by kind.
-
-  Args:
-    hlo: text of the program.
-    num_devices: number of devices that run it.
-  """
+  """The collective operations, by kind, of a program that devices run."""
   bodies: dict[str, str] = {}
   for block in re.split(r"\n\}", hlo):
     head = re.search(r"(?m)^(?:ENTRY )?%?([\w.\-]+) .*\{$", block)

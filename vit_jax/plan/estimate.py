@@ -65,9 +65,7 @@ class Estimate:
 class Estimator:
   """Makes estimates for one config; traces what they share only once.
 
-  Args:
-    experiment: the config.
-    inputs: its data, or made-up data of the same shapes.
+  Its data may be made up, of the same shapes.
   """
 
   def __init__(
@@ -83,11 +81,7 @@ class Estimator:
   def __call__(
     self, experiment: experiment_lib.Experiment, num_devices: int
   ) -> Estimate:
-    """What one device needs.
-
-    Args:
-      experiment: the config, perhaps with other values of `runtime`.
-      num_devices: number of devices in all.
+    """What one of so many devices needs; `runtime` may have other values.
 
     Raises:
       ConfigError: the batch or a parameter cannot be split like this.

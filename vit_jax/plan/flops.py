@@ -37,9 +37,7 @@ _REDUCTIONS = {
 def count(jaxpr: Any, only: Collection[str] = ()) -> float:
   """Operations of a jaxpr; a multiply-add is two.
 
-  Args:
-    jaxpr: the program.
-    only: names of the primitives that count; all of them if it is empty.
+  If primitives are named by `only`, no others count.
   """
   total = 0.0
   for eqn in jaxpr.eqns:
@@ -56,12 +54,7 @@ def of_function(f: Any, *args: Any) -> float:
 
 
 def of_model(model: Any, image_shape: tuple[int, int, int]) -> float:
-  """Operations of the forward pass of one image.
-
-  Args:
-    model: a model.
-    image_shape: (h, w, c).
-  """
+  """Operations of the forward pass of one image of shape (h, w, c)."""
   images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   variables = jax.eval_shape(model.init, jax.random.key(0), images)
   last = "logits" if model.config.num_classes else "pre_logits"

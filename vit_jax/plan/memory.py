@@ -65,9 +65,7 @@ class _Op(NamedTuple):
 def _flat(jaxpr: Any, names: dict[Any, Any]) -> Iterator[_Op]:
   """The equations of a jaxpr, with the bodies of calls in place of the calls.
 
-  Args:
-    jaxpr: the program.
-    names: what stands for each of its variables; more are added.
+  `names` has what stands for each of its variables; more are added.
   """
 
   def name(var: Any) -> Any:

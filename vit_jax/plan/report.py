@@ -83,11 +83,7 @@ class Plan:
 
 
 class Planner:
-  """Plans one config for any number of slices.
-
-  Args:
-    planned: the config with made-up data.
-  """
+  """Plans one config for any number of slices."""
 
   def __init__(self, planned: inputs_lib.Planned):
     self.planned = planned

@@ -6,48 +6,13 @@ on ImageNet. ImageNet-21k takes the place of JFT-300M; see `fewshot`.
 
 from collections.abc import Mapping
 import dataclasses
-import re
+import json
+import pathlib
 
 from vit_jax.reproduce import launch, pages
 from vit_jax.reproduce.paper import Grid, Number, Place, Row
 
-# Percent of the images, as 9, 30, 90 and all of 303 million are in Figure 4.
-_SHARES = (3, 10, 30, 100)
-_SHAPE = {
-  "model.depth": 8,
-  "model.width": 1024,
-  "model.mlp_dim": 2048,
-  # The paper does not print it.
-  "model.num_heads": 16,
-}
-# These values were chosen here: the paper prints none.
-_SHAPES = {
-  "base": ("ViT-B/32", {}),
-  "depth 16": ("ViT-B/32", {"model.depth": 16}),
-  "depth 32": ("ViT-B/32", {"model.depth": 32}),
-  "depth 64": ("ViT-B/32", {"model.depth": 64}),
-  "width 1536": ("ViT-B/32", {"model.width": 1536}),
-  "width 2048": ("ViT-B/32", {"model.width": 2048}),
-  "MLP 4096": ("ViT-B/32", {"model.mlp_dim": 4096}),
-  "MLP 8192": ("ViT-B/32", {"model.mlp_dim": 8192}),
-  "patch 16": ("ViT-B/16", {}),
-  "patch 14": ("ViT-B/14", {}),
-  "all": (
-    "ViT-B/32",
-    {"model.depth": 12, "model.width": 1280, "model.mlp_dim": 2560},
-  ),
-}
-_KINDS = {"none": "none", "1d": "learned_1d", "2d": "learned_2d"}
-_ENTRIES = {
-  "stem": "stem",
-  "every layer": "every_layer",
-  "every layer, shared": "shared",
-}
-_POOLS = {
-  "CLS-Token lr=8e-4": ("token", 8e-4),
-  "GAP lr=8e-4": ("gap", 8e-4),
-  "GAP lr=3e-4": ("gap", 3e-4),
-}
+FILE = pathlib.Path(__file__).with_name("ablations.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,89 +49,33 @@ class Ablation:
     )
 
 
-def _slug(*words: str | int | float) -> str:
-  text = " ".join(map(str, words)).lower()
-  return re.sub(r"[^a-z0-9]+", "-", text).strip("-")
-
-
-def images(grid: Grid) -> dict[Place, Ablation]:
-  """Figure 4: models by shares of the images."""
-  runs = {}
-  for row in grid.rows:
-    model = row[0].removesuffix(" (BiT)")
-    # ViT-b is ViT-B with half its widths; names of machines ignore case.
-    slug = _slug("images", model.replace("-b/", "-half-b/"))
-    for column, share in zip(grid.columns, _SHARES, strict=True):
-      runs[row, column] = Ablation(f"{slug}-{share}", model, share)
-  return runs
-
-
-def shapes() -> dict[str, Ablation]:
-  """Figure 8: one dimension of the model scaled, by name of the change."""
-  return {
-    name: Ablation(_slug("shape", name), model, fields={**_SHAPE, **fields})
-    for name, (model, fields) in _SHAPES.items()
-  }
-
-
-def pools(grid: Grid) -> dict[Place, Ablation]:
-  """Figure 9: class token and global average pooling."""
-  (column,) = grid.columns
-  runs = {}
-  for row in grid.rows:
-    pool, rate = _POOLS[row[0]]
-    fields = {"model.pool": pool, "optim.peak_lr": rate}
-    name = _slug("pool", pool, f"{rate:g}")
-    runs[row, column] = Ablation(name, "ViT-B/16", fields=fields)
-  return runs
-
-
-def axial(grid: Grid) -> dict[Place, Ablation]:
-  """Figure 13: attention along rows and columns."""
-  return {
-    (row, grid.columns[0]): Ablation(_slug("axial", row[0]), row[0])
-    for row in grid.rows
-  }
-
-
-def positions(grid: Grid) -> dict[Place, Ablation]:
-  """Table 8: position embeddings, and where they enter."""
-  runs = {}
-  for row in grid.rows:
-    kind = _KINDS.get(row[0], row[0])
-    for column in grid.columns:
-      if grid.number(row, column):
-        at = "every_layer" if kind == "relative" else _ENTRIES[column]
-        fields = {"model.posemb": kind, "model.posemb_at": at}
-        name = _slug("posemb", kind, at)
-        runs[row, column] = Ablation(name, "ViT-B/16", fields=fields)
-  return runs
+def runs(name: str) -> dict[Place, Ablation]:
+  """The runs of a table or figure, such as "table8", by their places in it."""
+  places = {}
+  for fields in json.loads(FILE.read_text())[name]:
+    place = (fields.pop("row"),), fields.pop("column")
+    places[place] = Ablation(**fields)
+  return places
 
 
 def page(
   results: pages.Results,
   grid: Grid,
-  runs: Mapping[Place, Ablation],
-  notes: tuple[str, ...] = (),
   others: pages.Numbers = lambda row, column: None,
 ) -> pages.Page:
   """A table of 5-shot accuracies in its unit, and the commands of its runs.
 
-  Args:
-    results: the results, for the accuracies.
-    grid: the table.
-    runs: the runs by their places in the table.
-    notes: paragraphs below the table.
-    others: gives the numbers that are no accuracies.
+  `others` gives the numbers that are no accuracies.
   """
   factor = 1 if grid.unit == "fraction" else 100
+  by_place = runs(grid.name)
 
   def ours(row: Row, column: str) -> Number | None:
-    run = runs.get((row, column))
+    run = by_place.get((row, column))
     score = results.few_shot.get(run.name) if run else None
     if not score:
       return others(row, column)
     return Number(factor * float(score.value), score.source)
 
-  commands = [run.command() for run in runs.values()]
-  return pages.page(results, grid, ours, notes=notes, commands=commands)
+  commands = [run.command() for run in by_place.values()]
+  return pages.page(results, grid, ours, commands=commands)

@@ -9,7 +9,7 @@ import re
 
 from vit_jax.core import errors, files
 from vit_jax.reproduce import pages, paper_scale, run_small
-from vit_jax.reproduce.small_experiment import SmallExperiment
+from vit_jax.reproduce.small_experiment import ALL, SmallExperiment
 from vit_jax.sweeps import collect
 
 # Remarks on a result, written by hand.
@@ -35,11 +35,7 @@ the source of every number are in
 
 
 def write(file: pathlib.Path, out: pathlib.Path) -> None:
-  """Writes the page from the files of results; it computes nothing.
-
-  Args:
-    file: the page.
-    out: folder of the results, which the page links to.
+  """Writes the page from the files of results, which it links to.
 
   Raises:
     ConfigError: there is no folder of results.
@@ -51,7 +47,7 @@ def write(file: pathlib.Path, out: pathlib.Path) -> None:
     )
   link = os.path.relpath(out, file.parent)
   parts = [_HEAD, _overview(out)]
-  parts += [_small(experiment, out, link) for experiment in run_small.ALL]
+  parts += [_small(experiment, out, link) for experiment in ALL]
   parts += ["# At the paper's scale\n", *_paper_scale(out)]
   file.parent.mkdir(parents=True, exist_ok=True)
   files.write(file, "\n".join(parts))
@@ -59,7 +55,7 @@ def write(file: pathlib.Path, out: pathlib.Path) -> None:
 
 def _overview(out: pathlib.Path) -> str:
   """A row for each table and figure."""
-  experiments = {what: e for e in run_small.ALL for what in e.serves}
+  experiments = {what: e for e in ALL for what in e.serves}
   rows = []
   for what in paper_scale.NAMES:
     title = pages.heading(what.replace("=", ""))

@@ -25,7 +25,6 @@ _GROUPS = {
 }
 _BATCHES = "Figure 12, right: largest batch on a TPUv3 core"
 _TOKENS = "Tokens of an image at each size"
-_JFT = "Not reproducible: JFT-300M is private to Google."
 _ANALYZE = (
   "python -m vit_jax analyze --checkpoint=CHECKPOINT --images=DIR --out=DIR"
 )
@@ -54,7 +53,7 @@ def figure_2(results: Results) -> list[Page]:
     return Number(statistics.fmean(float(n.value) for n in known), source)
 
   grid = paper.grids()["figure2"]
-  page = pages.page(results, grid, ours, printed=printed, notes=(_JFT,))
+  page = pages.page(results, grid, ours, printed=printed)
   return [dataclasses.replace(page, commands=nine.commands, runs=nine.runs)]
 
 
@@ -74,14 +73,9 @@ def figure_3(results: Results) -> list[Page]:
   ]
 
 
-def figure_4(results: Results) -> list[Page]:
-  """5-shot accuracy by number of pre-training images."""
-  grid = paper.grids()["figure4"]
-  note = (
-    f"{_JFT} With parts of ImageNet-21k instead (3, 10, 30, 100 %; the best"
-    " evaluation of each run counts):"
-  )
-  return [ablations.page(results, grid, ablations.images(grid), (note,))]
+def _ablations(name: str, results: Results) -> list[Page]:
+  """A figure of 5-shot accuracies."""
+  return [ablations.page(results, paper.grids()[name])]
 
 
 def figure_5(results: Results) -> list[Page]:
@@ -112,34 +106,18 @@ def figure_5(results: Results) -> list[Page]:
 
 def figure_8(results: Results) -> list[Page]:
   """Scaling one dimension of the model at a time."""
-  note = (
-    "The number of heads is not printed either; we take 16. On ImageNet-21k,"
-    " with values of our own choice:"
-  )
   grid = paper.grids()["figure8"]
-  runs = ablations.shapes()
-  column = grid.columns[0]
+  rows, columns = zip(*ablations.runs("figure8"), strict=True)
   points = dataclasses.replace(
     grid,
     title="our runs",
     header=("changed",),
-    columns=(column,),
-    rows=tuple((name,) for name in runs),
-    values=((None,),) * len(runs),
-    note="",
+    columns=columns[:1],
+    rows=rows,
+    values=((None,),) * len(rows),
+    notes=(),
   )
-  places = {((name,), column): run for name, run in runs.items()}
-  return [
-    pages.page(results, grid, notes=(_JFT, note)),
-    ablations.page(results, points, places),
-  ]
-
-
-def figure_9(results: Results) -> list[Page]:
-  """Class token against global average pooling."""
-  note = f"{_JFT} On ImageNet-21k, with ViT-B/16:"
-  grid = paper.grids()["figure9"]
-  return [ablations.page(results, grid, ablations.pools(grid), (note,))]
+  return [pages.page(results, grid), ablations.page(results, points)]
 
 
 def figure_12(results: Results) -> list[Page]:
@@ -161,18 +139,7 @@ def figure_12(results: Results) -> list[Page]:
     return Number(bounds[0], source)
 
   grid = paper.grids()["figure12"]
-  note = (
-    "Measuring speed needs the device. The largest batch is that of a training"
-    " step with Adam and bfloat16 computation, found by compiling it for one"
-    " core of a TPUv3; we try powers of 2 and three times those until the next"
-    " does not fit. The paper does not say whether its batches are for"
-    " training. Rows with an effort of -1 in"
-    " results/reproduction/computed.jsonl were compiled with the compiler's"
-    " least effort, which takes about half the time; where both were tried, a"
-    " ResNet takes the same memory (docs/log.md). 0: not even one image fits."
-    " Empty: not compiled yet, or the patches do not divide the image."
-  )
-  largest = pages.page(results, grid, batches, notes=(note,))
+  largest = pages.page(results, grid, batches)
   return [
     dataclasses.replace(largest, title=_BATCHES),
     dataclasses.replace(
@@ -183,88 +150,37 @@ def figure_12(results: Results) -> list[Page]:
 
 def figure_13(results: Results) -> list[Page]:
   """Axial attention."""
-  grid = paper.grids()["figure13"]
-  notes = (
-    "exaFLOPs are for 7 epochs on JFT-300M; measuring speed needs the device.",
-    f"{_JFT} On ImageNet-21k:",
-  )
-  return [
-    ablations.page(
-      results,
-      grid,
-      ablations.axial(grid),
-      notes,
-      lambda row, column: tables.exaflops((*row, "7"), column),
-    )
-  ]
+
+  def others(row: Row, column: str) -> Number | None:
+    return tables.exaflops((*row, "7"), column)
+
+  return [ablations.page(results, paper.grids()["figure13"], others)]
 
 
-def _pictures(number: int, results: Results) -> list[Page]:
+def _pictures(name: str, results: Results) -> list[Page]:
   """A figure of pictures, which has no numbers."""
-  del results
-  title, model, note = _PICTURES[number]
-  return [
-    Page(
-      name=f"figure{number}",
-      title=f"Figure {number}: {title}",
-      header=("model",),
-      columns=(),
-      rows=((model,),),
-      cells=((),),
-      notes=(note,),
-      commands=(_ANALYZE,),
-    )
-  ]
+  return [pages.page(results, paper.grids()[name], commands=(_ANALYZE,))]
 
 
-_PUBLISHED = (
-  "The paper's model is not published; the same model, pre-trained on"
-  " ImageNet-21k, is (gs://vit_models/imagenet21k). The methods and their free"
-  " choices are those of `analyze`."
-)
-_PICTURES = {
-  6: ("attention from the class token to the image", "ViT-L/16", _PUBLISHED),
-  7: (
-    "filters, position similarity, attention distance",
-    "ViT-L/32 and ViT-L/16",
-    _PUBLISHED,
-  ),
-  10: (
-    "position similarity of three settings",
-    "ViT-L/16",
-    "Not reproducible: three runs on JFT-300M (7 epochs at 2e-4 with decay"
-    " 0.01; 7 and 14 epochs at 4e-4 with decay 0.1).",
-  ),
-  11: (
-    "attention distance by head and depth",
-    "ViT-L/16 and R50x1+ViT-L/16",
-    _PUBLISHED,
-  ),
-  14: ("more attention maps, drawn at random", "ViT-L/16", _PUBLISHED),
-}
 FIGURES = {
   2: figure_2,
   3: figure_3,
-  4: figure_4,
+  4: functools.partial(_ablations, "figure4"),
   5: figure_5,
-  6: functools.partial(_pictures, 6),
-  7: functools.partial(_pictures, 7),
+  6: functools.partial(_pictures, "figure6"),
+  7: functools.partial(_pictures, "figure7"),
   8: figure_8,
-  9: figure_9,
-  10: functools.partial(_pictures, 10),
-  11: functools.partial(_pictures, 11),
+  9: functools.partial(_ablations, "figure9"),
+  10: functools.partial(_pictures, "figure10"),
+  11: functools.partial(_pictures, "figure11"),
   12: figure_12,
   13: figure_13,
-  14: functools.partial(_pictures, 14),
+  14: functools.partial(_pictures, "figure14"),
 }
 
 
 def masked_patch(results: Results) -> list[Page]:
   """Section 4.6, which has neither table nor figure."""
-  note = (
-    "Not reproducible as printed: JFT-300M is private to Google. On ImageNet"
-    " the paper sees similar gains (B.1.2):"
-  )
   workdir = "gs://BUCKET/masked-patch"
   commands = (
     launch.train("masked-patch", "v3:4x4", "configs/masked_patch_b16.py"),
@@ -281,5 +197,5 @@ def masked_patch(results: Results) -> list[Page]:
     return None
 
   grid = paper.grids()["masked_patch"]
-  page = pages.page(results, grid, ours, notes=(note,), commands=commands)
+  page = pages.page(results, grid, ours, commands=commands)
   return [dataclasses.replace(page, title="Section 4.6: self-supervision")]

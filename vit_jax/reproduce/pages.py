@@ -94,7 +94,6 @@ def page(
   ours: Numbers = lambda row, column: None,
   *,
   printed: Numbers | None = None,
-  notes: tuple[str, ...] = (),
   runs: Iterable[Pretraining] = (),
   commands: Iterable[str] = (),
 ) -> Page:
@@ -105,13 +104,11 @@ def page(
     grid: the table.
     ours: gives our numbers.
     printed: gives the paper's numbers; by default those of the grid.
-    notes: paragraphs below the table.
     runs: the pre-training runs that the numbers are from.
     commands: commands that follow those that launch these runs.
   """
   runs = tuple(dict.fromkeys(runs))
   number = printed or grid.number
-  note = (grid.note,) if grid.note else ()
   return Page(
     name=grid.name,
     title=f"{heading(grid.name)}: {grid.title}",
@@ -122,7 +119,7 @@ def page(
       tuple(Cell(number(r, c), ours(r, c)) for c in grid.columns)
       for r in grid.rows
     ),
-    notes=(*note, *notes, *_blocked(runs)),
+    notes=(*grid.notes, *_blocked(runs)),
     commands=(*_launches(runs, results), *commands),
     runs=runs,
   )

@@ -44,7 +44,9 @@ class Grid:
     columns: names of the columns.
     rows: names of the rows, each of as many parts as the header.
     values, deviations: [rows][columns]; None where the paper prints nothing.
-    note: a remark for the reader.
+    notes: paragraphs for the reader.
+    runs: model, data, epochs and optimiser of the pre-training of a column, see
+      `launch.Pretraining`, where each column has one.
   """
 
   name: str
@@ -56,7 +58,8 @@ class Grid:
   rows: tuple[Row, ...]
   values: tuple[tuple[Value | None, ...], ...]
   deviations: tuple[tuple[float | None, ...], ...]
-  note: str
+  notes: tuple[str, ...]
+  runs: Mapping[str, list[str]]
 
   def number(self, row: Row, column: str) -> Number | None:
     """The value at a place, or None where the paper prints none."""
@@ -99,7 +102,8 @@ def parse(content: Mapping[str, Any]) -> dict[str, Grid]:
         tuple(row.get("std", [None] * len(fields["columns"])))
         for row in fields["rows"]
       ),
-      note=fields.get("note", ""),
+      notes=tuple(fields.get("notes", ())),
+      runs=fields.get("runs", {}),
     )
     for name, fields in content["grids"].items()
   }

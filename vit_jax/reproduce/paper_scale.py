@@ -29,12 +29,7 @@ NAMES = tuple(_MAKERS)
 
 
 def show(what: str, out: pathlib.Path, runs: str) -> list[Page]:
-  """The pages of a table, a figure or a section.
-
-  Args:
-    what: one of `NAMES`, such as "table=5".
-    out: folder of the results.
-    runs: folder of finished runs.
+  """The pages of one of `NAMES`; arguments as those of `compute`.
 
   Raises:
     ConfigError: there is no such table or figure.

@@ -13,38 +13,8 @@ import time
 
 from vit_jax.analysis import plots
 from vit_jax.core import errors, files, owners
-from vit_jax.reproduce import (
-  design_experiments as design,
-  scaling_experiments as scaling,
-)
 from vit_jax.reproduce.small_experiment import AXES, SmallExperiment
 from vit_jax.sweeps import collect, execute, leaks, state, sweep as sweep_lib
-
-ALL = (
-  scaling.TABLE_5,
-  scaling.TABLE_6,
-  design.TABLE_7,
-  design.TABLE_8,
-  scaling.FIGURE_8,
-  design.FIGURE_9,
-  scaling.FIGURE_13,
-  design.SECTION_4_6,
-)
-
-
-def find(what: str) -> SmallExperiment:
-  """The small experiment of "table=8" or "figure=9".
-
-  Raises:
-    ConfigError: there is none.
-  """
-  for experiment in ALL:
-    if what in experiment.serves:
-      return experiment
-  known = sorted(name for experiment in ALL for name in experiment.serves)
-  raise errors.ConfigError(
-    f"{what} has no small experiment; there are: {', '.join(known)}"
-  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,13 +65,8 @@ def run(
 ) -> Result:
   """Runs everything that is missing or has failed, and writes the results.
 
-  Args:
-    experiment: what to run.
-    workdir: folder of its runs.
-    out: folder of its table, plot and results.
-    data_dir: folder of the data sets.
-    workers: runs at a time.
-    say: called with messages of progress.
+  Its runs are in `workdir`, its table, plot and results in `out`; as many runs
+  as `workers` train at a time, and `say` is called with messages of progress.
 
   Raises:
     ConfigError: the results would replace other files.

@@ -1,7 +1,8 @@
 """A question of the paper, asked again with small models on real images."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import json
 import pathlib
 from typing import Any, Literal, NamedTuple
 
@@ -13,15 +14,9 @@ from vit_jax.sweeps import grid, sweep as sweep_lib
 from vit_jax.train import experiment as experiment_lib, setup
 
 RECIPE = str(pathlib.Path(__file__).with_name("recipe.py"))
+FILE = pathlib.Path(__file__).with_name("small_experiments.json")
 SEEDS = (0, 1, 2)
 RATE = "optim.peak_lr"
-ADAM_RATES = (1e-3, 3e-3, 1e-2)
-# What every small experiment changes.
-SCALE = (
-  "Fashion-MNIST (55,000 images of 28 px) instead of JFT or ImageNet; models of"
-  " 0.1 M parameters instead of 86 M and more; 300 steps of 128 images"
-)
-UPSTREAM = "accuracy on Fashion-MNIST's test images instead of 5-shot ImageNet"
 # Forward and backward pass, by the paper's formula (Table 6).
 _PASSES = 3
 
@@ -46,15 +41,15 @@ class Arm:
 
   Attributes:
     name: its name in tables.
-    setting: what its runs set, see `sweeps.grid`.
     series: the line of the plot that it is a point of.
+    setting: what its runs set, see `sweeps.grid`.
     rates: peak learning rates to choose from, equally many for every arm.
   """
 
   name: str
-  setting: grid.Setting
   series: str
-  rates: tuple[float, ...] = ()
+  setting: grid.Setting
+  rates: Sequence[float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,13 +70,13 @@ class SmallExperiment:
   """
 
   name: str
-  serves: tuple[str, ...]
+  serves: Sequence[str]
   question: str
   changed: str
-  arms: tuple[Arm, ...]
-  claims: tuple[Claim, ...]
+  arms: Sequence[Arm]
+  claims: Sequence[Claim]
   axis: Literal["", "images", "compute", "rate"] = ""
-  metrics: tuple[str, ...] = ("test/top_1",)
+  metrics: Sequence[str] = ("test/top_1",)
   common: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   def __post_init__(self):
@@ -174,3 +169,57 @@ AXES = {
   "compute": Axis("FLOPs of training", "{:.2e}", training_flops),
   "rate": Axis("peak learning rate", "", lambda s: float(s[RATE])),
 }
+
+
+def _arm(
+  rates: list[float],
+  name: str,
+  series: str,
+  setting: grid.Setting,
+  own_rates: list[float] | None = None,
+) -> Arm:
+  """An arm of `FILE`, whose values become those of configs."""
+
+  def value(v: Any) -> Any:
+    if isinstance(v, dict):
+      return sweep_lib.Trained(**v)
+    return tuple(v) if isinstance(v, list) else v
+
+  values = {k: value(v) for k, v in setting.items()}
+  return Arm(name, series, values, own_rates or rates)
+
+
+def _read() -> list[SmallExperiment]:
+  """The experiments of `FILE`, in its order."""
+  content = json.loads(FILE.read_text())
+  experiments = []
+  for name, fields in content["experiments"].items():
+    rates = fields.pop("rates", [])
+    experiments.append(
+      SmallExperiment(
+        name=name,
+        arms=[_arm(rates, *arm) for arm in fields.pop("arms")],
+        claims=[Claim(**claim) for claim in fields.pop("claims")],
+        changed=fields.pop("changed").format(**content["shared"]),
+        **fields,
+      )
+    )
+  return experiments
+
+
+ALL = _read()
+
+
+def find(what: str) -> SmallExperiment:
+  """The small experiment of "table=8" or "figure=9".
+
+  Raises:
+    ConfigError: there is none.
+  """
+  for experiment in ALL:
+    if what in experiment.serves:
+      return experiment
+  known = sorted(name for experiment in ALL for name in experiment.serves)
+  raise errors.ConfigError(
+    f"{what} has no small experiment; there are: {', '.join(known)}"
+  )

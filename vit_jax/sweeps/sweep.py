@@ -151,11 +151,7 @@ class Run:
   config: Any
 
   def flags(self, workdir: str) -> list[str]:
-    """Arguments of the train command, without its own workdir.
-
-    Args:
-      workdir: folder of the sweep.
-    """
+    """Arguments of the train command, in the workdir of the sweep."""
     arg, overrides = _resolved(self.setting, self.before, f"{workdir}/")
     colon = f":{arg}" if arg else ""
     return [

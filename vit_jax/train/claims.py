@@ -61,9 +61,6 @@ def leased(workdir: storage.BucketPath) -> Iterator["Lease"]:
 class Lease:
   """The claim of a folder of a bucket.
 
-  Args:
-    workdir: the folder.
-
   Raises:
     StorageError: another run has it.
   """

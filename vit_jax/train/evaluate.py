@@ -93,13 +93,14 @@ def ready(
   model = setup.make_model(experiment)
   load = functools.partial(_load, path, experiment, model, layout, allow_parts)
   loaded = None if own and not layout else load()
-  labels, channels = (
-    (loaded.labels, loaded.channels)
-    if loaded
-    else _facts(path, experiment, image_shape[2])
-  )
+  if loaded:
+    labels, channels = loaded.labels, loaded.channels
+  else:
+    labels, channels = _facts(path, experiment, image_shape[2])
   there = f"checkpoint={checkpoint}"
-  _check_channels(experiment, image_shape[2], there, channels)
+  name, first = next(iter(experiment.evals.items()))
+  here = f"evals.{name}.data.preprocess={first.data.preprocess}"
+  experiment_lib.check_channels(here, image_shape[2], there, channels)
   sources = experiment_lib.by_head(experiment, sources, labels, there)
   mesh = mesh_lib.make(experiment.runtime.mesh, devices)
   restored = (path, experiment, model, image_shape, mesh)
@@ -133,15 +134,6 @@ def _experiment(
   # The saved run may have had other devices.
   runtime = experiment_lib.Runtime(data_dir=experiment.runtime.data_dir)
   return dataclasses.replace(experiment, runtime=runtime)
-
-
-def _check_channels(
-  experiment: experiment_lib.Experiment, have: int, there: str, want: int
-) -> None:
-  """Refuses images of other channels than those of the checkpoint `there`."""
-  name, first = next(iter(experiment.evals.items()))
-  here = f"evals.{name}.data.preprocess={first.data.preprocess}"
-  experiment_lib.check_channels(here, have, there, want)
 
 
 def _facts(

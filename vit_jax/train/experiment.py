@@ -57,14 +57,12 @@ class Runtime:
     least = dict(microbatches=1, unroll=0, data_threads=1, data_workers=0)
     for name, low in {**least, "log_every": 1, "keep": 1}.items():
       if getattr(self, name) < low:
-        raise errors.ConfigError(
-          f"{{{name}}} must be at least {low}", {name: getattr(self, name)}
-        )
+        raise errors.about(self, f"{{{name}}} must be at least {low}")
     duration.check_distance("save_every", self.save_every)
     if min(self.profile) < 0:
-      raise errors.ConfigError(
+      raise errors.about(
+        self,
         "{profile} is the first step and the number of steps, both at least 0",
-        {"profile": self.profile},
       )
 
 
@@ -132,13 +130,10 @@ class Experiment:
 
   def __post_init__(self):
     if not 0 <= self.seed < 2**32:
-      raise errors.ConfigError(
-        "{seed} must be in [0, 2^32)", {"seed": self.seed}
-      )
+      raise errors.about(self, "{seed} must be in [0, 2^32)")
     if self.duration.unit == "%":
-      raise errors.ConfigError(
-        "{duration} is the whole run: give steps, epochs or examples",
-        {"duration": self.duration},
+      raise errors.about(
+        self, "{duration} is the whole run: give steps, epochs or examples"
       )
     size, parts = self.data.batch_size, self.runtime.microbatches
     if size % parts:

@@ -26,12 +26,7 @@ _EVERY_S = 60.0
 
 
 class Mirror:
-  """Uploads the files of a folder that have changed.
-
-  Args:
-    home: the folder in the bucket.
-    folder: the folder on this machine.
-  """
+  """Uploads what has changed of a folder on this machine to `home`."""
 
   def __init__(self, home: storage.BucketPath, folder: pathlib.Path):
     self.folder = folder

@@ -66,15 +66,13 @@ def make(
     )
     task_state = task.after_update(state.variables(), state.step)
     state = state.replace(step=state.step + 1, task_state=task_state)
-    return state, _joined(metrics, aux.metrics)
+    if both := sorted(metrics.keys() & aux.metrics.keys()):
+      raise ValueError(
+        f"the task and the step have metrics of one name: {both}"
+      )
+    return state, {**metrics, **aux.metrics}
 
   return step
-
-
-def _joined(metrics: dict[str, Any], of_task: dict[str, Any]) -> dict[str, Any]:
-  if both := sorted(metrics.keys() & of_task.keys()):
-    raise ValueError(f"the task and the step have metrics of one name: {both}")
-  return {**metrics, **of_task}
 
 
 def _gradients(

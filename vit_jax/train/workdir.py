@@ -76,9 +76,6 @@ class Workdir:
   def check_new(self, save_every: int) -> None:
     """Checks that a run without a good checkpoint never had one.
 
-    Args:
-      save_every: steps between checkpoints.
-
     Raises:
       CheckpointError: this run has saved one before.
     """
