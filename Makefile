@@ -1,6 +1,9 @@
-# make quickstart | test | chaos | harms | check | lock | clean; all run in the environment VENV.
+# make quickstart | test | versions | chaos | harms | check | lock | clean; all run in the environment VENV.
 
 VENV ?= .venv
+# Where `make quickstart` writes to.
+DATA ?= data
+RUNS ?= runs
 # Any Python that fits; name another one with `make PYTHON=/path/to/python3.12`.
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -11,15 +14,21 @@ RUN := "$(VENV)/bin/python" -m
 CHECKS := ruff-check ruff-format pyright codespell
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: quickstart test chaos harms check $(CHECKS) lock clean
+.PHONY: quickstart test versions chaos harms check $(CHECKS) lock clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/package.installed
-	$(RUN) vit_jax data prepare tfds:digits --data_dir=data
-	$(RUN) vit_jax train --config=configs/quickstart.py --workdir=runs/quickstart
+	$(RUN) vit_jax data prepare tfds:digits --data_dir="$(DATA)"
+	$(RUN) vit_jax train --config=configs/quickstart.py \
+	  --config.runtime.data_dir="$(DATA)" --workdir="$(RUNS)/quickstart"
 
 test: $(VENV)/package.installed
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# What depends most on the versions of jax and Flax; another Python has others.
+versions: quickstart
+	$(RUN) pytest -n 2 --dist loadfile tests/parity tests/e2e/test_old_runs.py \
+	  tests/e2e/test_resume.py tests/invariants/test_trajectories.py
 
 # Hours on two cores; every run starts four processes three times.
 chaos: $(VENV)/package.installed

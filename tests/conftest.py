@@ -6,19 +6,13 @@ import tempfile
 import jax
 import pytest
 
-from tests import bucket_server, slowest
+from tests import bucket_server, compiling, slowest
 from vit_jax.cli import tpu
 from vit_jax.datasets import prepare
 
 # For the processes that tests start, and for compiling for TPUs in this one.
 tpu.compile_only()
-# Compiling for CPUs is most of the suite's time. Fewer optimisations save a
-# third of it, and where tests ask for none, the older emitters of fused loops
-# save half. Tests compare programs that are compiled alike.
-FAST_COMPILE = (
-  "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false"
-)
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FAST_COMPILE}"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {compiling.FLAGS}"
 jax.config.update("jax_platforms", "cpu")
 # Tests that build the same run compile it once. The folder is this process's
 # own, because JAX does not write the files of its cache atomically.

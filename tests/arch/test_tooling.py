@@ -3,6 +3,8 @@
 import itertools
 import re
 import shlex
+import shutil
+import subprocess
 
 from packaging.markers import Marker
 from packaging.requirements import Requirement
@@ -162,8 +164,42 @@ def test_ci_tests_and_checks_in_a_new_environment():
   assert made == [
     ["make", "test", "VENV=$env/venv"],
     ["make", "check", "VENV=$env/venv"],
+    [
+      *("make", "versions", "PYTHON=$other", "VENV=$env/other"),
+      *("DATA=$env/data", "RUNS=$env"),
+    ],
   ]
   assert ["set", "-euo", "pipefail"] in lines
+
+
+def test_the_newest_other_python_is_found(tmp_path):
+  """A command on the path that does not run is passed over, as pyenv's are."""
+  on_path, managed = tmp_path / "bin", tmp_path / "versions/3.12.1/bin"
+  for folder in (on_path, managed):
+    folder.mkdir(parents=True)
+  broken, works = on_path / "python3.12", managed / "python"
+  broken.write_text("#!/bin/sh\nexit 127\n")
+  works.write_text("#!/bin/sh\necho 3.12\n")
+  (on_path / "python3.11").write_text("#!/bin/sh\necho 3.11\n")
+  (on_path / "bash").symlink_to(shutil.which("bash"))
+  used = tmp_path / "used"
+  used.write_text("#!/bin/sh\necho 3.10\n")
+  for file in (broken, works, on_path / "python3.11", used):
+    file.chmod(0o755)
+  done = subprocess.run(
+    [source.ROOT / ".ci" / "other_python", used],
+    env={"PATH": str(on_path), "PYENV_ROOT": str(tmp_path)},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert done.stdout == f"{works}\n"
+  assert done.stderr.splitlines() == [
+    f"Python 3.10: {used}, used for the whole suite",
+    "Python 3.13: not installed",
+    f"Python 3.12: {works}, used for make versions",
+    f"Python 3.11: {on_path}/python3.11, not used",
+  ]
 
 
 def test_slow_test_files_start_first():

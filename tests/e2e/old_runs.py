@@ -2,9 +2,9 @@
 
 usage: python -m tests.e2e.old_runs VERSION
 
-records the runs anew as those of a new version, from `tiny.py`. As a config
-file, with the name of a folder as its argument, this is the config of that run
-as it is on record.
+records the runs anew as those of a new version, such as 0.2.0 or
+0.2.0_jax_0.12, from `tiny.py`. As a config file, with the name of a folder as
+its argument, this is the config of that run as it is on record.
 
 A folder `fixtures/run_of_VERSION/NAME` is the workdir as it was at step 5 of
 10, with its checkpoint packed. In `expected.json` are the dtype, shape and
@@ -63,6 +63,12 @@ def unpack(run, workdir):
     (workdir / name).write_bytes((run / name).read_bytes())
   with tarfile.open(run / PACKED) as packed:
     packed.extractall(workdir, filter="data")
+
+
+def jax_version(workdir):
+  """That the run was saved with."""
+  text = (workdir / f"checkpoints/{SAVED}/manifest.json").read_text()
+  return json.loads(text)["body"]["meta"]["provenance"]["versions"]["jax"]
 
 
 def restored(run):

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -33,7 +34,10 @@ def expected(name):
 
 
 def test_the_runs_are_there():
-  assert {f"run_of_0_1_0/{kind}" for kind in old_runs.KINDS} <= set(NAMES)
+  # The second were saved by Python 3.13 with jax 0.12.0.1 and Flax 0.12.12.
+  for version in ("0_1_0", "0_1_0_jax_0_12"):
+    names = {f"run_of_{version}/{kind}" for kind in old_runs.KINDS}
+    assert names <= set(NAMES)
   parts = {
     array.partition("/")[0]
     for run in old_runs.RUNS
@@ -59,6 +63,12 @@ def test_the_run_goes_on(name, expected, data_dir, tmp_path):
   )
   assert done.returncode == 0, done.stderr
   assert f"resuming from step {old_runs.SAVED}\n" in done.stderr
+  was = old_runs.jax_version(tmp_path)
+  changed = (
+    "" if was == jax.__version__ else (f"jax: '{was}' -> '{jax.__version__}'")
+  )
+  assert changed in done.stderr
+  assert ("was saved with other versions" in done.stderr) >= bool(changed)
   losses = old_runs.losses(tmp_path)
   np.testing.assert_allclose(losses, expected["losses"], rtol=1e-6)
   # What was there before is as it was, and the state is of the same form.

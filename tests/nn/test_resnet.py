@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiling
 from tests.nn.arrays import apply
 from vit_jax.core import tree
 from vit_jax.nn import resnet, std_convolution
@@ -100,10 +101,7 @@ def test_group_norm_by_loops(mean):
   x = mean + random(2, 3, 4, 64)
   norm = resnet.GroupNorm()
   params = init_random(norm, x)
-  # As users compile it: the suite's quick emitters of loops add less exactly.
-  as_usual = jax.jit(
-    norm.apply, compiler_options={"xla_cpu_use_fusion_emitters": True}
-  )
+  as_usual = jax.jit(norm.apply, compiler_options=compiling.AS_USERS_DO)
   ours = np.asarray(as_usual({"params": params}, jnp.asarray(x)))
   for b in range(2):
     for g in range(0, 64, 2):

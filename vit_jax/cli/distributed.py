@@ -7,6 +7,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
+from vit_jax.cluster import private
 from vit_jax.cluster.timeouts import Timeouts
 from vit_jax.core import errors
 
@@ -99,12 +100,7 @@ def _number(name: str, text: str, least: int = -1) -> int:
 
 def _join_cluster(timeouts: Timeouts) -> None:
   """Connects to the cluster that JAX recognises, if it does."""
-  from jax._src import clusters
-
-  find = clusters.ClusterEnv.auto_detect_unset_distributed_params
-  address, num, process, devices = find(
-    *(None, None, None, None, None), timeouts.initialization
-  )
+  address, num, process, devices = private.find_cluster(timeouts.initialization)
   if address is not None and num is not None and num > 1:
     _connect(address, num, process, timeouts, devices)
 

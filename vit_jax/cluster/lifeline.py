@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from vit_jax.cluster import monitor
+from vit_jax.cluster import monitor, private
 from vit_jax.cluster.timeouts import Timeouts
 from vit_jax.core import errors
 
@@ -31,6 +31,7 @@ class _Lifeline:
 
   def __init__(self, address: str, count: int, index: int, timeouts: Timeouts):
     self.timeouts = timeouts
+    self.place = index, count
     self.hosts: list[str] = []
     self.port = 0
     self.ticks = 0
@@ -140,9 +141,11 @@ def connect(
 
   Raises:
     ConfigError: process 0 cannot listen at the address.
+    DeviceError: this JAX lacks what several processes need.
     PeerError: a process did not connect, or was started with other numbers.
   """
   global _line
+  private.check()
   host, _, port = address.rpartition(":")
   if index == 0:
     _start_monitor(address, port, count, timeouts)
@@ -208,6 +211,18 @@ def saved(step: int) -> None:
   """Notes the last good checkpoint, to name it if a process is lost."""
   if _line is not None:
     _line.saved = str(step)
+
+
+def place() -> tuple[int, int]:
+  """The number of this process, and how many there are.
+
+  Touches no device, unless the caller has connected JAX by itself.
+  """
+  if _line is not None:
+    return _line.place
+  if jax.distributed.is_initialized():
+    return jax.process_index(), jax.process_count()
+  return 0, 1
 
 
 def name(index: int) -> str:

@@ -17,13 +17,13 @@ a sign of life, and {end: [code, text]}, the reason why all processes must end.
 
 import asyncio
 import dataclasses
-import importlib
 import json
 import socket
 import sys
 import time
 from typing import Any
 
+from vit_jax.cluster import private
 from vit_jax.cluster.timeouts import Timeouts
 from vit_jax.core import errors
 
@@ -78,17 +78,15 @@ class _Monitor:
 
   def _start(self) -> None:
     """Starts JAX's service; tells all its port and the names of the hosts."""
-    # It has no public name. Without the rest of JAX it is imported at once.
-    jaxlib = importlib.import_module("jaxlib._jax")
     with socket.socket() as s:
       s.bind(("", 0))
       port = s.getsockname()[1]
-    self._service = jaxlib.get_distributed_runtime_service(
+    self._service = private.serve(
       f"[::]:{port}" if socket.has_dualstack_ipv6() else f"0.0.0.0:{port}",
       self._count,
       # JAX's own limit for a silent process comes later than the monitor's.
-      heartbeat_timeout=2 * self._timeouts.heartbeat,
-      shutdown_timeout=self._timeouts.shutdown,
+      2 * self._timeouts.heartbeat,
+      self._timeouts.shutdown,
     )
     hosts = [self._hosts[i] for i in range(self._count)]
     now = time.monotonic()

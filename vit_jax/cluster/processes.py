@@ -11,10 +11,9 @@ import sys
 from typing import Any, TypeVar
 
 import jax
-from jax._src import distributed
 import numpy as np
 
-from vit_jax.cluster import lifeline
+from vit_jax.cluster import lifeline, private
 from vit_jax.core import errors
 
 T = TypeVar("T")
@@ -30,23 +29,17 @@ def alone() -> bool:
 
 def count() -> int:
   """How many processes there are; touches no device."""
-  # jax.process_count() would start the backend.
-  return distributed.global_state.num_processes
+  return lifeline.place()[1]
 
 
 def index() -> int:
   """The number of this process; touches no device."""
-  return distributed.global_state.process_id
+  return lifeline.place()[0]
 
 
 def is_first() -> bool:
   """Whether this process is the one that writes and prints."""
   return index() == 0
-
-
-def _client() -> Any:
-  """JAX's coordination service, for which it has no public name."""
-  return distributed.global_state.client
 
 
 def meet(name: str, text: str, what: str, timeout_s: int) -> list[str]:
@@ -61,7 +54,7 @@ def meet(name: str, text: str, what: str, timeout_s: int) -> list[str]:
   Raises:
     PeerError: not all came in time; names those that did not.
   """
-  client, folder = _client(), f"vit_jax/{name}/"
+  client, folder = private.client(), f"vit_jax/{name}/"
   # JAX refuses an empty value, so a character comes first.
   client.key_value_set(f"{folder}{index():06}", f"={text}")
   try:
@@ -99,7 +92,7 @@ def share(
     texts = meet(str(call), text, what, limit)
     if is_first() and call > 1:
       # All had read these before they came here.
-      _client().key_value_delete(f"vit_jax/{call - 1}/")
+      private.client().key_value_delete(f"vit_jax/{call - 1}/")
   return texts
 
 

@@ -1,10 +1,14 @@
 """Models, one file each; `base.ModelModule` says what a file defines."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
+from jaxtyping import PyTree
 
-from vit_jax.core import config as config_lib, parts
+from vit_jax.core import config as config_lib, parts, tree
+
+if TYPE_CHECKING:
+  from flax import nnx
 
 
 def create(
@@ -37,3 +41,44 @@ def list_variants() -> dict[str, tuple[str, ...]]:
     name: tuple(parts.find(__name__, name).VARIANTS)
     for name in parts.names(__name__)
   }
+
+
+def as_nnx(
+  model: nn.Module,
+  params: PyTree,
+  batch_stats: PyTree = None,
+  rngs: "nnx.Rngs | None" = None,
+) -> "nnx.bridge.ToNNX":
+  """The model as a module of Flax NNX that holds these arrays (docs/nnx.md).
+
+  It is called without variables, `view(images, train=False)`, and has the
+  model's other methods too. Nothing is computed or copied here.
+
+  Args:
+    model: a model, such as `create` gives.
+    params: its parameters; they become `nnx.Param`.
+    batch_stats: the running statistics of a model with batch norm; they become
+      `nnx.BatchStat`, and a call with `mutable=["batch_stats"]` updates them.
+    rngs: the streams for `train=True`, such as `nnx.Rngs(dropout=0)`.
+  """
+  from flax import nnx
+
+  kinds = (nnx.Param, params), (nnx.BatchStat, batch_stats or {})
+  variables = {
+    name: kind(array)
+    for kind, arrays in kinds
+    for name, array in tree.flatten(arrays).items()
+  }
+  view = nnx.bridge.ToNNX(model, rngs)
+  for name, part in tree.unflatten(variables).items():
+    setattr(view, name, nnx.data(part))
+  return view
+
+
+def from_nnx(view: "nnx.bridge.ToNNX") -> dict[str, PyTree]:
+  """The variables of a view of `as_nnx`, for `model.apply`, by our names."""
+  from flax import nnx
+
+  kinds = {"params": nnx.Param, "batch_stats": nnx.BatchStat}
+  states = {name: nnx.state(view, kind) for name, kind in kinds.items()}
+  return {name: nnx.to_pure_dict(s) for name, s in states.items() if s}

@@ -334,7 +334,7 @@ def check_inputs(
 ) -> None:
   """Refuses to go on from a checkpoint with other data.
 
-  Says so if the code of parts from outside has changed.
+  Says so if the code of parts from outside, or a library's version, changed.
 
   Raises:
     DataError: the data set, or the weights that the task needs, are not those
@@ -346,6 +346,13 @@ def check_inputs(
       f"the code of parts from outside changed since step {step} was saved:"
       f" {'; '.join(changed)}"
     )
+  before = _versions(saved)
+  changed = identity.difference(_versions(ours), before)
+  if before and changed:
+    processes.say(
+      f"step {step} was saved with other versions, so results may differ from"
+      f" here on by rounding: {'; '.join(changed)}"
+    )
   changed = identity.difference(
     _placeless(ours["data"]), _placeless(saved["data"])
   )
@@ -355,13 +362,19 @@ def check_inputs(
       f" {'; '.join(changed)}; restore it, or start in another workdir"
     )
   # Runs of older versions have none.
-  before = saved.get("weights", {})
-  if before != ours["weights"]:
-    names = [k for k, v in ours["weights"].items() if before.get(k) != v]
+  weights = saved.get("weights", {})
+  if weights != ours["weights"]:
+    names = [k for k, v in ours["weights"].items() if weights.get(k) != v]
     raise errors.DataError(
       f"the weights of task.{', task.'.join(names)} changed since step {step}"
       " was saved; restore them, or start in another workdir"
     )
+
+
+def _versions(saved: dict[str, Any]) -> dict[str, str]:
+  """The versions of Python and of the libraries; older runs name none."""
+  made = saved.get("provenance")
+  return {"python": made["python"], **made["versions"]} if made else {}
 
 
 def _placeless(data: dict[str, Any]) -> dict[str, Any]:
