@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests import compiling
 from tests.checkpoints import files
 from tests.parity import rule
 from vit_jax import checkpoints
@@ -19,6 +20,12 @@ FORMATS = {
   "timm_*": "timm",
   "hf_*": "hf",
 }
+# Computed in float64, this output is 1.7e-5 from the published one, 1.9e-5 from
+# ours with jax 0.10 and 1.8e-5 from ours with jax 0.12. The first two happen to
+# round alike, to 9e-6; the first and the last differ by 2.2e-5.
+ROUNDED = (
+  {} if compiling.OLD_EMITTERS else {("bit_r1211_x05", "pre_logits"): 2.5e-5}
+)
 NAMES = [name for pattern in FORMATS for name in rule.names(pattern)]
 
 
@@ -42,4 +49,5 @@ def test_published_outputs(tmp_path, name):
   with jax.default_matmul_precision("highest"):
     out = jax.jit(loaded.model.apply)(loaded.variables, rule.image(fixture))
   for key, theirs in fixture["outputs"].items():
-    assert rule.error(np.asarray(out[key]), theirs) < 1e-5, key
+    limit = ROUNDED.get((name, key), 1e-5)
+    assert rule.error(np.asarray(out[key]), theirs) < limit, key
