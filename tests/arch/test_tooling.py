@@ -1,5 +1,6 @@
 """One truth about dependencies and checks."""
 
+from importlib import metadata
 import itertools
 import re
 import shlex
@@ -88,6 +89,44 @@ def test_every_entry_of_the_lock_is_a_version_with_hashes():
 def test_the_lock_names_no_index_and_no_url():
   text = LOCK.read_text()
   assert not re.findall(r"(?m)^\s*-(?!-hash).*|\w+://.*| @ .*", text)
+
+
+def ranges(group, machine):
+  """The range of versions of each requirement that a machine has."""
+  found = {}
+  for text in group:
+    requirement = Requirement(text)
+    if not requirement.marker or requirement.marker.evaluate(machine):
+      found[normal(requirement.name)] = requirement.specifier
+  return found
+
+
+def test_the_extras_follow_jax():
+  project = source.pyproject()["project"]
+  extras = project["optional-dependencies"]
+  for machine in MACHINES:
+    jax = ranges(project["dependencies"], machine)["jax"]
+    assert ranges(extras["tpu"], machine) == {"jax": jax}
+    assert ranges(extras["cuda"], machine) == {"jax": jax}
+
+
+def test_libtpu_is_the_one_that_jax_asks_for():
+  ours = Requirement(
+    next(
+      text
+      for text in source.pyproject()["project"]["optional-dependencies"]["plan"]
+      if Requirement(text).marker.evaluate()
+    )
+  )
+  (theirs,) = (
+    requirement
+    for requirement in map(Requirement, metadata.requires("jax"))
+    if requirement.name == "libtpu"
+    and requirement.marker.evaluate({"extra": "tpu"})
+  )
+  (version,) = theirs.specifier
+  assert ours.specifier.contains(version.version.removesuffix(".*"))
+  assert theirs.specifier.contains(metadata.version("libtpu"))
 
 
 @pytest.mark.parametrize(
