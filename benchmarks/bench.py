@@ -1,6 +1,7 @@
 """Shared by the benchmarks: a config's real run, a clock, the compiler."""
 
 from collections.abc import Callable
+import contextlib
 import pathlib
 import time
 from typing import Any
@@ -38,6 +39,19 @@ def seconds(f: Callable[..., Any], *args: Any) -> tuple[float, Any]:
   return time.perf_counter() - start, out
 
 
+class Raised(contextlib.AbstractContextManager):
+  """Catches errors by the names of types, where these are not public."""
+
+  def __init__(self, *names: str):
+    self.names, self.text = names, ""
+
+  def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+    name = kind.__name__ if kind else ""
+    if name in self.names:
+      self.text = " ".join(f"{name}: {error}".split())[:200]
+    return name in self.names
+
+
 def compiled(
   f: Callable[..., Any], *args: Any, out_shardings: Any = None
 ) -> dict[str, Any]:
@@ -47,10 +61,10 @@ def compiled(
   """
   lowered = jax.jit(f, out_shardings=out_shardings).lower(*args)
   wall, cpu = time.perf_counter(), time.process_time()
-  try:
+  with Raised("JaxRuntimeError", "MosaicError") as raised:
     program = lowered.compile()
-  except jax.errors.JaxRuntimeError as e:
-    return {"failed": " ".join(str(e).split())[:200]}
+  if raised.text:
+    return {"failed": raised.text}
   row = {
     "compile_s": round(time.perf_counter() - wall, 1),
     "compile_cpu_s": round(time.process_time() - cpu, 1),
