@@ -44,7 +44,6 @@ _PACKAGES = (
   *("tensorflow-datasets", "opencv-python-headless", "vit_jax"),
 )
 
-
 CHECKPOINTS = "checkpoints"
 _CONFIG = "config.json"
 _JOURNALS = ("metrics.jsonl", "evals.jsonl")
@@ -350,8 +349,8 @@ def check_inputs(
   changed = identity.difference(_versions(ours), before)
   if before and changed:
     processes.say(
-      f"step {step} was saved with other versions, so results may differ from"
-      f" here on by rounding: {'; '.join(changed)}"
+      f"step {step} was saved with other versions, which may round otherwise:"
+      f" {'; '.join(changed)}"
     )
   changed = identity.difference(
     _placeless(ours["data"]), _placeless(saved["data"])
