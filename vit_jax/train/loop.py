@@ -21,6 +21,7 @@ from vit_jax.train import (
   extend,
   initial,
   profiler,
+  provenance,
   recording,
   setup,
   workdir as workdir_lib,
@@ -58,7 +59,7 @@ def train(
     Interrupted: SIGTERM or SIGINT; the state is saved.
   """
   with lifeline.watched(), contextlib.ExitStack() as held:
-    processes.check_same(workdir_lib.code, "code")
+    processes.check_same(provenance.code, "code")
     processes.check_same(lambda: workdir_lib.settings(config), "config")
     experiment = config_lib.build(experiment_lib.Experiment, config)
     processes.check_same(parts.fingerprint, "code of the parts from outside")

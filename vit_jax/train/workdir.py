@@ -4,17 +4,13 @@ from collections.abc import Iterator, Mapping
 import contextlib
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
 import re
 import shlex
-import subprocess
 from typing import Any
 
-import jax
 import numpy as np
 
 from vit_jax.checkpoints import manifest, steps
@@ -35,13 +31,9 @@ from vit_jax.train import (
   experiment as experiment_lib,
   inferred as inferred_lib,
   mirror as mirror_lib,
+  provenance,
   recording,
   setup,
-)
-
-_PACKAGES = (
-  *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy"),
-  *("tensorflow-datasets", "opencv-python-headless", "vit_jax"),
 )
 
 CHECKPOINTS = "checkpoints"
@@ -266,7 +258,7 @@ def meta(config: config_lib.ConfigDict, run: setup.Run) -> dict[str, Any]:
       for name, loaded in run.task.weights.items()
     },
     "parts": parts.fingerprint(),
-    "provenance": provenance(),
+    "provenance": provenance.describe(),
   }
 
 
@@ -278,21 +270,6 @@ def _digest(variables: Any) -> str:
     digest.update(f"{name} {value.dtype} {value.shape}".encode())
     digest.update(value.tobytes())
   return digest.hexdigest()
-
-
-def code() -> dict[str, str]:
-  """The code of this process: a hash of each source file, and versions."""
-  root = pathlib.Path(__file__).parents[1]
-  return {
-    **{
-      str(path.relative_to(root.parent)): hashlib.sha256(
-        path.read_bytes()
-      ).hexdigest()[:12]
-      for path in sorted(root.rglob("*.py"))
-    },
-    **{name: importlib.metadata.version(name) for name in _PACKAGES},
-    "python": platform.python_version(),
-  }
 
 
 def settings(config: config_lib.ConfigDict) -> dict[str, Any]:
@@ -345,9 +322,9 @@ def check_inputs(
       f"the code of parts from outside changed since step {step} was saved:"
       f" {'; '.join(changed)}"
     )
-  before = _versions(saved)
-  changed = identity.difference(_versions(ours), before)
-  if before and changed:
+  made = saved.get("provenance", ours["provenance"])
+  changed = provenance.difference(ours["provenance"], made)
+  if changed:
     processes.say(
       f"step {step} was saved with other versions, which may round otherwise:"
       f" {'; '.join(changed)}"
@@ -370,12 +347,6 @@ def check_inputs(
     )
 
 
-def _versions(saved: dict[str, Any]) -> dict[str, str]:
-  """The versions of Python and of the libraries; older runs name none."""
-  made = saved.get("provenance")
-  return {"python": made["python"], **made["versions"]} if made else {}
-
-
 def _placeless(data: dict[str, Any]) -> dict[str, Any]:
   """A fingerprint whose parts, if it has any, are named without places."""
   parts = {}
@@ -383,23 +354,3 @@ def _placeless(data: dict[str, Any]) -> dict[str, Any]:
     place, _, name = key.partition(":")
     parts[f"{place}:{sources.placeless(name)}"] = inner
   return {**data, "parts": parts} if parts else data
-
-
-def provenance() -> dict[str, Any]:
-  """The git revision, versions and machine that a result was made with."""
-  here = pathlib.Path(__file__).parent
-  git = subprocess.run(
-    ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  return {
-    "revision": git.stdout.strip() or "not a git checkout",
-    "versions": {p: importlib.metadata.version(p) for p in _PACKAGES},
-    "python": platform.python_version(),
-    "platform": platform.platform(),
-    "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-    "processes": jax.process_count(),
-    "cpus": os.cpu_count(),
-  }
