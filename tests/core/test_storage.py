@@ -99,3 +99,11 @@ def test_a_bucket_that_is_not_there_is_one_line(bucket):
   assert "see that the bucket exists" in str(e.value)
   assert "\n" not in str(e.value)
   assert isinstance(e.value, OSError) and isinstance(e.value, errors.UserError)
+
+
+def test_an_upload_that_failed_is_not_tried_again(bucket):
+  """Python closes a file again when it deletes the object."""
+  file = (storage.path("gs://another/run") / "x").open("wb")
+  with pytest.raises(errors.BucketError):
+    file.close()
+  assert file.closed

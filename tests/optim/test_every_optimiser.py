@@ -4,6 +4,7 @@ The files are found by themselves; a new one needs no line here.
 """
 
 import dataclasses
+import inspect
 import pkgutil
 import re
 
@@ -71,8 +72,8 @@ class TestEveryOptimiser:
     cls = type(config_of(name))
     shared = {f.name for f in dataclasses.fields(base.Optimizer)}
     for field in dataclasses.fields(cls):
-      doc = (base.Optimizer if field.name in shared else cls).__doc__
-      assert re.search(rf"^    {field.name}: \S", doc, re.M), field.name
+      doc = inspect.getdoc(base.Optimizer if field.name in shared else cls)
+      assert re.search(rf"^  {field.name}: \S", doc, re.M), field.name
 
   def test_the_shared_rules_hold_for_it(self, name):
     with pytest.raises(

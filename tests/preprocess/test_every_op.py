@@ -4,6 +4,7 @@ The ops are found by themselves. A new one needs a text in `TEXTS`.
 """
 
 import dataclasses
+import inspect
 import pickle
 import re
 
@@ -93,8 +94,8 @@ class TestEveryOp:
   def test_its_docstring_names_every_argument(self, name):
     cls = lookup.find(name)
     for field in dataclasses.fields(cls):
-      named = rf"`{field.name}`|^    {field.name}: \S"
-      assert re.search(named, cls.__doc__, re.M), field.name
+      named = rf"`{field.name}`|^  {field.name}: \S"
+      assert re.search(named, inspect.getdoc(cls), re.M), field.name
 
   def test_it_is_a_function_of_the_example_and_the_seed(self, name):
     first, *others = (run(TEXTS[name], seed) for seed in (0, 0, 1, 2, 3, 4))

@@ -171,9 +171,11 @@ class _Writer(io.BytesIO):
     self._to = to
 
   def close(self) -> None:
-    if not self.closed:
-      self._to.write(self.getvalue())
+    data = None if self.closed else self.getvalue()
+    # An upload that fails is not tried again when the object is deleted.
     super().close()
+    if data is not None:
+      self._to.write(data)
 
 
 @functools.cache

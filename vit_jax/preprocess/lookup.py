@@ -147,12 +147,11 @@ def _from_function(path: str, function: types.FunctionType) -> type[Op]:
     return [getattr(self, f.name) for f in dataclasses.fields(self)]
 
   module_name, _, name = path.rpartition(".")
-  return dataclasses.make_dataclass(
+  made = dataclasses.make_dataclass(
     name,
     fields,
     bases=(op.ImageOp,),
     namespace={
-      "__module__": module_name,
       "__doc__": function.__doc__,
       "change": lambda self, image, rng: function(image, rng, *arguments(self)),
       # Pickle would look the class up in the module and find the function.
@@ -160,6 +159,9 @@ def _from_function(path: str, function: types.FunctionType) -> type[Op]:
     },
     frozen=True,
   )
+  # From Python 3.12 on it is named after the module that makes it.
+  made.__module__ = module_name
+  return made
 
 
 def _rebuilt(path: str, *arguments: Any) -> Op:
