@@ -322,8 +322,9 @@ def check_inputs(
       f"the code of parts from outside changed since step {step} was saved:"
       f" {'; '.join(changed)}"
     )
-  made = saved.get("provenance", ours["provenance"])
-  changed = provenance.difference(ours["provenance"], made)
+  # As in weights below, the oldest runs do not say it.
+  made = saved.get("provenance")
+  changed = made and provenance.difference(ours["provenance"], made)
   if changed:
     processes.say(
       f"step {step} was saved with other versions, which may round otherwise:"
